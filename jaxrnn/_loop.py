@@ -1,0 +1,56 @@
+"""The loop over time, in the form that each platform runs best."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+class Loop(NamedTuple):
+    length: int  # T
+    reverse: bool  # from the last step to the first; outputs stay where their inputs are
+
+
+def scan(loop: Loop, body: Callable, carry: Any, xs: Any) -> tuple[Any, Any]:
+    """`jax.lax.scan`."""
+    return lax.scan(body, carry, xs, length=loop.length, reverse=loop.reverse)
+
+
+def scan_ahead(loop: Loop, body: Callable, carry: Any, xs: Any) -> tuple[Any, Any]:
+    """`scan`, in the form that suits the platform. It is differentiated by a rule, never through.
+
+    On a CPU, XLA fuses the slice of `xs` into the kernel that reads it, and that kernel then fails
+    to vectorise `exp` and `tanh`. Where the slice for the next step is taken one step ahead and
+    rides in the carry, the gates run up to 5 times faster. On other platforms the copy would only
+    cost.
+    """
+    if loop.length == 0 or not jax.tree.leaves(xs):
+        return scan(loop, body, carry, xs)
+
+    def plain(carry, xs):
+        return scan(loop, body, carry, xs)
+
+    def ahead(carry, xs):
+        return _scan_ahead(loop, body, carry, xs)
+
+    return lax.platform_dependent(carry, xs, cpu=ahead, default=plain)
+
+
+def _scan_ahead(loop, body, carry, xs):
+    last = loop.length - 1
+
+    def slice_at(t):
+        return jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, t, keepdims=False), xs)
+
+    def ahead(state, t):
+        carry, x = state
+        following = jnp.maximum(t - 1, 0) if loop.reverse else jnp.minimum(t + 1, last)
+        sliced = slice_at(following)
+        carry, y = body(carry, x)
+        return (carry, sliced), y
+
+    first = slice_at(last if loop.reverse else 0)
+    (carry, _), ys = scan(loop, ahead, (carry, first), jnp.arange(loop.length))
+    return carry, ys

@@ -1,0 +1,63 @@
+"""How products are summed: in at least float32, whatever the parameters are stored in."""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+
+def matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The product ``x @ kernel`` as one two-dimensional product, summed in at least float32.
+
+    Leading axes are merged first: with a time axis among them the gradient of the kernel is then
+    one plain product, where XLA would copy its operands to transpose three-dimensional ones.
+
+    Args:
+      x: ``(..., I)``.
+      kernel: ``(I, N)``, of the same dtype.
+
+    Returns:
+      ``(..., N)``; float32 for a bfloat16 or float16 kernel, otherwise of the kernel's dtype.
+    """
+    rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+    product = jnp.dot(rows, kernel, preferred_element_type=sum_dtype(kernel.dtype))
+    return product.reshape(*x.shape[:-1], kernel.shape[-1])
+
+
+def affine(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+    """``x @ kernel + bias``, as `matmul` has it: ``(..., I), (I, N), (N,) -> (..., N)``."""
+    return matmul(x, kernel) + bias.astype(sum_dtype(kernel.dtype))
+
+
+def sum_dtype(dtype) -> jnp.dtype:
+    """The dtype in which products of `dtype` are summed."""
+    dtype = jnp.dtype(dtype)
+    return dtype if dtype.itemsize >= 4 else jnp.dtype(jnp.float32)
+
+
+def wide_update(update: Callable) -> Callable:
+    """Runs the gates of a cell in the dtype of the sums, and narrows what they return.
+
+    Args:
+      update: ``(params, carry, u, v) -> (carry, y)``, written for one dtype.
+
+    Returns:
+      The same function for a carry in a narrower dtype than `u` and `v`: it is widened before, and
+      the new carry and y are returned in the dtype of the old carry. Where the dtypes agree, as in
+      float32 and float64, nothing is cast.
+    """
+
+    def widened(params, carry, u, v):
+        narrow = jax.tree.leaves(carry)[0].dtype
+        wide = sum_dtype(narrow)
+        if wide == narrow:
+            return update(params, carry, u, v)
+        new, y = update(params, _cast(carry, wide), u, v)
+        return _cast(new, narrow), _cast(y, narrow)
+
+    return widened
+
+
+def _cast(tree, dtype):
+    return jax.tree.map(lambda leaf: leaf.astype(dtype), tree)

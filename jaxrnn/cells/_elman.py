@@ -1,0 +1,83 @@
+"""The simple recurrent network of Elman."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._checks import check_features, check_key, check_params, check_size
+from jaxrnn._initializers import Initializer, glorot_uniform, orthogonal
+from jaxrnn._precision import affine, matmul, wide_update
+from jaxrnn._types import Cell
+
+
+class ElmanParams(NamedTuple):
+    kernel: jax.Array  # (I, H)
+    recurrent_kernel: jax.Array  # (H, H)
+    bias: jax.Array  # (H,)
+
+
+class ElmanCarry(NamedTuple):
+    h: jax.Array  # (..., H)
+
+
+def elman(
+    hidden_size: int,
+    activation: Callable[[jax.Array], jax.Array] = jnp.tanh,
+    *,
+    kernel_init: Initializer = glorot_uniform(),
+    recurrent_kernel_init: Initializer = orthogonal(),
+    bias_init: Initializer = jax.nn.initializers.zeros,
+) -> Cell:
+    """Simple recurrent cell.
+
+        h' = activation(W x + U h + b)
+
+    Args:
+      hidden_size: H.
+      activation: element-wise, such as `jnp.tanh`, `jax.nn.relu`, `jax.nn.sigmoid`,
+        `jax.nn.selu`, or any function of your own. With relu, start `recurrent_kernel` from
+        ``jaxrnn.initializers.identity()``.
+      kernel_init: draws `kernel` (I, H).
+      recurrent_kernel_init: draws `recurrent_kernel` (H, H).
+      bias_init: draws `bias` (H,).
+
+    Returns:
+      A `Cell` with parameters `ElmanParams` and carry `ElmanCarry`; its output is h', (..., H).
+
+    Raises:
+      ValueError, TypeError: `hidden_size` is not a positive integer, or `activation` no function.
+
+    References: Elman, 1990, "Finding structure in time".
+    """
+    check_size("hidden_size", hidden_size)
+    if not callable(activation):
+        raise TypeError(f"`activation` must be a function such as jnp.tanh, got {activation!r}.")
+
+    def init(key, x):
+        check_key(key)
+        check_features(x)
+        kernel_key, recurrent_key, bias_key = jax.random.split(key, 3)
+        return ElmanParams(
+            kernel_init(kernel_key, (x.shape[-1], hidden_size), x.dtype),
+            recurrent_kernel_init(recurrent_key, (hidden_size, hidden_size), x.dtype),
+            bias_init(bias_key, (hidden_size,), x.dtype),
+        )
+
+    def init_carry(params, x):
+        check_params(params, ElmanParams)
+        return ElmanCarry(jnp.zeros((*x.shape[:-1], hidden_size), params.kernel.dtype))
+
+    def project(params, x):
+        check_features(x, params.kernel.shape[0], params.kernel.dtype)
+        return affine(x, params.kernel, params.bias)
+
+    def recur(params, carry):
+        return matmul(carry.h, params.recurrent_kernel)
+
+    def update(params, carry, u, v):
+        h = activation(u + v)
+        return ElmanCarry(h), h
+
+    return Cell(init, init_carry, project, recur, wide_update(update))

@@ -1,0 +1,83 @@
+"""Long short-term memory."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._checks import check_features, check_key, check_params, check_size
+from jaxrnn._initializers import Initializer, glorot_uniform, orthogonal, unit_forget_bias
+from jaxrnn._precision import affine, matmul, wide_update
+from jaxrnn._types import Cell
+
+
+class LSTMParams(NamedTuple):
+    kernel: jax.Array  # (I, 4H), gates i f g o
+    recurrent_kernel: jax.Array  # (H, 4H)
+    bias: jax.Array  # (4H,)
+
+
+class LSTMCarry(NamedTuple):
+    h: jax.Array  # (..., H)
+    c: jax.Array  # (..., H)
+
+
+def lstm(
+    hidden_size: int,
+    *,
+    kernel_init: Initializer = glorot_uniform(4),
+    recurrent_kernel_init: Initializer = orthogonal(4),
+    bias_init: Initializer = unit_forget_bias(),
+) -> Cell:
+    """Long short-term memory cell.
+
+        i, f, g, o = W x + U h + b
+        c' = σ(f) c + σ(i) tanh(g)
+        h' = σ(o) tanh(c')
+
+    Args:
+      hidden_size: H.
+      kernel_init: draws `kernel` (I, 4H).
+      recurrent_kernel_init: draws `recurrent_kernel` (H, 4H).
+      bias_init: draws `bias` (4H,); ``jaxrnn.initializers.chrono(max_time)`` for long dependencies.
+
+    Returns:
+      A `Cell` with parameters `LSTMParams` and carry `LSTMCarry`; its output is h', (..., H).
+
+    Raises:
+      ValueError, TypeError: `hidden_size` is not a positive integer.
+
+    References: Hochreiter and Schmidhuber, 1997, "Long short-term memory"; Gers, Schmidhuber and
+    Cummins, 2000, "Learning to forget: continual prediction with LSTM".
+    """
+    check_size("hidden_size", hidden_size)
+
+    def init(key, x):
+        check_key(key)
+        check_features(x)
+        kernel_key, recurrent_key, bias_key = jax.random.split(key, 3)
+        return LSTMParams(
+            kernel_init(kernel_key, (x.shape[-1], 4 * hidden_size), x.dtype),
+            recurrent_kernel_init(recurrent_key, (hidden_size, 4 * hidden_size), x.dtype),
+            bias_init(bias_key, (4 * hidden_size,), x.dtype),
+        )
+
+    def init_carry(params, x):
+        check_params(params, LSTMParams)
+        zeros = jnp.zeros((*x.shape[:-1], hidden_size), params.kernel.dtype)
+        return LSTMCarry(zeros, jnp.zeros_like(zeros))
+
+    def project(params, x):
+        check_features(x, params.kernel.shape[0], params.kernel.dtype)
+        return affine(x, params.kernel, params.bias)
+
+    def recur(params, carry):
+        return matmul(carry.h, params.recurrent_kernel)
+
+    def update(params, carry, u, v):
+        i, f, g, o = jnp.split(u + v, 4, axis=-1)
+        c = jax.nn.sigmoid(f) * carry.c + jax.nn.sigmoid(i) * jnp.tanh(g)
+        h = jax.nn.sigmoid(o) * jnp.tanh(c)
+        return LSTMCarry(h, c), h
+
+    return Cell(init, init_carry, project, recur, wide_update(update))

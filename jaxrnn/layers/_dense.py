@@ -1,0 +1,61 @@
+"""The same affine map at every time step."""
+
+from typing import NamedTuple
+
+import jax
+
+from jaxrnn._checks import check_features, check_flags, check_key, check_params, check_size, example
+from jaxrnn._initializers import Initializer, glorot_uniform
+from jaxrnn._masking import blank
+from jaxrnn._precision import affine
+from jaxrnn._types import Layer
+
+
+class DenseParams(NamedTuple):
+    kernel: jax.Array  # (I, F)
+    bias: jax.Array  # (F,)
+
+
+def dense(
+    features: int,
+    *,
+    kernel_init: Initializer = glorot_uniform(),
+    bias_init: Initializer = jax.nn.initializers.zeros,
+) -> Layer:
+    """The same affine map at every time step: ``y = x @ kernel + bias``.
+
+    Args:
+      features: F.
+      kernel_init: draws `kernel` (I, F).
+      bias_init: draws `bias` (F,).
+
+    Returns:
+      A `Layer` with parameters `DenseParams` and no carry, (): (T, ..., I) -> (T, ..., F), in the
+      dtype of its input.
+
+    Raises:
+      ValueError, TypeError: `features` is not a positive integer.
+    """
+    check_size("features", features)
+
+    def init(key, xs):
+        check_key(key)
+        x = example(xs)
+        check_features(x)
+        kernel_key, bias_key = jax.random.split(key)
+        return DenseParams(
+            kernel_init(kernel_key, (x.shape[-1], features), x.dtype),
+            bias_init(bias_key, (features,), x.dtype),
+        )
+
+    def init_carry(params, xs):
+        return ()
+
+    def apply(params, carry, xs, *, mask=None, resets=None, key=None):
+        check_params(params, DenseParams)
+        check_features(example(xs), params.kernel.shape[0], params.kernel.dtype)
+        check_flags("mask", mask, xs)
+        ys = affine(blank(mask, xs), params.kernel, params.bias).astype(params.kernel.dtype)
+        return (), blank(mask, ys)
+
+    return Layer(init, init_carry, apply)

@@ -1,0 +1,69 @@
+"""A table of vectors, one for each symbol."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._checks import check_flags, check_key, check_params, check_size, describe, example
+from jaxrnn._initializers import Initializer, in_float32
+from jaxrnn._masking import blank
+from jaxrnn._types import Layer
+
+
+class EmbedParams(NamedTuple):
+    embedding: jax.Array  # (V, F)
+
+
+def embed(
+    vocabulary_size: int,
+    features: int,
+    *,
+    dtype: Any = jnp.float32,
+    embedding_init: Initializer = in_float32(jax.nn.initializers.normal(1.0)),
+) -> Layer:
+    """A table of vectors: symbol k becomes row k of `embedding`.
+
+    Args:
+      vocabulary_size: V; symbols are 0 to V - 1.
+      features: F.
+      dtype: of the table, and so of the layers that follow.
+      embedding_init: draws `embedding` (V, F).
+
+    Returns:
+      A `Layer` with parameters `EmbedParams` and no carry, (): integers (T, ...) -> (T, ..., F). A
+      symbol outside of 0 to V - 1 becomes NaN, so that it cannot pass unseen.
+
+    Raises:
+      ValueError, TypeError: a size is not a positive integer, or the symbols are not integers.
+    """
+    check_size("vocabulary_size", vocabulary_size)
+    check_size("features", features)
+
+    def init(key, xs):
+        check_key(key)
+        check_symbols(example(xs))
+        return EmbedParams(embedding_init(key, (vocabulary_size, features), jnp.dtype(dtype)))
+
+    def init_carry(params, xs):
+        return ()
+
+    def apply(params, carry, xs, *, mask=None, resets=None, key=None):
+        check_params(params, EmbedParams)
+        check_symbols(example(xs))
+        check_flags("mask", mask, xs)
+        symbols = jnp.asarray(blank(mask, xs))
+        # A negative index would count from the end of the table.
+        outside = jnp.where(symbols < 0, vocabulary_size, symbols.astype(jnp.int32))
+        ys = params.embedding.at[outside].get(mode="fill", fill_value=jnp.nan)
+        return (), blank(mask, ys)
+
+    return Layer(init, init_carry, apply)
+
+
+def check_symbols(x):
+    if not jnp.issubdtype(x.dtype, jnp.integer):
+        raise TypeError(
+            f"`xs` must be integers, one a symbol, got {describe(x)} a step. Vectors need no "
+            "embedding: `jaxrnn.dense` maps them."
+        )

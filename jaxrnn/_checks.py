@@ -65,7 +65,7 @@ def check_params(params: Any, expected: type) -> None:
 
 
 def check_features(x: Any, size: int | None = None, dtype: Any = None) -> None:
-    """Raises unless `x` is floating, ``(..., I)``, and where given, I is `size` and `dtype` its own."""
+    """Raises unless `x` is floating, ``(..., I)``, with I = `size` and of `dtype` where given."""
     if not hasattr(x, "shape") or not hasattr(x, "dtype"):
         raise TypeError(f"`x` must be one array (..., I), got {describe(x)}.")
     if x.ndim == 0:
@@ -98,7 +98,7 @@ def check_sequence(xs: Any) -> int:
     for leaf in leaves:
         if not hasattr(leaf, "shape"):
             raise TypeError(
-                f"`xs` must be an array (T, ..., I) or a pytree of them, got {describe(leaf)} in it. "
+                f"`xs` must be an array (T, ..., I) or a pytree of them, got {describe(leaf)}. "
                 "Turn lists of numbers into one array with `jnp.array`."
             )
         if len(leaf.shape) == 0:

@@ -14,7 +14,11 @@ class Loop(NamedTuple):
 
 
 def scan(loop: Loop, body: Callable, carry: Any, xs: Any) -> tuple[Any, Any]:
-    """`jax.lax.scan`."""
+    """`jax.lax.scan`, which does not support zero steps under `jax.disable_jit`."""
+    if loop.length == 0:
+        x = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), xs)
+        _, y = jax.eval_shape(body, carry, x)
+        return carry, jax.tree.map(lambda y: jnp.zeros((0, *y.shape), y.dtype), y)
     return lax.scan(body, carry, xs, length=loop.length, reverse=loop.reverse)
 
 

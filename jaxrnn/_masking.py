@@ -87,7 +87,7 @@ def resetting_params(cell: Cell, params: Params, carry: Carry) -> ResettingParam
 
 
 def resetting(cell: Cell) -> Cell:
-    """`cell` for inputs ``(x, is_reset)``: where True it steps from a given carry, not from its own.
+    """`cell` for inputs ``(x, is_reset)``: where True it steps from a given carry.
 
     Its parameters are `resetting_params`. The carry is replaced within `update`, and with it v,
     which `recur` made from the carry that is thrown away; so `recur` stays linear in the carry.

@@ -177,7 +177,7 @@ def _arrays(name, tree):
     def convert(leaf):
         try:
             leaf = jnp.asarray(leaf)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise TypeError(f"`{name}` must hold arrays only, got {describe(leaf)}.") from error
         return jax.lax.convert_element_type(leaf, leaf.dtype) if leaf.weak_type else leaf
 

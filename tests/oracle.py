@@ -1,0 +1,72 @@
+"""Cells in NumPy, one step of one sequence at a time, written from the papers' equations.
+
+Each is ``step(params, carry, x) -> (carry, y)`` with `params` a NamedTuple of arrays and `carry` a
+tuple. Nothing here is shared with the library.
+"""
+
+import numpy as np
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def elman(activation):
+    def step(params, carry, x):
+        (h,) = carry
+        h = activation(params.kernel.T @ x + params.recurrent_kernel.T @ h + params.bias)
+        return (h,), h
+
+    return step
+
+
+def lstm(params, carry, x):
+    h, c = carry
+    size = len(h)
+    w, u, b = params.kernel, params.recurrent_kernel, params.bias
+
+    def gate(k):
+        at = slice(k * size, (k + 1) * size)
+        return w[:, at].T @ x + u[:, at].T @ h + b[at]
+
+    i, f, g, o = sigmoid(gate(0)), sigmoid(gate(1)), np.tanh(gate(2)), sigmoid(gate(3))
+    c = f * c + i * g
+    h = o * np.tanh(c)
+    return (h, c), h
+
+
+def gru_reset_after(params, carry, x):
+    (h,) = carry
+    (w_r, w_z, w_n), (u_r, u_z, u_n) = _three(params.kernel), _three(params.recurrent_kernel)
+    b_r, b_z, b_n = _three(params.bias)
+    r = sigmoid(w_r.T @ x + u_r.T @ h + b_r)
+    z = sigmoid(w_z.T @ x + u_z.T @ h + b_z)
+    n = np.tanh(w_n.T @ x + b_n + r * (u_n.T @ h + params.recurrent_bias))
+    h = z * h + (1 - z) * n
+    return (h,), h
+
+
+def gru_reset_before(params, carry, x):
+    (h,) = carry
+    (w_r, w_z, w_n), (u_r, u_z, u_n) = _three(params.kernel), _three(params.recurrent_kernel)
+    b_r, b_z, b_n = _three(params.bias)
+    r = sigmoid(w_r.T @ x + u_r.T @ h + b_r)
+    z = sigmoid(w_z.T @ x + u_z.T @ h + b_z)
+    n = np.tanh(w_n.T @ x + u_n.T @ (r * h) + b_n)
+    h = z * h + (1 - z) * n
+    return (h,), h
+
+
+def run(step, params, carry, xs):
+    """The carry after ``xs (T, I)`` and the outputs (T, H), a Python loop in float64."""
+    params = type(params)(*(np.asarray(p, np.float64) for p in params))
+    carry = tuple(np.asarray(c, np.float64) for c in carry)
+    ys = []
+    for x in np.asarray(xs, np.float64):
+        carry, y = step(params, carry, x)
+        ys.append(y)
+    return carry, np.array(ys)
+
+
+def _three(array):
+    return np.split(array, 3, axis=-1)

@@ -1,0 +1,359 @@
+"""The laws of a cell, for every cell of the table and every implementation that runs it."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+import jaxrnn
+from jaxrnn._types import splits
+from tests import oracle
+from tests.compiled import compilations
+from tests.tables import (
+    CELLS,
+    B,
+    H,
+    I,
+    T,
+    assert_close,
+    assert_same,
+    cell_example,
+    floats,
+    noisy,
+    total,
+)
+
+every_cell = pytest.mark.parametrize("name", CELLS)
+split_cell = pytest.mark.parametrize("name", [n for n, c in CELLS.items() if splits(c.cell)])
+run_by = pytest.mark.parametrize(
+    ("name", "implementation"),
+    [
+        (name, implementation)
+        for name, case in CELLS.items()
+        for implementation in (["scan", "xla"] if splits(case.cell) else ["scan"])
+    ],
+)
+
+
+def unroller(name, **choices):
+    return jax.jit(functools.partial(jaxrnn.unroll, CELLS[name].cell, **choices))
+
+
+@run_by
+@pytest.mark.parametrize("reverse", [False, True])
+def test_unroll_is_a_loop_of_steps(name, implementation, reverse):
+    cell = CELLS[name].cell
+    ex = cell_example(cell)
+    step = jax.jit(functools.partial(jaxrnn.step, cell))
+    carry, ys = ex.carry, [None] * T
+    for t in reversed(range(T)) if reverse else range(T):
+        carry, ys[t] = step(ex.params, carry, ex.xs[t])
+    expected = carry, jax.tree.map(lambda *y: jnp.stack(y), *ys)
+    actual = unroller(name, implementation=implementation, reverse=reverse)(
+        ex.params, ex.carry, ex.xs
+    )
+    assert_close(actual, expected, 1e-13)
+
+
+@pytest.mark.parametrize("name", [n for n, c in CELLS.items() if c.oracle])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float64, 1e-12), (jnp.float32, 2e-5)])
+def test_oracle(name, dtype, tolerance):
+    case = CELLS[name]
+    ex = cell_example(case.cell, shape=(50, B, I), dtype=dtype)
+    carry, ys = unroller(name)(ex.params, ex.carry, ex.xs)
+    for row in range(B):
+        one = jax.tree.map(lambda leaf, row=row: leaf[row], ex.carry)
+        want_carry, want_ys = oracle.run(case.oracle, ex.params, one, ex.xs[:, row])
+        np.testing.assert_allclose(ys[:, row], want_ys, rtol=tolerance, atol=tolerance)
+        for got, want in zip(carry, want_carry, strict=True):
+            np.testing.assert_allclose(got[row], want, rtol=tolerance, atol=tolerance)
+
+
+@split_cell
+def test_implementations_agree_in_every_derivative(name):
+    ex = cell_example(CELLS[name].cell)
+    direction = jax.tree.map(jnp.cos, floats((ex.params, ex.carry, ex.xs)))
+    structure = jax.tree.structure((ex.params, ex.carry, ex.xs))
+
+    def derivatives(implementation):
+        def loss(leaves):
+            merged = merge(leaves)
+            out = jaxrnn.unroll(
+                CELLS[name].cell,
+                *merged,
+                mask=ex.mask,
+                resets=ex.resets,
+                implementation=implementation,
+            )
+            return total(out), out
+
+        def merge(leaves):
+            leaves = iter(leaves)
+            return structure.unflatten(
+                next(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+                for leaf in structure.flatten_up_to((ex.params, ex.carry, ex.xs))
+            )
+
+        def first_and_second(leaves):
+            value, grad = jax.value_and_grad(loss, has_aux=True)(leaves)
+            jvp = jax.jvp(lambda x: loss(x)[0], (leaves,), (direction,))[1]
+            hvp = jax.jvp(jax.grad(lambda x: loss(x)[0]), (leaves,), (direction,))[1]
+            reverse_over_reverse = jax.grad(
+                lambda x: sum(
+                    jnp.vdot(g, d)
+                    for g, d in zip(jax.grad(lambda y: loss(y)[0])(x), direction, strict=True)
+                )
+            )(leaves)
+            return value, grad, jvp, hvp, reverse_over_reverse
+
+        return jax.jit(first_and_second)(floats((ex.params, ex.carry, ex.xs)))
+
+    fast, plain = derivatives("xla"), derivatives("scan")
+    assert_close(fast[0], plain[0], 1e-12)
+    assert_close(fast[1:3], plain[1:3], 1e-10)
+    assert_close(fast[3:], plain[3:], 1e-8)
+    assert_close(fast[4], fast[3], 1e-8)
+
+
+@every_cell
+def test_finite_differences(name):
+    cell = CELLS[name].cell
+    if name == "elman_relu":
+        # Finite differences would step over the kink.
+        cell = jaxrnn.elman(H, jax.nn.softplus)
+    ex = cell_example(cell, shape=(4, 2, I))
+
+    def loss(params, xs):
+        return total(jaxrnn.unroll(cell, params, None, xs, mask=ex.mask, resets=ex.resets))
+
+    # Second order as first order of the gradient: both compile once.
+    for function in (loss, jax.grad(loss, argnums=(0, 1))):
+        check_grads(jax.jit(function), (ex.params, ex.xs), order=1, modes=("fwd", "rev"))
+
+
+@run_by
+def test_chunks(name, implementation):
+    ex = cell_example(CELLS[name].cell)
+    run = unroller(name, implementation=implementation)
+    whole = run(ex.params, ex.carry, ex.xs, mask=ex.mask, resets=ex.resets)
+    carry, pieces = ex.carry, []
+    for start, stop in [(0, 1), (1, 4), (4, 4), (4, T)]:
+        at = slice(start, stop)
+        carry, ys = run(ex.params, carry, ex.xs[at], mask=ex.mask[at], resets=ex.resets[at])
+        pieces.append(ys)
+    joined = jax.tree.map(lambda *y: jnp.concatenate(y), *pieces)
+    assert_close((carry, joined), whole, 1e-13)
+
+
+@run_by
+def test_padding_is_never_read(name, implementation):
+    ex = cell_example(CELLS[name].cell)
+
+    def loss(params, xs):
+        out = jaxrnn.unroll(
+            CELLS[name].cell, params, None, xs, mask=ex.mask, implementation=implementation
+        )
+        return total(out), out
+
+    run = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
+    (_, clean), clean_grads = run(ex.params, jnp.where(ex.mask[..., None], ex.xs, 0))
+    for poison in (np.nan, np.inf, 1e30):
+        (_, dirty), dirty_grads = run(ex.params, jnp.where(ex.mask[..., None], ex.xs, poison))
+        assert_same((dirty, dirty_grads), (clean, clean_grads))
+    assert np.isfinite(dirty_grads[1]).all()
+    assert (np.asarray(dirty_grads[1])[~np.asarray(ex.mask)] == 0).all()
+    for y in jax.tree.leaves(dirty[1]):
+        assert not np.asarray(y)[~np.asarray(ex.mask)].any()
+
+
+@run_by
+@pytest.mark.parametrize("side", ["right", "left", "holes"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_masked_rows_equal_rows_alone(name, implementation, side, reverse):
+    ex = cell_example(CELLS[name].cell)
+    mask = {
+        "right": ex.mask,
+        "left": ex.mask[::-1],
+        "holes": jax.random.bernoulli(jax.random.key(3), 0.6, (T, B)),
+    }[side]
+    run = unroller(name, implementation=implementation, reverse=reverse)
+    carry, ys = run(ex.params, ex.carry, ex.xs, mask=mask)
+    for row in range(B):
+        real = np.asarray(mask[:, row])
+        alone = jax.tree.map(lambda leaf, row=row: leaf[row : row + 1], ex.carry)
+        xs = ex.xs[real, row : row + 1]
+        want_carry, want_ys = jaxrnn.unroll(
+            CELLS[name].cell, ex.params, alone, xs, reverse=reverse, implementation="scan"
+        )
+        got_carry = jax.tree.map(lambda leaf, row=row: leaf[row : row + 1], carry)
+        got_ys = jax.tree.map(lambda y, row=row, real=real: y[real, row : row + 1], ys)
+        assert_close((got_carry, got_ys), (want_carry, want_ys), 1e-13)
+        if not real.any():
+            assert_same(got_carry, alone)
+
+
+@run_by
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_reset_starts_anew_and_no_gradient_crosses(name, implementation, reverse):
+    cell, at = CELLS[name].cell, 3
+    ex = cell_example(cell)
+    resets = jnp.zeros((T, B), bool).at[at].set(True)
+    run = unroller(name, implementation=implementation, reverse=reverse)
+    carry, ys = run(ex.params, ex.carry, ex.xs, resets=resets)
+    after = slice(None, at + 1) if reverse else slice(at, None)
+    before = slice(at + 1, None) if reverse else slice(None, at)
+    want_carry, want_after = run(ex.params, None, ex.xs[after])
+    _, want_before = run(ex.params, ex.carry, ex.xs[before])
+    assert_close(carry, want_carry, 1e-13)
+    assert_close(jax.tree.map(lambda y: y[after], ys), want_after, 1e-13)
+    assert_close(jax.tree.map(lambda y: y[before], ys), want_before, 1e-13)
+
+    def later(xs):
+        carry, ys = run(ex.params, ex.carry, xs, resets=resets)
+        return total((carry, jax.tree.map(lambda y: y[after], ys)))
+
+    grad = np.asarray(jax.grad(later)(ex.xs))
+    assert (grad[before] == 0).all()
+    assert np.abs(grad[after]).max() > 0
+
+
+@every_cell
+def test_reverse_is_the_flipped_run_of_the_flipped_sequence(name):
+    ex = cell_example(CELLS[name].cell)
+    carry, ys = unroller(name, reverse=True)(
+        ex.params, ex.carry, ex.xs, mask=ex.mask, resets=ex.resets
+    )
+    want_carry, want_ys = unroller(name)(
+        ex.params, ex.carry, ex.xs[::-1], mask=ex.mask[::-1], resets=ex.resets[::-1]
+    )
+    assert_close((carry, ys), (want_carry, jax.tree.map(lambda y: y[::-1], want_ys)), 1e-13)
+
+
+@run_by
+def test_vmap_is_a_stack_of_single_runs(name, implementation):
+    ex = cell_example(CELLS[name].cell)
+    run = functools.partial(jaxrnn.unroll, CELLS[name].cell, implementation=implementation)
+
+    def loss(params, carry, xs, mask, resets):
+        out = run(params, carry, xs, mask=mask, resets=resets)
+        return total(out), out
+
+    each = jax.value_and_grad(loss, argnums=(0, 2), has_aux=True)
+    mapped = jax.jit(jax.vmap(each, in_axes=(None, 0, 1, 1, 1)))
+    actual = mapped(ex.params, ex.carry, ex.xs, ex.mask, ex.resets)
+    each = jax.jit(each)
+    for row in range(B):
+        carry = jax.tree.map(lambda leaf, row=row: leaf[row], ex.carry)
+        want = each(ex.params, carry, ex.xs[:, row], ex.mask[:, row], ex.resets[:, row])
+        assert_close(jax.tree.map(lambda leaf, row=row: leaf[row], actual), want, 1e-12)
+
+
+@every_cell
+def test_several_batch_axes(name):
+    ex = cell_example(CELLS[name].cell, shape=(T, 6, I))
+
+    def split(axis):
+        return lambda a: a.reshape(*a.shape[:axis], 2, 3, *a.shape[axis + 1 :])
+
+    run = unroller(name)
+    carry, ys = run(ex.params, ex.carry, ex.xs, mask=ex.mask, resets=ex.resets)
+    actual = run(
+        ex.params,
+        jax.tree.map(split(0), ex.carry),
+        split(1)(ex.xs),
+        mask=split(1)(ex.mask),
+        resets=split(1)(ex.resets),
+    )
+    assert_close(actual, (jax.tree.map(split(0), carry), jax.tree.map(split(1), ys)), 1e-13)
+
+
+@split_cell
+def test_recur_is_linear_in_the_carry(name):
+    cell = CELLS[name].cell
+    ex = cell_example(cell)
+    a, b = ex.carry, noisy(ex.carry, jax.random.key(7))
+
+    def combine(a, b):
+        return 2.0 * a - 3.0 * b if jnp.issubdtype(a.dtype, jnp.floating) else a
+
+    got = cell.recur(ex.params, jax.tree.map(combine, a, b))
+    want = jax.tree.map(combine, cell.recur(ex.params, a), cell.recur(ex.params, b))
+    assert_close(got, want, 1e-13)
+
+
+@split_cell
+def test_leading_axes_are_batch_axes(name):
+    cell = CELLS[name].cell
+    ex = cell_example(cell)
+    want = jax.tree.map(lambda *u: jnp.stack(u), *[cell.project(ex.params, x) for x in ex.xs])
+    assert_close(cell.project(ex.params, ex.xs), want, 1e-13)
+    carries = jax.tree.map(lambda leaf: jnp.stack([leaf, 2 * leaf]), ex.carry)
+    got = cell.recur(ex.params, carries)
+    want = cell.recur(ex.params, ex.carry)
+    assert_close(jax.tree.map(lambda v: v[0], got), want, 1e-13)
+
+
+@run_by
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_dtype_in_is_dtype_out(name, implementation, dtype):
+    ex = cell_example(CELLS[name].cell, dtype=dtype)
+
+    def loss(params, xs):
+        out = jaxrnn.unroll(CELLS[name].cell, params, None, xs, implementation=implementation)
+        return total(out), out
+
+    run = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
+    (_, out), grads = run(ex.params, ex.xs)
+    for leaf in floats((out, grads)):
+        assert leaf.dtype == dtype
+        assert np.isfinite(leaf.astype(np.float64)).all()
+    wide = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), (ex.params, ex.xs))
+    (_, want), want_grads = run(*wide)
+    tolerance = 40 * float(jnp.finfo(dtype).eps)
+    for got, exact in zip(floats((out, grads)), floats((want, want_grads)), strict=True):
+        error = np.abs(np.asarray(got, np.float64) - exact).max()
+        assert error <= tolerance * max(1.0, np.abs(exact).max())
+
+
+@run_by
+@pytest.mark.parametrize("shape", [(0, B, I), (T, 0, I), (1, B, I), (0, I), (1, I)])
+def test_empty_and_single_step_sequences(name, implementation, shape):
+    cell = CELLS[name].cell
+    ex = cell_example(cell, shape=shape)
+
+    def loss(params, carry, xs):
+        out = jaxrnn.unroll(
+            cell,
+            params,
+            carry,
+            xs,
+            mask=ex.mask,
+            resets=ex.resets,
+            implementation=implementation,
+        )
+        return total(out), out
+
+    run = jax.jit(jax.value_and_grad(loss, argnums=(0, 2), has_aux=True))
+    (_, (carry, ys)), grads = run(ex.params, ex.carry, ex.xs)
+    if shape[0] == 0:
+        assert_same(carry, ex.carry)
+    for y in jax.tree.leaves(ys):
+        assert y.shape[: len(shape) - 1] == shape[:-1]
+    assert all(np.isfinite(leaf).all() for leaf in floats(grads))
+    with jax.disable_jit():
+        assert_close(loss(ex.params, ex.carry, ex.xs)[1], (carry, ys), 1e-13)
+
+
+@run_by
+def test_a_second_call_compiles_nothing(name, implementation):
+    cell = CELLS[name].cell
+    ex = cell_example(cell)
+    run = functools.partial(jaxrnn.unroll, cell, implementation=implementation)
+    carry, _ = run(ex.params, ex.carry, ex.xs, mask=ex.mask)
+    with compilations() as compiled:
+        for _ in range(3):
+            carry, _ = run(ex.params, carry, ex.xs, mask=ex.mask)
+    assert compiled == []

@@ -1,0 +1,306 @@
+"""A wrong argument is refused by name, with what was expected, what came and the likely cause."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxrnn
+
+T, B, I, H = 7, 3, 5, 4
+KEY = jax.random.key(0)
+CELL = jaxrnn.lstm(H)
+XS = jnp.ones((T, B, I), jnp.float32)
+PARAMS = CELL.init(KEY, XS[0])
+CARRY = CELL.init_carry(PARAMS, XS[0])
+MASK = jnp.ones((T, B), bool)
+
+
+def unroll(params=PARAMS, carry=CARRY, xs=XS, cell=CELL, **options):
+    return jaxrnn.unroll(cell, params, carry, xs, **options)
+
+
+def narrow(tree):
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), tree)
+
+
+def growing(params, carry, u, v):
+    carry, y = CELL.update(params, carry, u, v)
+    return carry._replace(c=carry.c[None]), y
+
+
+def widening(params, carry, u, v):
+    carry, y = CELL.update(params, carry, u, v)
+    return carry._replace(c=carry.c.astype(jnp.float64)), y
+
+
+def forgetful(params, carry, u, v):
+    carry, y = CELL.update(params, carry, u, v)
+    return carry.h, y
+
+
+# Each row: what is called, the error, and what its message must say.
+WRONG = {
+    "no time axis": (lambda: unroll(xs=jnp.float32(1)), ValueError, "`xs` needs a time axis"),
+    "no feature axis": (
+        lambda: unroll(xs=XS[:, 0, 0], carry=None),
+        ValueError,
+        "`x` needs a feature axis",
+    ),
+    "xs of lists": (lambda: unroll(xs=[1.0, 2.0]), TypeError, r"`xs` must be an array \(T"),
+    "xs of nothing": (lambda: unroll(xs=()), ValueError, "`xs` holds no array"),
+    "xs of different length": (
+        lambda: unroll(xs=(XS, XS[1:])),
+        ValueError,
+        r"`xs` is time-first.*\[6, 7\]",
+    ),
+    "feature size": (
+        lambda: unroll(xs=XS[..., :3], carry=None),
+        ValueError,
+        r"`x` must have 5 features.*got 3 in float32\(3, 3\).*last one",
+    ),
+    "integer inputs": (
+        lambda: unroll(xs=jnp.ones((T, B, I), jnp.int32)),
+        TypeError,
+        r"`x` must be floating, got int32\(3, 5\).*embed",
+    ),
+    "another dtype": (
+        lambda: unroll(xs=XS.astype(jnp.bfloat16)),
+        TypeError,
+        "`x` must be float32.*got bfloat16.*promoted",
+    ),
+    "carry of a tuple": (
+        lambda: unroll(carry=(CARRY.c, CARRY.h)),
+        TypeError,
+        r"`carry` must be LSTMCarry\(h=float32\(3, 4\).*got tuple.*\(c, h\)",
+    ),
+    "carry of another cell": (
+        lambda: unroll(carry=jaxrnn.GRUCarry(CARRY.h)),
+        TypeError,
+        r"`carry` must be LSTMCarry.*got GRUCarry",
+    ),
+    "carry of another batch": (
+        lambda: unroll(carry=jax.tree.map(lambda a: a[:1], CARRY)),
+        ValueError,
+        r"`carry.h` must have shape \(3, 4\), got \(1, 4\)",
+    ),
+    "carry of another dtype": (
+        lambda: unroll(carry=narrow(CARRY)),
+        TypeError,
+        "`carry.h` must be float32, got bfloat16",
+    ),
+    "carry of objects": (
+        lambda: unroll(carry=jaxrnn.LSTMCarry("h", "c")),
+        TypeError,
+        "`carry` must hold arrays only, got str",
+    ),
+    "step with a carry of another batch": (
+        lambda: jaxrnn.step(CELL, PARAMS, jax.tree.map(lambda a: a[:1], CARRY), XS[0]),
+        ValueError,
+        r"`carry.h` must have shape \(3, 4\), got \(1, 4\)",
+    ),
+    "mask of integers": (
+        lambda: unroll(mask=MASK.astype(jnp.int32)),
+        TypeError,
+        "`mask` must be bool, got int32",
+    ),
+    "mask of a list": (lambda: unroll(mask=[True] * T), TypeError, "`mask` must be a bool array"),
+    "mask transposed": (
+        lambda: unroll(mask=MASK.T),
+        ValueError,
+        r"`mask` must match.*got \(3, 7\).*transposed",
+    ),
+    "mask of another batch": (
+        lambda: unroll(mask=MASK[:, :1]),
+        ValueError,
+        r"`mask` must match.*\(7, 3, 5\), got \(7, 1\)",
+    ),
+    "mask with features": (
+        lambda: unroll(mask=jnp.ones((T, B, I), bool)),
+        ValueError,
+        r"`mask` \(7, 3, 5\) has batch axes \(3, 5\).*without features",
+    ),
+    "mask of no axis": (lambda: unroll(mask=jnp.array(True)), ValueError, "`mask` must match"),
+    "resets of another length": (
+        lambda: unroll(resets=MASK[1:]),
+        ValueError,
+        r"`resets` must match.*got \(6, 3\)",
+    ),
+    "resets of floats": (
+        lambda: unroll(resets=MASK.astype(jnp.float32)),
+        TypeError,
+        "`resets` must be bool",
+    ),
+    "lengths below 0": (
+        lambda: jaxrnn.length_mask(jnp.array([2, -1]), T),
+        ValueError,
+        "`lengths` must be from 0 to T = 7.*-1 to 2",
+    ),
+    "lengths above T": (
+        lambda: jaxrnn.length_mask(np.array([8, 2]), T),
+        ValueError,
+        "`lengths` must be from 0 to T = 7.*2 to 8",
+    ),
+    "lengths of floats": (
+        lambda: jaxrnn.length_mask(jnp.array([2.0]), T),
+        TypeError,
+        "`lengths` must be integers, got float",
+    ),
+    "hidden size 0": (lambda: jaxrnn.lstm(0), ValueError, "`hidden_size`.*got 0"),
+    "hidden size of a float": (lambda: jaxrnn.gru(4.0), TypeError, "`hidden_size`.*got 4.0"),
+    "hidden size True": (lambda: jaxrnn.elman(True), TypeError, "`hidden_size`.*got True"),
+    "activation of a name": (
+        lambda: jaxrnn.elman(H, "tanh"),
+        TypeError,
+        "`activation` must be a function.*'tanh'",
+    ),
+    "unknown implementation": (
+        lambda: unroll(implementation="cuda"),
+        ValueError,
+        r"`implementation` must be None or one of \['scan', 'xla'\], got 'cuda'",
+    ),
+    "unknown implementation of a layer": (
+        lambda: jaxrnn.rnn(CELL, implementation="cuda"),
+        ValueError,
+        "`implementation` must be",
+    ),
+    "implementation that cannot run the cell": (
+        lambda: jaxrnn.rnn(jaxrnn.gru(H, False), implementation="xla"),
+        ValueError,
+        "`implementation='xla'` needs a cell that splits.*from_step",
+    ),
+    "missing key": (lambda: CELL.init(None, XS[0]), ValueError, "`key` is None.*jax.random.key"),
+    "missing key of a stack": (
+        lambda: jaxrnn.stack(jaxrnn.rnn(CELL)).init(None, XS),
+        ValueError,
+        "`key` is None",
+    ),
+    "key of a seed": (lambda: CELL.init(0, XS[0]), TypeError, "`key` must be a key.*got int"),
+    "key of floats": (lambda: CELL.init(XS[0, 0], XS[0]), TypeError, "`key` must be a key.*float"),
+    "several keys": (
+        lambda: CELL.init(jax.random.split(KEY), XS[0]),
+        ValueError,
+        "`key` must be a single key.*split",
+    ),
+    "key of dropout": (
+        lambda: jaxrnn.dropout(0.5).apply((), None, XS, key=3),
+        TypeError,
+        "`key` must be a key",
+    ),
+    "rate of 1": (lambda: jaxrnn.dropout(1.0), ValueError, r"`rate` must be in \[0, 1\), got 1.0"),
+    "rate below 0": (lambda: jaxrnn.dropout(-0.1), ValueError, r"`rate` must be in \[0, 1\)"),
+    "rate of a string": (lambda: jaxrnn.dropout("0.5"), TypeError, "`rate` must be a number"),
+    "params of another cell": (
+        lambda: unroll(params=jaxrnn.gru(H).init(KEY, XS[0])),
+        TypeError,
+        r"`params` must be LSTMParams\(kernel, recurrent_kernel, bias\), got GRUParams",
+    ),
+    "params missing": (lambda: unroll(params=None), TypeError, "`params` must be LSTMParams"),
+    "layer for a cell": (
+        lambda: jaxrnn.rnn(jaxrnn.rnn(CELL)),
+        TypeError,
+        "`cell` must be a Cell, got a Layer",
+    ),
+    "function for a cell": (lambda: unroll(cell=jnp.tanh), TypeError, "`cell` must be a Cell"),
+    "cell in a stack": (
+        lambda: jaxrnn.stack(jaxrnn.rnn(CELL), CELL),
+        TypeError,
+        r"argument 1 of `stack` must be a Layer, got Cell.*rnn\(cell\)",
+    ),
+    "empty stack": (lambda: jaxrnn.stack(), ValueError, "at least one layer"),
+    "params of a shorter stack": (
+        lambda: jaxrnn.stack(jaxrnn.rnn(CELL), jaxrnn.dense(2)).apply((PARAMS,), None, XS),
+        TypeError,
+        "`params` of this stack must be a tuple.*2 layers, got tuple of 1",
+    ),
+    "carry of a shorter stack": (
+        lambda: jaxrnn.stack(jaxrnn.rnn(CELL)).apply((PARAMS,), CARRY, XS),
+        TypeError,
+        "`carry` of this stack must be a tuple.*got LSTMCarry of 2",
+    ),
+    "floats to embed": (
+        lambda: jaxrnn.embed(9, 2).init(KEY, XS),
+        TypeError,
+        "`xs` must be integers",
+    ),
+    "features of dense": (
+        lambda: jaxrnn.dense(2).apply(jaxrnn.dense(2).init(KEY, XS), None, XS[..., :2]),
+        ValueError,
+        "`x` must have 5 features",
+    ),
+    "update that grows the carry": (
+        lambda: unroll(cell=CELL._replace(update=growing)),
+        ValueError,
+        r"`new carry.c` must have shape \(3, 4\), got \(1, 3, 4\).*`update`",
+    ),
+    "update that widens the carry": (
+        lambda: unroll(cell=CELL._replace(update=widening)),
+        TypeError,
+        "`new carry.c` must be float32, got float64",
+    ),
+    "update that drops a leaf": (
+        lambda: unroll(cell=CELL._replace(update=forgetful)),
+        TypeError,
+        "`new carry` must be LSTMCarry",
+    ),
+    "chrono of no time": (
+        lambda: jaxrnn.initializers.chrono(2),
+        ValueError,
+        "`max_time` must be more than 2",
+    ),
+    "chrono without a gate that keeps": (
+        lambda: jaxrnn.initializers.chrono(9, gates="rn"),
+        ValueError,
+        "`gates` must name a gate that keeps",
+    ),
+    "bias of another number of gates": (
+        lambda: jaxrnn.gru(5, bias_init=jaxrnn.initializers.chrono(9)).init(KEY, XS[0]),
+        ValueError,
+        r"`shape` must be \(G\*H,\) with G = 4 for `gates` = 'ifgo', got \(15,\)",
+    ),
+    "gates without a forget gate": (
+        lambda: jaxrnn.initializers.unit_forget_bias(gates="rzn"),
+        ValueError,
+        "`gates` must name a forget gate",
+    ),
+    "kernel of another number of gates": (
+        lambda: jaxrnn.initializers.glorot_uniform(3)(KEY, (4, 8)),
+        ValueError,
+        "`shape` must end in a multiple of `num_gates` = 3",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_argument_is_named(case):
+    call, error, message = WRONG[case]
+    with pytest.raises(error, match=message):
+        call()
+
+
+@pytest.mark.parametrize("case", ["feature size", "carry of another batch", "mask transposed"])
+def test_it_is_named_under_jit_too(case):
+    call, error, message = WRONG[case]
+    with pytest.raises(error, match=message):
+        jax.jit(call)()
+
+
+def test_nothing_is_raised_from_inside_a_scan(monkeypatch):
+    monkeypatch.setattr(jax.lax, "scan", None)
+    for call, error, message in WRONG.values():
+        with pytest.raises(error, match=message):
+            call()
+
+
+def test_lengths_are_not_read_under_jit():
+    mask = jax.jit(functools.partial(jaxrnn.length_mask, num_steps=T))(jnp.array([0, 3, 9]))
+    np.testing.assert_array_equal(mask.sum(axis=0), [0, 3, T])
+
+
+def test_symbols_outside_of_the_table_become_nan():
+    layer = jaxrnn.embed(3, 2)
+    params = layer.init(KEY, jnp.zeros(1, jnp.int32))
+    _, ys = layer.apply(params, None, jnp.array([0, 2, 3, -1]))
+    np.testing.assert_array_equal(np.isnan(ys).any(axis=-1), [False, False, True, True])

@@ -1,0 +1,161 @@
+"""The laws of a layer, for every layer of the table."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.compiled import compilations
+from tests.tables import LAYERS, B, I, T, assert_close, assert_same, floats, layer_example, total
+
+every_layer = pytest.mark.parametrize("name", LAYERS)
+KEY = jax.random.key(11)
+
+
+def apply(name, **options):
+    return jax.jit(functools.partial(LAYERS[name].layer.apply, **options))
+
+
+@every_layer
+def test_a_missing_carry_is_the_initial_one(name):
+    layer, ex = LAYERS[name].layer, layer_example(LAYERS[name])
+    initial = layer.init_carry(ex.params, ex.xs)
+    run = apply(name, key=KEY)
+    assert_same(run(ex.params, None, ex.xs), run(ex.params, initial, ex.xs))
+
+
+@every_layer
+def test_init_needs_shapes_only(name):
+    layer, ex = LAYERS[name].layer, layer_example(LAYERS[name])
+    shapes = jax.ShapeDtypeStruct(ex.xs.shape, ex.xs.dtype)
+    assert_same(layer.init(KEY, shapes), layer.init(KEY, ex.xs))
+    assert_same(layer.init_carry(ex.params, shapes), layer.init_carry(ex.params, ex.xs))
+
+
+@every_layer
+def test_chunks(name):
+    case, ex = LAYERS[name], layer_example(LAYERS[name])
+    if not case.causal:
+        pytest.skip("the last chunk of a reversed sequence comes first")
+    run = apply(name, key=KEY)
+    whole = run(ex.params, ex.carry, ex.xs, mask=ex.mask, resets=ex.resets)
+    carry, pieces = ex.carry, []
+    for start, stop in [(0, 1), (1, 4), (4, 4), (4, T)]:
+        at = slice(start, stop)
+        carry, ys = run(ex.params, carry, ex.xs[at], mask=ex.mask[at], resets=ex.resets[at])
+        pieces.append(ys)
+    assert_close((carry, jnp.concatenate(pieces)), whole, 1e-13)
+
+
+@every_layer
+def test_padding_is_never_read(name):
+    case, ex = LAYERS[name], layer_example(LAYERS[name])
+    mask = ex.mask if case.vocabulary else ex.mask[..., None]
+    poison = -7 if case.vocabulary else np.nan
+
+    def loss(params, xs):
+        out = case.layer.apply(params, ex.carry, xs, mask=ex.mask, key=KEY)
+        return total(out), out
+
+    run = jax.jit(jax.value_and_grad(loss, has_aux=True))
+    (_, clean), clean_grads = run(ex.params, jnp.where(mask, ex.xs, 0))
+    (_, dirty), dirty_grads = run(ex.params, jnp.where(mask, ex.xs, poison))
+    assert_same((dirty, dirty_grads), (clean, clean_grads))
+    assert not np.asarray(dirty[1])[~np.asarray(ex.mask)].any()
+    assert all(np.isfinite(leaf).all() for leaf in floats(dirty_grads))
+
+
+@every_layer
+def test_a_row_without_steps_keeps_its_carry(name):
+    ex = layer_example(LAYERS[name])
+    carry, _ = apply(name, key=KEY)(ex.params, ex.carry, ex.xs, mask=ex.mask)
+    row = int(np.flatnonzero(~np.asarray(ex.mask).any(axis=0))[0])
+
+    def take(tree):
+        return jax.tree.map(lambda leaf: leaf[row], tree)
+
+    assert_same(take(carry), take(ex.carry))
+
+
+@every_layer
+def test_a_padded_row_equals_the_row_alone(name):
+    ex = layer_example(LAYERS[name])
+    run = apply(name, key=KEY)
+    carry, ys = run(ex.params, ex.carry, ex.xs, mask=ex.mask)
+    # With all rows in place, since random numbers depend on the place in the batch.
+    length = int(ex.mask[:, 2].sum())
+    want_carry, want_ys = run(ex.params, ex.carry, ex.xs[:length])
+    assert_close(ys[:length, 2], want_ys[:, 2], 1e-13)
+    row = functools.partial(jax.tree.map, lambda leaf: leaf[2])
+    assert_close(row(carry), row(want_carry), 1e-13)
+
+
+@every_layer
+def test_a_reset_starts_anew(name):
+    case, ex, at = LAYERS[name], layer_example(LAYERS[name]), 3
+    if not case.causal:
+        pytest.skip("after a reset come the earlier steps; see the laws of cells")
+    resets = jnp.zeros((T, B), bool).at[at].set(True)
+    run = apply(name, key=KEY)
+    carry, ys = run(ex.params, ex.carry, ex.xs, resets=resets)
+    want = run(ex.params, None, ex.xs[at:])
+    assert_close((carry, ys[at:]), want, 1e-13)
+    assert_close(ys[:at], run(ex.params, ex.carry, ex.xs[:at])[1], 1e-13)
+
+
+@every_layer
+def test_the_same_key_draws_the_same(name):
+    case, ex = LAYERS[name], layer_example(LAYERS[name])
+    jitted = apply(name, key=KEY)(ex.params, ex.carry, ex.xs)
+    assert_close(case.layer.apply(ex.params, ex.carry, ex.xs, key=KEY), jitted, 1e-13)
+    assert_same(apply(name, key=KEY)(ex.params, ex.carry, ex.xs), jitted)
+
+
+@every_layer
+def test_vmap_is_a_stack_of_single_runs(name):
+    case, ex = LAYERS[name], layer_example(LAYERS[name])
+    run = jax.jit(functools.partial(case.layer.apply, key=KEY))
+    mapped = jax.jit(jax.vmap(functools.partial(case.layer.apply, key=KEY), (None, 0, 1)))
+    actual = mapped(ex.params, ex.carry, ex.xs)
+    for row in range(B):
+        at = functools.partial(jax.tree.map, lambda leaf, row=row: leaf[row])
+        assert_close(at(actual), run(ex.params, at(ex.carry), ex.xs[:, row]), 1e-13)
+
+
+@every_layer
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_dtype_in_is_dtype_out(name, dtype):
+    case = LAYERS[name]
+    ex = layer_example(case, dtype=dtype)
+    carry, ys = apply(name, key=KEY)(ex.params, ex.carry, ex.xs)
+    assert {leaf.dtype for leaf in floats((carry, ys))} == {jnp.dtype(dtype)}
+
+
+@every_layer
+@pytest.mark.parametrize("shape", [(0, B, I), (T, 0, I), (1, B, I), (0, I), (1, I)])
+def test_empty_and_single_step_sequences(name, shape):
+    case = LAYERS[name]
+    ex = layer_example(case, shape=shape)
+
+    def loss(params):
+        out = case.layer.apply(params, ex.carry, ex.xs, mask=ex.mask, resets=ex.resets, key=KEY)
+        return total(out) * 1.0, out
+
+    grads, (carry, ys) = jax.jit(jax.grad(loss, has_aux=True))(ex.params)
+    if shape[0] == 0:
+        assert_same(carry, ex.carry)
+    assert ys.shape[: len(shape) - 1] == shape[:-1]
+    assert all(np.isfinite(leaf).all() for leaf in floats(grads))
+
+
+@every_layer
+def test_a_second_call_compiles_nothing(name):
+    ex = layer_example(LAYERS[name])
+    run = apply(name, key=KEY)
+    carry, _ = run(ex.params, ex.carry, ex.xs)
+    with compilations() as compiled:
+        for _ in range(3):
+            carry, _ = run(ex.params, carry, ex.xs)
+    assert compiled == []

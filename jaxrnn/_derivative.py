@@ -66,45 +66,59 @@ def _trajectory_jvp(cell, loop, primals, tangents):
     params, carry, us = primals
     dparams, dcarry, dus = tangents
     out = trajectory(cell, loop, params, carry, us)
+    dvs, (b_carry, b_y) = _increments(cell, params, us, out, dparams, dus)
+    linear_maps = _linear_maps(cell, params, us, out)
+    dlast, dys, dcarries = _recurrence(cell, loop, params, carry, dcarry, linear_maps, b_carry)
+    dys = [dy + b for dy, b in zip(dys, b_y, strict=True)]
+    dvs = jax.tree.map(jnp.add, dvs, cell.recur(params, _with_floating(out.carries, dcarries)))
+    return out, _tangent(out, [*dlast, *dys, *dcarries, *jax.tree.leaves(dvs)])
 
-    def recur_all(params):
+
+def _increments(cell, params, us, out, dparams, dus):
+    """∂recur/∂θ · θ̇, and b for the carry and for y, at all steps at once."""
+
+    def recur(params):
         return cell.recur(params, out.carries)
 
-    def update_all(params, us, vs):
-        over_time = jax.vmap(cell.update, in_axes=(None, 0, 0, 0))
-        return _floating(over_time(params, out.carries, us, vs))
+    def update(params, us, vs):
+        over_time = jax.vmap(functools.partial(_update, cell), in_axes=(None, 0, 0, 0))
+        return over_time(params, out.carries, us, vs)
 
-    # b_t, for all steps at once.
-    _, dvs = jax.jvp(recur_all, (params,), (dparams,))
-    _, bs = jax.jvp(update_all, (params, us, out.vs), (dparams, dus, dvs))
+    _, dvs = jax.jvp(recur, (params,), (dparams,))
+    _, b = jax.jvp(update, (params, us, out.vs), (dparams, dus, dvs))
+    return dvs, b
+
+
+def _linear_maps(cell, params, us, out):
+    """∂update/∂(c, v), at all steps at once: a stack (T, ...) of functions (ċ, v̇) -> (ċ, ẏ)."""
 
     def linear_map(carry, u, v):
         def update(floating, v):
-            return _floating(cell.update(params, _with_floating(carry, floating), u, v))
+            return _update(cell, params, _with_floating(carry, floating), u, v)
 
         return jax.linearize(update, _floating(carry), v)[1]
 
-    # ∂update/∂(c, v), for all steps at once.
-    linear_maps = jax.vmap(linear_map)(out.carries, us, out.vs)
+    return jax.vmap(linear_map)(out.carries, us, out.vs)
 
-    # ċ_{t+1}, ẏ_t, step by step.
+
+def _recurrence(cell, loop, params, carry, dcarry, linear_maps, b_carry):
+    """ċ after the last step; ẏ, but for its b, and ċ before each step, (T, ...)."""
     zeros = jax.tree.map(jnp.zeros_like, carry)
-    num_carry = len(_floating(carry))
-
-    def recur(dcarry):
-        return cell.recur(params, _with_floating(zeros, dcarry))
 
     def body(dcarry, step):
-        linear_map, b_carry = step
-        new = linear_map(dcarry, recur(dcarry))
-        dnew, dy = new[:num_carry], new[num_carry:]
-        return [d + b for d, b in zip(dnew, b_carry, strict=True)], (dy, dcarry)
+        linear_map, b = step
+        dv = cell.recur(params, _with_floating(zeros, dcarry))
+        dnew, dy = linear_map(dcarry, dv)
+        return [d + b for d, b in zip(dnew, b, strict=True)], (dy, dcarry)
 
-    b_carry, b_y = bs[:num_carry], bs[num_carry:]
     dlast, (dys, dcarries) = scan(loop, body, _floating(dcarry), (linear_maps, b_carry))
-    dys = [d + b for d, b in zip(dys, b_y, strict=True)]
-    dvs = jax.tree.map(jnp.add, dvs, cell.recur(params, _with_floating(out.carries, dcarries)))
-    return out, _tangent(out, [*dlast, *dys, *dcarries, *jax.tree.leaves(dvs)])
+    return dlast, dys, dcarries
+
+
+def _update(cell, params, carry, u, v):
+    """`update`, returning the leaves that have a tangent: those of the carry, and those of y."""
+    new, y = cell.update(params, carry, u, v)
+    return _floating(new), _floating(y)
 
 
 # Only floating leaves have tangents. A step counter, a mask or a random key in the carry or among

@@ -42,6 +42,24 @@ def scan_ahead(loop: Loop, body: Callable, carry: Any, xs: Any) -> tuple[Any, An
     return lax.platform_dependent(carry, xs, cpu=ahead, default=plain)
 
 
+def varying_like(xs: Any, carry: Any) -> Any:
+    """`carry`, for a loop over `xs` within `jax.shard_map`.
+
+    There an array has a type of its own on each axis of the mesh over which it varies. A carry of
+    zeros varies over none, the carry after a step as `xs` does, and a loop needs them alike.
+    """
+    axes = frozenset().union(*map(_varying, jax.tree.leaves(xs)))
+
+    def cast(leaf):
+        return lax.pcast(leaf, tuple(axes - _varying(leaf)), to="varying")
+
+    return jax.tree.map(cast, carry) if axes else carry
+
+
+def _varying(leaf):
+    return jax.typeof(leaf).manual_axis_type.varying
+
+
 def _scan_ahead(loop, body, carry, xs):
     last = loop.length - 1
 

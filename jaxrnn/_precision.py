@@ -8,10 +8,7 @@ import jax.numpy as jnp
 
 
 def matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The product ``x @ kernel`` as one two-dimensional product, summed in at least float32.
-
-    Leading axes are merged first: with a time axis among them the gradient of the kernel is then
-    one plain product, where XLA would copy its operands to transpose three-dimensional ones.
+    """The product ``x @ kernel``, summed in at least float32.
 
     Args:
       x: ``(..., I)``.
@@ -20,9 +17,20 @@ def matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Returns:
       ``(..., N)``; float32 for a bfloat16 or float16 kernel, otherwise of the kernel's dtype.
     """
-    rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+    rows = _merge_leading_axes(x)
     product = jnp.dot(rows, kernel, preferred_element_type=sum_dtype(kernel.dtype))
     return product.reshape(*x.shape[:-1], kernel.shape[-1])
+
+
+def _merge_leading_axes(x):
+    """``(..., I) -> (N, I)`` where that makes products faster: on a lone CPU.
+
+    For the gradient of the kernel of a three-dimensional product, XLA:CPU copies an operand to
+    transpose it. With several devices the axes stay apart: to merge time with a batch that is
+    sharded would gather the batch on every device.
+    """
+    lone_cpu = jax.device_count() == 1 and jax.default_backend() == "cpu"
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1]) if lone_cpu else x
 
 
 def affine(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:

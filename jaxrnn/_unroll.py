@@ -16,7 +16,7 @@ from jaxrnn._checks import (
     example,
 )
 from jaxrnn._derivative import trajectory
-from jaxrnn._loop import Loop, scan
+from jaxrnn._loop import Loop, scan, varying_like
 from jaxrnn._masking import blank, masked, resetting, resetting_params
 from jaxrnn._types import Carry, Cell, Layer, Params, splits
 
@@ -108,7 +108,7 @@ def _run(cell, run, loop, params, carry, xs, mask, resets):
     """`run` on the cell as masked and reset. Compiled as one, so that eager calls compile once."""
     xs = blank(mask, xs)
     initial = _arrays("carry", cell.init_carry(params, jax.tree.map(_first, xs)))
-    carry = initial if carry is None else carry
+    carry = varying_like(xs, initial if carry is None else carry)
     if resets is not None:
         cell, params = resetting(cell), resetting_params(cell, params, initial)
         xs = (xs, resets)

@@ -1,0 +1,55 @@
+"""Data-parallel runs over four devices, which a CPU can pretend to have in a process of its own."""
+
+import os
+import subprocess
+import sys
+
+SCRIPT = """
+import jax, jax.numpy as jnp, numpy as np, re
+import jaxrnn
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+
+T, B, I, H = 7, 8, 5, 4
+mesh = Mesh(np.array(jax.devices()), ("batch",))
+rows = P(None, "batch")
+xs = jax.random.normal(jax.random.key(0), (T, B, I))
+mask = jaxrnn.length_mask(jnp.arange(B) % T, T)
+resets = jax.random.bernoulli(jax.random.key(1), 0.3, (T, B))
+
+def close(actual, expected):
+    for a, e in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(a, e, rtol=1e-4, atol=1e-5)
+
+for implementation in ("scan", "xla"):
+    for cell in (jaxrnn.lstm(H), jaxrnn.gru(H), jaxrnn.elman(H)):
+        params = cell.init(jax.random.key(2), xs[0])
+
+        def loss(params, xs, mask, resets):
+            options = dict(mask=mask, resets=resets, implementation=implementation)
+            return jnp.sum(jaxrnn.unroll(cell, params, None, xs, **options)[1] ** 2)
+
+        expected = jax.grad(loss)(params, xs, mask, resets)
+
+        sharded = [jax.device_put(a, NamedSharding(mesh, rows)) for a in (xs, mask, resets)]
+        grad = jax.jit(jax.grad(loss))
+        close(grad(params, *sharded), expected)
+        program = grad.lower(params, *sharded).compile().as_text()
+        assert not re.search(r" (all-gather|all-to-all|collective-permute)", program), cell
+
+        def total(*args):
+            return jax.lax.psum(loss(*args), "batch")
+
+        mapped = jax.shard_map(total, mesh=mesh, in_specs=(P(), rows, rows, rows), out_specs=P())
+        close(jax.jit(jax.grad(mapped))(params, xs, mask, resets), expected)
+"""
+
+
+def test_batches_are_sharded_without_gathering_them():
+    environment = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "JAX_PLATFORMS": "cpu",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -93,6 +93,7 @@ CELLS = {
     "gru_reset_before": CellCase(jaxrnn.gru(H, False), oracle.gru_reset_before),
     "leaky": CellCase(leaky()),
     "independent": CellCase(independent()),
+    "emit_carry": CellCase(jaxrnn.emit_carry(jaxrnn.lstm(H))),
 }
 
 
@@ -118,6 +119,28 @@ LAYERS = {
             jaxrnn.dense(3),
         ),
         vocabulary=9,
+    ),
+    "remat": LayerCase(
+        jaxrnn.remat(jaxrnn.stack(jaxrnn.rnn(jaxrnn.lstm(H)), jaxrnn.dropout(0.4)), chunk=3)
+    ),
+    "truncate": LayerCase(
+        jaxrnn.truncate(jaxrnn.stack(jaxrnn.rnn(jaxrnn.gru(H)), jaxrnn.dropout(0.4)), 2)
+    ),
+    "bidirectional": LayerCase(jaxrnn.bidirectional(jaxrnn.lstm(H)), causal=False),
+    "bidirectional_sum": LayerCase(
+        jaxrnn.bidirectional(
+            jaxrnn.elman(H),
+            jaxrnn.stack(jaxrnn.rnn(jaxrnn.gru(H)), jaxrnn.dropout(0.4)),
+            merge="sum",
+        ),
+        causal=False,
+    ),
+    "residual": LayerCase(jaxrnn.residual(jaxrnn.rnn(jaxrnn.lstm(I)))),
+    "highway": LayerCase(
+        jaxrnn.highway(jaxrnn.stack(jaxrnn.rnn(jaxrnn.gru(I)), jaxrnn.dropout(0.4)))
+    ),
+    "skip": LayerCase(
+        jaxrnn.skip(jaxrnn.rnn(jaxrnn.lstm(H)), jaxrnn.dropout(0.4), jaxrnn.rnn(jaxrnn.elman(2)))
     ),
 }
 

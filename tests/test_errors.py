@@ -41,6 +41,16 @@ def forgetful(params, carry, u, v):
     return carry.h, y
 
 
+def doubled(params, carry, u, v):
+    carry, y = CELL.update(params, carry, u, v)
+    return carry, (y, y)
+
+
+def two_way(carry=None, **options):
+    params = jaxrnn.BidirectionalParams(PARAMS, PARAMS)
+    return jaxrnn.bidirectional(CELL).apply(params, carry, XS, **options)
+
+
 # Each row: what is called, the error, and what its message must say.
 WRONG = {
     "no time axis": (lambda: unroll(xs=jnp.float32(1)), ValueError, "`xs` needs a time axis"),
@@ -219,6 +229,281 @@ WRONG = {
         lambda: jaxrnn.stack(jaxrnn.rnn(CELL)).apply((PARAMS,), CARRY, XS),
         TypeError,
         "`carry` of this stack must be a tuple.*got LSTMCarry of 2",
+    ),
+    "empty skip": (lambda: jaxrnn.skip(), ValueError, "`skip` needs at least one layer"),
+    "cell in a skip": (
+        lambda: jaxrnn.skip(CELL),
+        TypeError,
+        r"argument 0 of `skip` must be a Layer, got Cell.*rnn\(cell\)",
+    ),
+    "params of a shorter skip": (
+        lambda: jaxrnn.skip(jaxrnn.rnn(CELL), jaxrnn.dense(2)).apply((PARAMS,), None, XS),
+        TypeError,
+        "`params` of this skip must be a tuple.*2 layers, got tuple of 1",
+    ),
+    "symbols to a skip": (
+        lambda: jaxrnn.skip(jaxrnn.embed(9, 2)).init(KEY, jnp.ones((T, B), jnp.int32)),
+        TypeError,
+        "`x` must be floating, got int32.*embed",
+    ),
+    "key of a stack of a seed": (
+        lambda: jaxrnn.stack(jaxrnn.rnn(CELL)).apply((PARAMS,), None, XS, key=3),
+        TypeError,
+        "`key` must be a key of jax.random, got int",
+    ),
+    "cell in a residual": (
+        lambda: jaxrnn.residual(CELL),
+        TypeError,
+        r"`layer` must be a Layer, got Cell.*rnn\(cell\)",
+    ),
+    "residual of another width": (
+        lambda: jaxrnn.residual(jaxrnn.rnn(CELL)).init(KEY, XS),
+        ValueError,
+        r"`residual` adds.*input is float32\(7, 3, 5\), the output float32\(7, 3, 4\).*dense\(5\)",
+    ),
+    "params of a residual of another width": (
+        lambda: jaxrnn.residual(jaxrnn.rnn(CELL)).apply(PARAMS, None, XS),
+        ValueError,
+        r"`residual` adds.*input is float32\(7, 3, 5\), the output float32\(7, 3, 4\)",
+    ),
+    "symbols to a residual": (
+        lambda: jaxrnn.residual(jaxrnn.embed(9, 2)).init(KEY, jnp.ones((T, B), jnp.int32)),
+        TypeError,
+        "`x` must be floating, got int32.*embed",
+    ),
+    "cell in a highway": (
+        lambda: jaxrnn.highway(CELL),
+        TypeError,
+        "`layer` must be a Layer, got Cell",
+    ),
+    "highway of another width": (
+        lambda: jaxrnn.highway(jaxrnn.dense(4)).init(KEY, XS),
+        ValueError,
+        r"`highway` adds.*input is float32\(7, 3, 5\), the output float32\(7, 3, 4\)",
+    ),
+    "params of no highway": (
+        lambda: jaxrnn.highway(jaxrnn.rnn(CELL)).apply(PARAMS, None, XS),
+        TypeError,
+        "`params` must be HighwayParams.*got LSTMParams",
+    ),
+    "mask of a residual transposed": (
+        lambda: jaxrnn.residual(jaxrnn.dropout(0.5)).apply((), None, XS, mask=MASK.T),
+        ValueError,
+        "`mask` must match",
+    ),
+    "no cell both ways": (
+        lambda: jaxrnn.bidirectional(128),
+        TypeError,
+        "`forward` must be a Cell such as.*got 128",
+    ),
+    "no cell backward": (
+        lambda: jaxrnn.bidirectional(CELL, "gru"),
+        TypeError,
+        "`backward` must be a Cell such as.*got 'gru'",
+    ),
+    "unknown merge": (
+        lambda: jaxrnn.bidirectional(CELL, merge="add"),
+        ValueError,
+        r"`merge` must be one of \['concat', 'mean', 'mul', 'sum'\], or a function.*got 'add'",
+    ),
+    "merge of None": (
+        lambda: jaxrnn.bidirectional(CELL, merge=None),
+        ValueError,
+        "`merge` must be one of.*got None",
+    ),
+    "sum of different widths": (
+        lambda: jaxrnn.bidirectional(CELL, jaxrnn.gru(1), merge="sum").init(KEY, XS),
+        ValueError,
+        r"`merge='sum'` does not fit.*float32\(7, 3, 4\) forward and float32\(7, 3, 1\) backward"
+        ".*element by element.*merge='concat'",
+    ),
+    "params of different widths to sum": (
+        lambda: jaxrnn.bidirectional(CELL, jaxrnn.gru(1), merge="mean").apply(
+            jaxrnn.BidirectionalParams(PARAMS, jaxrnn.gru(1).init(KEY, XS[0])), None, XS
+        ),
+        ValueError,
+        r"`merge='mean'` does not fit.*float32\(7, 3, 4\) forward and float32\(7, 3, 1\) backward",
+    ),
+    "merge of several arrays": (
+        lambda: jaxrnn.bidirectional(CELL._replace(update=doubled)).init(KEY, XS),
+        ValueError,
+        "`merge='concat'` does not fit the outputs tuple forward and tuple backward.*one array",
+    ),
+    "merge by a function that does not fit": (
+        lambda: jaxrnn.bidirectional(CELL, jaxrnn.gru(3), merge=jnp.add).init(KEY, XS),
+        ValueError,
+        r"`merge` cannot take the outputs float32\(7, 3, 4\) forward and float32\(7, 3, 3\) back",
+    ),
+    "merge over time": (
+        lambda: jaxrnn.bidirectional(CELL, merge=lambda a, b: (a + b).sum(axis=0)).init(KEY, XS),
+        ValueError,
+        r"`merge` must keep the leading axes \(7, 3\).*it made float32\(3, 4\).*pool_mean",
+    ),
+    "params of one direction": (
+        lambda: jaxrnn.bidirectional(CELL).apply(PARAMS, None, XS),
+        TypeError,
+        r"`params` must be BidirectionalParams\(forward, backward\), got LSTMParams",
+    ),
+    "carry of one direction": (
+        lambda: two_way(CARRY),
+        TypeError,
+        r"`carry` must be BidirectionalCarry\(forward, backward\), got LSTMCarry",
+    ),
+    "carry of another batch in one direction": (
+        lambda: two_way(jaxrnn.BidirectionalCarry(CARRY, jax.tree.map(lambda a: a[:1], CARRY))),
+        ValueError,
+        r"`carry.h` must have shape \(3, 4\), got \(1, 4\)",
+    ),
+    "final carry of a two-way layer": (
+        lambda: two_way(jaxrnn.BidirectionalFinal(CARRY, CARRY)),
+        TypeError,
+        "`carry` is the BidirectionalFinal of an earlier call.*whole of it.*`carry=None`",
+    ),
+    "mask of a two-way layer with features": (
+        lambda: two_way(mask=jnp.ones((T, B, I), bool)),
+        ValueError,
+        "`mask`.*without features",
+    ),
+    "resets of a two-way layer transposed": (
+        lambda: two_way(resets=MASK.T),
+        ValueError,
+        "`resets` must match",
+    ),
+    "pool of integers": (
+        lambda: jaxrnn.pool_mean(jnp.ones((T, B, H), jnp.int32)),
+        TypeError,
+        "`x` must be floating",
+    ),
+    "pool without time": (
+        lambda: jaxrnn.pool_max(jnp.float32(1)),
+        ValueError,
+        "`xs` needs a time axis",
+    ),
+    "pool of numbers": (
+        lambda: jaxrnn.pool_sum(XS[:, 0, 0]),
+        ValueError,
+        "`x` needs a feature axis",
+    ),
+    "mask of a pool transposed": (
+        lambda: jaxrnn.pool_last(XS, MASK.T),
+        ValueError,
+        "`mask` must match",
+    ),
+    "mask of a pool with features": (
+        lambda: jaxrnn.pool_sum(XS, jnp.ones((T, B, I), bool)),
+        ValueError,
+        "`mask`.*without features",
+    ),
+    "mask of a pool of floats": (
+        lambda: jaxrnn.pool_mean(XS, jnp.ones((T, B))),
+        TypeError,
+        "`mask` must be bool, got float",
+    ),
+    "size of an attention pool": (
+        lambda: jaxrnn.attention_pool(0),
+        ValueError,
+        "`size` must be a positive integer, got 0",
+    ),
+    "params of an attention pool": (
+        lambda: jaxrnn.attention_pool(2).apply(PARAMS, XS),
+        TypeError,
+        "`params` must be AttentionPoolParams",
+    ),
+    "features of an attention pool": (
+        lambda: jaxrnn.attention_pool(2).apply(jaxrnn.attention_pool(2).init(KEY, XS), XS[..., :2]),
+        ValueError,
+        "`x` must have 5 features",
+    ),
+    "segments of floats": (
+        lambda: jaxrnn.segment_resets(XS),
+        TypeError,
+        r"`segment_ids` must be an array of integers \(T, ...\), got float32",
+    ),
+    "segments without time": (
+        lambda: jaxrnn.segment_resets(np.int32(3)),
+        ValueError,
+        "`segment_ids` needs a time axis",
+    ),
+    "previous segments of another batch": (
+        lambda: jaxrnn.segment_resets(np.zeros((T, B), int), np.zeros(T, int)),
+        ValueError,
+        r"`previous` must be one step like.*int64\(7, 3\), got int64\(7,\)",
+    ),
+    "previous segments of a list": (
+        lambda: jaxrnn.segment_resets(np.zeros((T, B), int), [0, 0, 0]),
+        TypeError,
+        "`previous` must be an array of integers.*got list",
+    ),
+    "pack an array": (
+        lambda: jaxrnn.pack(np.ones((B, T, I)), T),
+        TypeError,
+        "`sequences` must be a list of arrays",
+    ),
+    "pack nothing": (lambda: jaxrnn.pack([], T), ValueError, "`sequences` must hold at least one"),
+    "pack lists": (
+        lambda: jaxrnn.pack([[1, 2], [3]], T),
+        TypeError,
+        "`sequences` must hold arrays.*got list as number 0",
+    ),
+    "pack numbers": (
+        lambda: jaxrnn.pad_to_bucket([np.ones(2), np.float64(1)]),
+        ValueError,
+        r"`sequences` must hold arrays \(T_i, ...\), got no time axis in number 1",
+    ),
+    "pack different features": (
+        lambda: jaxrnn.pack([np.ones((2, 3)), np.ones((2, 4))], T),
+        ValueError,
+        r"`sequences` must be alike.*number 0 is float64\(2, 3\), number 1 is float64\(2, 4\)",
+    ),
+    "pack different dtypes": (
+        lambda: jaxrnn.pad_to_bucket([np.ones(2), np.ones(2, int)]),
+        ValueError,
+        "`sequences` must be alike.*number 1 is int64",
+    ),
+    "pack into short rows": (
+        lambda: jaxrnn.pack([np.ones(2), np.ones(T + 1)], T),
+        ValueError,
+        "`length` = 7 steps is too short for sequence 1, which has 8",
+    ),
+    "pack into few rows": (
+        lambda: jaxrnn.pack([np.ones(T)] * 3, T, num_rows=2),
+        ValueError,
+        "`num_rows` = 2 rows.*3 sequences, which need 3",
+    ),
+    "pack into rows of no length": (
+        lambda: jaxrnn.pack([np.ones(2)], 0),
+        ValueError,
+        "`length` must be a positive integer",
+    ),
+    "unpack another array": (
+        lambda: jaxrnn.unpack(XS, np.zeros((B, T), int), 1),
+        ValueError,
+        r"`segment_ids` \(3, 7\) must match.*`ys` \(7, 3, 5\)",
+    ),
+    "unpack too few": (
+        lambda: jaxrnn.unpack(XS, np.full((T, B), 4), 4),
+        ValueError,
+        "`segment_ids` must be from -1 to 3.*got values from 4 to 4",
+    ),
+    "unpack by the mask": (
+        lambda: jaxrnn.unpack(XS, MASK, 4),
+        TypeError,
+        r"`segment_ids` must be an array of integers \(T, R\), got bool",
+    ),
+    "bucket of a negative length": (
+        lambda: jaxrnn.bucket_length(-1),
+        ValueError,
+        "`length` must be 0 or more",
+    ),
+    "bucket of a float": (
+        lambda: jaxrnn.bucket_length(7.0),
+        TypeError,
+        "`length` must be an integer, got float",
+    ),
+    "buckets of no length": (
+        lambda: jaxrnn.pad_to_bucket([np.ones(2)], smallest=0),
+        ValueError,
+        "`smallest` must be a positive integer",
     ),
     "floats to embed": (
         lambda: jaxrnn.embed(9, 2).init(KEY, XS),

@@ -76,7 +76,7 @@ def test_a_row_without_steps_keeps_its_carry(name):
     def take(tree):
         return jax.tree.map(lambda leaf: leaf[row], tree)
 
-    assert_same(take(carry), take(ex.carry))
+    assert_same(jax.tree.leaves(take(carry)), jax.tree.leaves(take(ex.carry)))
 
 
 @every_layer
@@ -145,17 +145,17 @@ def test_empty_and_single_step_sequences(name, shape):
 
     grads, (carry, ys) = jax.jit(jax.grad(loss, has_aux=True))(ex.params)
     if shape[0] == 0:
-        assert_same(carry, ex.carry)
+        assert_same(jax.tree.leaves(carry), jax.tree.leaves(ex.carry))
     assert ys.shape[: len(shape) - 1] == shape[:-1]
     assert all(np.isfinite(leaf).all() for leaf in floats(grads))
 
 
 @every_layer
 def test_a_second_call_compiles_nothing(name):
-    ex = layer_example(LAYERS[name])
+    case, ex = LAYERS[name], layer_example(LAYERS[name])
     run = apply(name, key=KEY)
     carry, _ = run(ex.params, ex.carry, ex.xs)
     with compilations() as compiled:
         for _ in range(3):
-            carry, _ = run(ex.params, carry, ex.xs)
+            carry, _ = run(ex.params, carry if case.causal else ex.carry, ex.xs)
     assert compiled == []

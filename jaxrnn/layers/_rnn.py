@@ -1,8 +1,7 @@
 """A cell over a sequence, as a layer."""
 
-from jaxrnn._checks import example
+from jaxrnn._compose import layer_of
 from jaxrnn._types import Cell, Layer
-from jaxrnn._unroll import check_cell, choose, unroll
 
 
 def rnn(cell: Cell, *, reverse: bool = False, implementation: str | None = None) -> Layer:
@@ -19,18 +18,4 @@ def rnn(cell: Cell, *, reverse: bool = False, implementation: str | None = None)
     Raises:
       ValueError, TypeError: `cell` is no cell, or `implementation` cannot run it.
     """
-    check_cell(cell)
-    choose(cell, implementation)
-
-    def init(key, xs):
-        return cell.init(key, example(xs))
-
-    def init_carry(params, xs):
-        return cell.init_carry(params, example(xs))
-
-    def apply(params, carry, xs, *, mask=None, resets=None, key=None):
-        options = {"mask": mask, "resets": resets}
-        choices = {"reverse": reverse, "implementation": implementation}
-        return unroll(cell, params, carry, xs, **options, **choices)
-
-    return Layer(init, init_carry, apply)
+    return layer_of(cell, reverse=reverse, implementation=implementation)

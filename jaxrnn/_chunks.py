@@ -1,0 +1,44 @@
+"""A layer run over a sequence in chunks, by a loop whose body is one chunk."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._checks import check_sequence
+from jaxrnn._types import Carry
+
+
+def scan_chunks(
+    run: Callable[[Carry, Any], tuple[Carry, Any]], carry: Carry, xs: Any, chunk: int
+) -> tuple[Carry, Any]:
+    """Runs chunks one after the other, handing the carry on.
+
+    Args:
+      run: ``(carry, xs) -> (carry, ys)`` for any number of steps.
+      carry: the carry before the first step.
+      xs: (T, ...); a pytree, in which None stands for nothing.
+      chunk: the steps of a chunk. Where it does not divide T, the last chunk is shorter.
+
+    Returns:
+      The carry after the last step and the outputs (T, ...).
+    """
+    length = check_sequence(xs)
+    whole = length - length % chunk
+
+    def split(x):
+        return x[:whole].reshape(whole // chunk, chunk, *x.shape[1:])
+
+    def join(y):
+        return y.reshape(whole, *y.shape[2:])
+
+    if whole:
+        carry, ys = jax.lax.scan(run, carry, jax.tree.map(split, xs))
+        ys = jax.tree.map(join, ys)
+    if whole == length and whole:
+        return carry, ys
+    carry, rest = run(carry, jax.tree.map(lambda x: x[whole:], xs))
+    if not whole:
+        return carry, rest
+    return carry, jax.tree.map(lambda y, r: jnp.concatenate([y, r]), ys, rest)

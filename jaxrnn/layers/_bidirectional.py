@@ -1,0 +1,167 @@
+"""A sequence read both ways."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._checks import check_flags, check_flags_fit, check_key, check_params, describe, example
+from jaxrnn._compose import fold_key, layer_of, outputs
+from jaxrnn._masking import blank
+from jaxrnn._merging import Merge, check_merge, merging
+from jaxrnn._types import Carry, Cell, Layer, Params
+
+
+class BidirectionalParams(NamedTuple):
+    forward: Params
+    backward: Params
+
+
+class BidirectionalCarry(NamedTuple):
+    forward: Carry  # before the first step
+    backward: Carry  # before the last step, which the backward direction reads first
+
+
+class BidirectionalFinal(NamedTuple):
+    forward: Carry  # after the last step
+    backward: Carry  # after the first step, which the backward direction reads last
+
+
+def bidirectional(
+    forward: Cell | Layer,
+    backward: Cell | Layer | None = None,
+    *,
+    merge: Merge = "concat",
+) -> Layer:
+    """Reads a sequence in both directions, so that each output depends on all of it.
+
+        →y = forward(x_1, ..., x_T)
+        ←y = backward(x_T, ..., x_1), put back in the order of time
+        y = merge(→y, ←y)
+
+    Padding on either side, or in the middle, changes nothing: a padded row equals the row alone.
+    ``resets[t]`` marks t as the first step of a segment for both directions: the backward one
+    starts anew at the last step of each segment. It reads the last segment first, so that
+    `carry.backward` begins that one.
+
+    Such a layer cannot stream, for its first output waits for the last input. What `apply` returns
+    as the carry is a `BidirectionalFinal`, for use, not for going on: as `carry` it is refused.
+
+    Args:
+      forward: a cell, or a layer.
+      backward: a cell, or a layer, for the turned sequence. It is turned round here: give
+        ``rnn(cell)``, not ``rnn(cell, reverse=True)``. None means `forward` again, with parameters
+        of its own.
+      merge: ``"concat"``, beside each other in the last axis; ``"sum"``, ``"mul"`` or ``"mean"``,
+        element by element; or a function of the outputs of both, each (T, ..., H).
+
+    Returns:
+      A `Layer` with parameters `BidirectionalParams` and initial carry `BidirectionalCarry`:
+      (T, ..., I) -> (T, ..., 2H) for ``"concat"``. The directions draw their random numbers from
+      ``jax.random.fold_in(key, 0)`` and ``jax.random.fold_in(key, 1)``.
+
+    Raises:
+      TypeError: a direction is neither a cell nor a layer.
+      ValueError: `merge` is unknown, or does not fit the outputs of the directions.
+
+    References: Schuster and Paliwal, 1997, "Bidirectional recurrent neural networks".
+    """
+    backward = forward if backward is None else backward
+    for name, part in [("forward", forward), ("backward", backward)]:
+        if not isinstance(part, (Cell, Layer)):
+            raise TypeError(
+                f"`{name}` must be a Cell such as `jaxrnn.lstm(128)`, or a Layer, got {part!r}."
+            )
+    combine = merging(merge)
+    ahead = forward if isinstance(forward, Layer) else layer_of(forward)
+    back = _turned(backward) if isinstance(backward, Layer) else layer_of(backward, reverse=True)
+
+    def check_outputs(params, xs):
+        """The merged outputs, as shapes; raises where they do not fit."""
+        parts = outputs(ahead, params.forward, xs), outputs(back, params.backward, xs)
+        return check_merge(merge, *parts)
+
+    def init(key, xs):
+        check_key(key)
+        keys = jax.random.split(key)
+        params = BidirectionalParams(ahead.init(keys[0], xs), back.init(keys[1], xs))
+        check_outputs(params, xs)
+        return params
+
+    def init_carry(params, xs):
+        check_params(params, BidirectionalParams)
+        return BidirectionalCarry(
+            ahead.init_carry(params.forward, xs), back.init_carry(params.backward, xs)
+        )
+
+    def apply(params, carry, xs, *, mask=None, resets=None, key=None):
+        check_params(params, BidirectionalParams)
+        carry = BidirectionalCarry(None, None) if carry is None else carry
+        _check_initial(carry)
+        ys = check_outputs(params, xs)
+        check_flags("mask", mask, xs)
+        check_flags("resets", resets, xs)
+        check_flags_fit("mask", mask, example(ys))
+        ahead_options = {"mask": mask, "resets": resets, "key": fold_key(key, 0)}
+        back_resets = _backward_resets(resets, mask)
+        back_options = {"mask": mask, "resets": back_resets, "key": fold_key(key, 1)}
+        ahead_carry, ahead_ys = ahead.apply(params.forward, carry.forward, xs, **ahead_options)
+        back_carry, back_ys = back.apply(params.backward, carry.backward, xs, **back_options)
+        return BidirectionalFinal(ahead_carry, back_carry), blank(mask, combine(ahead_ys, back_ys))
+
+    return Layer(init, init_carry, apply)
+
+
+def _turned(layer):
+    """`layer` on the sequence turned round; its outputs stay where their inputs are."""
+
+    def flip(tree):
+        return jax.tree.map(lambda x: jnp.flip(x, 0), tree)
+
+    def apply(params, carry, xs, *, mask=None, resets=None, key=None):
+        options = {"mask": flip(mask), "resets": flip(resets), "key": key}
+        carry, ys = layer.apply(params, carry, flip(xs), **options)
+        return carry, flip(ys)
+
+    return layer._replace(apply=apply)
+
+
+def _backward_resets(resets, mask):
+    """Before which steps the backward direction starts anew: the last real one of each segment.
+
+    Those are the steps whose next real step is the first of a segment.
+    """
+    if resets is None:
+        return None
+    if mask is not None:
+        resets = _at_next_real_step(resets, mask)
+    last = jnp.zeros((1, *resets.shape[1:]), bool)
+    return jnp.concatenate([resets, last])[1:]
+
+
+def _at_next_real_step(resets, mask):
+    """The flag of the first real step at or after each step; False where there is none."""
+    num_steps, ndim = len(resets), max(resets.ndim, mask.ndim)
+
+    def aligned(flags):
+        return flags.reshape(*flags.shape, *(1,) * (ndim - flags.ndim))
+
+    # Each real step as a number: its time, and its flag as the lowest bit.
+    steps = aligned(2 * jnp.arange(num_steps, dtype=jnp.int32))
+    codes = jnp.where(aligned(mask), steps + aligned(resets).astype(jnp.int32), 2 * num_steps)
+    return jax.lax.cummin(codes, axis=0, reverse=True) % 2 == 1
+
+
+def _check_initial(carry):
+    if isinstance(carry, BidirectionalFinal):
+        raise TypeError(
+            "`carry` is the BidirectionalFinal of an earlier call, and a two-way layer cannot go "
+            "on from there to the next chunk: its backward direction begins at the end of the "
+            "sequence, so it needs the whole of it in one call. Join the chunks, or use one-way "
+            "layers such as `jaxrnn.rnn(cell)` to stream. A new sequence begins with `carry=None`."
+        )
+    if not isinstance(carry, BidirectionalCarry):
+        raise TypeError(
+            f"`carry` must be BidirectionalCarry(forward, backward), got {describe(carry)}. Make "
+            "one with the `init_carry` of the layer, or from the initial carries of both cells."
+        )

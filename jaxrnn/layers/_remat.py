@@ -1,0 +1,58 @@
+"""Long sequences in little memory, at the price of running forward twice."""
+
+import math
+
+import jax
+
+from jaxrnn._checks import check_sequence, check_size
+from jaxrnn._chunks import scan_chunks
+from jaxrnn._compose import check_layer
+from jaxrnn._types import Layer
+
+
+def remat(layer: Layer, *, chunk: int | str = "sqrt") -> Layer:
+    """`layer`, keeping for the gradient only the carry before each chunk and one chunk at a time.
+
+    The backward pass runs each chunk forward again. Values and gradients are those of `layer`.
+    With chunks of √T steps, the memory for activations grows with √T instead of T. Chunks within
+    chunks need less still: ``remat(remat(layer, chunk=32), chunk=1024)``.
+
+    Args:
+      layer: one that can stream: it is applied to one chunk after the other.
+      chunk: the steps of a chunk, or ``"sqrt"`` for about √T.
+
+    Returns:
+      A `Layer` with the parameters and the carry of `layer`.
+
+    Raises:
+      ValueError, TypeError: `chunk` is neither "sqrt" nor a positive integer; `layer` is no layer.
+
+    References: Chen, Xu, Zhang and Guestrin, 2016, "Training deep nets with sublinear memory cost".
+    """
+    check_layer("`layer`", layer)
+    if chunk != "sqrt":
+        check_size("chunk", chunk)
+
+    def apply(params, carry, xs, *, mask=None, resets=None, key=None):
+        length = check_sequence(xs)
+        steps = _near_sqrt(length) if chunk == "sqrt" else chunk
+        carry = layer.init_carry(params, xs) if carry is None else carry
+
+        def run(carry, chunk):
+            xs, mask, resets = chunk
+            return layer.apply(params, carry, xs, mask=mask, resets=resets, key=key)
+
+        run = jax.checkpoint(run, prevent_cse=False)
+        return scan_chunks(run, carry, (xs, mask, resets), steps)
+
+    return layer._replace(apply=apply)
+
+
+def _near_sqrt(length):
+    """A number of steps near √T that divides T, so that no shorter chunk is left, if there is one.
+
+    To cut a rest off would copy the inputs.
+    """
+    root = max(1, math.isqrt(length))
+    divisors = (steps for steps in range(root, 2 * root + 1) if length % steps == 0)
+    return next(divisors, root)

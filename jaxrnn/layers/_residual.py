@@ -1,0 +1,41 @@
+"""A layer beside which its input passes unchanged."""
+
+from jaxrnn._checks import check_flags
+from jaxrnn._compose import check_layer, check_like_input
+from jaxrnn._masking import blank
+from jaxrnn._types import Layer
+
+
+def residual(layer: Layer) -> Layer:
+    """Adds the input to the output of a layer.
+
+        y = x + layer(x)
+
+    Args:
+      layer: one that keeps the shape and dtype of its input.
+
+    Returns:
+      A `Layer` with the parameters and the carry of `layer`: (T, ..., I) -> (T, ..., I).
+
+    Raises:
+      TypeError: `layer` is not a `Layer`, or the input is not floating.
+      ValueError: the output of `layer` has another shape than its input.
+
+    References: He et al., 2016, "Deep residual learning for image recognition"; Wu et al., 2016,
+    "Google's neural machine translation system".
+    """
+    check_layer("`layer`", layer)
+
+    def init(key, xs):
+        params = layer.init(key, xs)
+        check_like_input("residual", layer, params, xs)
+        return params
+
+    def apply(params, carry, xs, *, mask=None, resets=None, key=None):
+        check_like_input("residual", layer, params, xs)
+        check_flags("mask", mask, xs)
+        xs = blank(mask, xs)
+        carry, ys = layer.apply(params, carry, xs, mask=mask, resets=resets, key=key)
+        return carry, xs + ys
+
+    return Layer(init, layer.init_carry, apply)

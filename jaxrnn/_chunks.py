@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._checks import check_sequence
+from jaxrnn._checks import check_carry, check_sequence
 from jaxrnn._types import Carry
 
 
@@ -23,6 +23,9 @@ def scan_chunks(
 
     Returns:
       The carry after the last step and the outputs (T, ...).
+
+    Raises:
+      ValueError, TypeError: the carry after a chunk is not like the one before it.
     """
     length = check_sequence(xs)
     whole = length - length % chunk
@@ -34,6 +37,7 @@ def scan_chunks(
         return y.reshape(whole, *y.shape[2:])
 
     if whole:
+        _check_goes_on(run, carry, jax.tree.map(lambda x: x[:chunk], xs))
         carry, ys = jax.lax.scan(run, carry, jax.tree.map(split, xs))
         ys = jax.tree.map(join, ys)
     if whole == length and whole:
@@ -42,3 +46,12 @@ def scan_chunks(
     if not whole:
         return carry, rest
     return carry, jax.tree.map(lambda y, r: jnp.concatenate([y, r]), ys, rest)
+
+
+def _check_goes_on(run, carry, xs):
+    after, _ = jax.eval_shape(run, carry, xs)
+    cause = (
+        "Only a layer that can stream is run in chunks. One that reads the sequence both ways, as "
+        "`jaxrnn.bidirectional` does, cannot: put the chunks inside of its directions."
+    )
+    check_carry(after, jax.eval_shape(lambda: carry), name="carry after a chunk", cause=cause)

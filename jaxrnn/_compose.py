@@ -21,6 +21,8 @@ def layer_of(cell: Cell, *, reverse: bool = False, implementation: str | None = 
         return cell.init_carry(params, example(xs))
 
     def apply(params, carry, xs, *, mask=None, resets=None, key=None):
+        if key is not None:
+            check_key(key)
         options = {"mask": mask, "resets": resets}
         choices = {"reverse": reverse, "implementation": implementation}
         return unroll(cell, params, carry, xs, **options, **choices)

@@ -505,6 +505,46 @@ WRONG = {
         ValueError,
         "`smallest` must be a positive integer",
     ),
+    "mask of dense with features": (
+        lambda: jaxrnn.dense(2).apply(
+            jaxrnn.dense(2).init(KEY, XS), None, XS, mask=jnp.ones((T, B, I), bool)
+        ),
+        ValueError,
+        "`mask`.*without features",
+    ),
+    "resets of dropout with features": (
+        lambda: jaxrnn.dropout(0.5).apply((), None, XS, resets=jnp.ones((T, B, I), bool)),
+        ValueError,
+        "`resets`.*without features",
+    ),
+    "key of a layer of a seed": (
+        lambda: jaxrnn.rnn(CELL).apply(PARAMS, None, XS, key=3),
+        TypeError,
+        "`key` must be a key of jax.random, got int",
+    ),
+    "two-way layer in chunks": (
+        lambda: jaxrnn.remat(jaxrnn.bidirectional(CELL), chunk=2).apply(
+            jaxrnn.BidirectionalParams(PARAMS, PARAMS), None, XS
+        ),
+        TypeError,
+        "`carry after a chunk` must be BidirectionalCarry.*got BidirectionalFinal.*cannot",
+    ),
+    "chunks of 0 steps": (
+        lambda: jaxrnn.remat(jaxrnn.rnn(CELL), chunk=0),
+        ValueError,
+        "`chunk` must be a positive integer, got 0",
+    ),
+    "chunks of a name": (
+        lambda: jaxrnn.remat(jaxrnn.rnn(CELL), chunk="half"),
+        TypeError,
+        "`chunk` must be a positive integer, got 'half'",
+    ),
+    "truncate every 0 steps": (
+        lambda: jaxrnn.truncate(jaxrnn.rnn(CELL), 0),
+        ValueError,
+        "`every` must be a positive integer, got 0",
+    ),
+    "cell in a remat": (lambda: jaxrnn.remat(CELL), TypeError, "`layer` must be a Layer, got Cell"),
     "floats to embed": (
         lambda: jaxrnn.embed(9, 2).init(KEY, XS),
         TypeError,

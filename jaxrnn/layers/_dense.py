@@ -4,7 +4,15 @@ from typing import NamedTuple
 
 import jax
 
-from jaxrnn._checks import check_features, check_flags, check_key, check_params, check_size, example
+from jaxrnn._checks import (
+    check_features,
+    check_flags,
+    check_flags_fit,
+    check_key,
+    check_params,
+    check_size,
+    example,
+)
 from jaxrnn._initializers import Initializer, glorot_uniform
 from jaxrnn._masking import blank
 from jaxrnn._precision import affine
@@ -55,6 +63,7 @@ def dense(
         check_params(params, DenseParams)
         check_features(example(xs), params.kernel.shape[0], params.kernel.dtype)
         check_flags("mask", mask, xs)
+        check_flags_fit("mask", mask, jax.ShapeDtypeStruct(xs.shape[1:-1], xs.dtype))
         ys = affine(blank(mask, xs), params.kernel, params.bias).astype(params.kernel.dtype)
         return (), blank(mask, ys)
 

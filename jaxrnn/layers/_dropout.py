@@ -6,7 +6,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._checks import check_carry, check_features, check_flags, check_key, check_rate, example
+from jaxrnn._checks import (
+    check_carry,
+    check_features,
+    check_flags,
+    check_flags_fit,
+    check_key,
+    check_rate,
+    example,
+)
 from jaxrnn._masking import blank
 from jaxrnn._types import Layer
 
@@ -45,9 +53,10 @@ def dropout(rate: float) -> Layer:
 
     def apply(params, carry, xs, *, mask=None, resets=None, key=None):
         check_features(example(xs))
-        check_flags("mask", mask, xs)
-        check_flags("resets", resets, xs)
         initial = init_carry(params, xs)
+        for name, flags in (("mask", mask), ("resets", resets)):
+            check_flags(name, flags, xs)
+            check_flags_fit(name, flags, initial)
         carry = initial if carry is None else carry
         check_carry(carry, initial, cause="Is it the carry of another layer or batch?")
         xs = blank(mask, jnp.asarray(xs))

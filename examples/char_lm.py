@@ -1,0 +1,543 @@
+"""A recurrent network reads six of Shakespeare's tragedies, letter by letter, and writes its own.
+
+    python examples/char_lm.py                  # train: one to two minutes on two cores
+    python examples/char_lm.py --sample-only    # write more, from the checkpoint
+    python examples/char_lm.py --resume         # go on after Ctrl-C
+
+The network reads one character after the other and predicts the next. The score is bits per
+character, the mean of -log2 p(next character): 6.04 for a guess among the 66 symbols.
+"""
+
+import argparse
+import contextlib
+import functools
+import gzip
+import hashlib
+import json
+import math
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import rich.progress
+import safetensors
+import safetensors.numpy
+from matplotlib.figure import Figure
+
+import jaxrnn
+
+TEXT = Path(__file__).parent / "data" / "shakespeare_tragedies.txt.gz"
+HELD_OUT = 0.06  # share of the text, at its end, that is never trained on
+XZ_BITS = 2.68  # bits per character that xz reaches on the whole text
+CELLS = {"lstm": jaxrnn.lstm, "gru": jaxrnn.gru, "elman": jaxrnn.elman}
+EMBEDDING = 64  # features a character
+EVALUATE_EVERY = 250  # steps; the checkpoint is saved as often
+EVALUATION_STREAMS, EVALUATION_WINDOW = 8, 128  # how the held-out text is read, for speed only
+SMOOTHING = 50  # steps over which the training loss is averaged to be shown
+FORMAT = "jaxrnn char_lm checkpoint, version 1"
+
+
+def number(kind: type, low: float, high: float = 1_000_000_000) -> Callable:
+    """A type for argparse: a number, whole if `kind` is int, from `low` to `high`."""
+
+    def parse(text):
+        with contextlib.suppress(ValueError):
+            if low <= kind(text) <= high:
+                return kind(text)
+        name = "a whole number" if kind is int else "a number"
+        raise argparse.ArgumentTypeError(f"expected {name} from {low:,} to {high:,}, got {text!r}")
+
+    return parse
+
+
+# These shape a run: the checkpoint keeps them, and --resume takes them from there.
+RUN_FLAGS = {
+    "cell": ("lstm", str, "recurrent cell"),
+    "layers": (1, number(int, 1), "recurrent layers"),
+    "size": (192, number(int, 1), "hidden features of each layer"),
+    "dropout": (0.0, number(float, 0, 0.99), "probability that a layer's output is dropped"),
+    "batch": (32, number(int, 1), "streams of text, read side by side"),
+    "window": (64, number(int, 1), "characters of each stream in a step; gradients stop there"),
+    "steps": (2500, number(int, 1), "training steps of the whole run"),
+    "learning_rate": (1e-2, number(float, 0), "of Adam after its warm-up, before its decay"),
+    "clip": (1.0, number(float, 1e-6), "global norm to which larger gradients are scaled down"),
+    "accumulate": (1, number(int, 1), "steps whose mean gradient makes one update"),
+    "seed": (0, number(int, 0), "of the parameters, the dropout and the sample"),
+}
+OTHER_FLAGS = {
+    "temperature": (0.7, number(float, 0), "of the sample; at 0 the likeliest character is taken"),
+    "sample_length": (1000, number(int, 1), "characters to write"),
+    "prompt": (r"\n\n", str, r"what the sample goes on from; \n is a new line"),
+    "out": ("runs/char_lm", Path, "folder of the checkpoint, the sample and the loss curve"),
+    "stop_after": (None, number(int, 1), "save and stop after this step of the run"),
+}
+
+
+def parse_flags(arguments: list[str] | None) -> dict:
+    """The flags that were given, and no others."""
+    about = __doc__.split("\n")[0]
+    parser = argparse.ArgumentParser(description=about, argument_default=argparse.SUPPRESS)
+    for name, (default, kind, text) in (RUN_FLAGS | OTHER_FLAGS).items():
+        choices = CELLS if name == "cell" else None
+        text = text if default is None else f"{text} (default: {default})"
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, choices=choices, help=text)
+    modes = parser.add_mutually_exclusive_group()
+    modes.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    modes.add_argument("--sample-only", action="store_true", help="write text, train nothing")
+    return vars(parser.parse_args(arguments))
+
+
+class Refused(Exception):
+    """What was expected, what came, and the likely cause."""
+
+
+# --- The text ---
+
+
+def read_text() -> tuple[np.ndarray, np.ndarray, dict]:
+    """Symbols to train on (N,), symbols held out (M,), and what the checkpoint says of the text."""
+    text = gzip.decompress(TEXT.read_bytes()).decode()
+    vocabulary = "".join(sorted(set(text)))
+    symbols = encode(text, vocabulary)
+    split = round(len(symbols) * (1 - HELD_OUT))
+    about = {"vocabulary": vocabulary, "text": hashlib.sha256(text.encode()).hexdigest()[:16]}
+    return symbols[:split], symbols[split:], about
+
+
+def encode(text: str, vocabulary: str) -> np.ndarray:
+    """The symbol of each character, its place in the vocabulary: int32 (N,)."""
+    symbols = {character: symbol for symbol, character in enumerate(vocabulary)}
+    return np.array([symbols[character] for character in text], np.int32)
+
+
+# --- The model ---
+
+
+def language_model(config: dict) -> jaxrnn.Layer:
+    """From symbols (T, ...) to the logits of the symbol after each, (T, ..., V)."""
+    layers = [jaxrnn.embed(len(config["vocabulary"]), EMBEDDING)]
+    for _ in range(config["layers"]):
+        layers.append(jaxrnn.rnn(CELLS[config["cell"]](config["size"])))
+        if config["dropout"]:
+            layers.append(jaxrnn.dropout(config["dropout"]))
+    return jaxrnn.stack(*layers, jaxrnn.dense(len(config["vocabulary"])))
+
+
+def bits(logits: jax.Array, targets: jax.Array) -> jax.Array:
+    """What each target costs, in bits: (..., V) and (...) -> (...)."""
+    nats = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
+    return nats / math.log(2)
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def evaluate(model: jaxrnn.Layer, params: Any, symbols: jax.Array) -> jax.Array:
+    """Bits per character of a text (M,), with the carry handed on from window to window.
+
+    The text is read as a few streams side by side, each of which begins with nothing to remember.
+    """
+    count = len(symbols) - 1
+    windows = -(-count // (EVALUATION_STREAMS * EVALUATION_WINDOW))
+    shape = (EVALUATION_STREAMS, windows, EVALUATION_WINDOW)
+
+    def by_window(x):
+        filled = jnp.pad(x, (0, math.prod(shape) - count))
+        return filled.reshape(shape).transpose(1, 2, 0)
+
+    def read(carry, window):
+        xs, targets, weights = window
+        carry, logits = model.apply(params, carry, xs)
+        return carry, jnp.sum(weights * bits(logits, targets))
+
+    xs, targets = by_window(symbols[:-1]), by_window(symbols[1:])
+    weights = by_window(jnp.ones(count))  # zero where the last window had to be filled
+    _, costs = jax.lax.scan(read, model.init_carry(params, xs[0]), (xs, targets, weights))
+    return costs.sum() / count
+
+
+@functools.partial(jax.jit, static_argnames=("model", "length"))
+def write(
+    model: jaxrnn.Layer,
+    params: Any,
+    prompt: jax.Array,
+    key: jax.Array,
+    temperature: float,
+    length: int,
+) -> jax.Array:
+    """The `length` symbols after `prompt` (P,), each drawn given all before it."""
+    carry, logits = model.apply(params, None, prompt)
+
+    def draw(state, key):
+        carry, logits = state
+        symbol = jax.random.categorical(key, logits / jnp.maximum(temperature, 1e-6))
+        carry, logits = model.apply(params, carry, symbol[None])
+        return (carry, logits[0]), symbol
+
+    return jax.lax.scan(draw, (carry, logits[-1]), jax.random.split(key, length))[1]
+
+
+# --- Training ---
+
+
+class State(NamedTuple):
+    """All that the next step depends on, and so what --resume needs bit for bit."""
+
+    step: jax.Array  # (), steps made
+    position: jax.Array  # (), characters of each stream read since its start
+    params: Any
+    optimizer: Any
+    carry: Any  # of the streams, after their last window
+    key: jax.Array  # data of the key that dropout draws from
+
+
+class Run(NamedTuple):
+    """What stays the same during a run."""
+
+    config: dict  # the values of RUN_FLAGS, and what `read_text` says of the text
+    model: jaxrnn.Layer
+    optimizer: optax.GradientTransformation
+    checkpoint: Path
+
+
+def make_run(config: dict, checkpoint: Path) -> Run:
+    """The model, and Adam on clipped gradients, with a warm-up and then a cosine decay."""
+    updates, peak = max(1, config["steps"] // config["accumulate"]), config["learning_rate"]
+    rate = optax.warmup_cosine_decay_schedule(peak / 10, peak, updates // 20, updates, peak / 50)
+    optimizer = optax.chain(optax.clip_by_global_norm(config["clip"]), optax.adam(rate))
+    if config["accumulate"] > 1:
+        optimizer = optax.MultiSteps(optimizer, config["accumulate"]).gradient_transformation()
+    return Run(config, language_model(config), optimizer, checkpoint)
+
+
+def start(run: Run) -> State:
+    """The state before the first step."""
+    shape = run.config["window"], run.config["batch"]
+    return initial_state(run.model, run.optimizer, shape, run.config["seed"])
+
+
+@functools.partial(jax.jit, static_argnames=("model", "optimizer", "shape"))
+def initial_state(
+    model: jaxrnn.Layer,
+    optimizer: optax.GradientTransformation,
+    shape: tuple[int, int],
+    seed: int,
+) -> State:
+    """The state before the first step, for windows of `shape` (T, B)."""
+    params_key, key = jax.random.split(jax.random.key(seed))
+    xs = jax.ShapeDtypeStruct(shape, jnp.int32)
+    params = model.init(params_key, xs)
+    carry, zero = model.init_carry(params, xs), jnp.zeros((), jnp.int32)
+    return State(zero, zero, params, optimizer.init(params), carry, jax.random.key_data(key))
+
+
+@functools.partial(
+    jax.jit, static_argnames=("model", "optimizer", "window"), donate_argnames="state"
+)
+def train_step(
+    model: jaxrnn.Layer,
+    optimizer: optax.GradientTransformation,
+    window: int,
+    state: State,
+    streams: jax.Array,
+) -> tuple[State, jax.Array]:
+    """Learns from the next window of the streams (S, B): the new state, and the loss in bits.
+
+    This is truncated backpropagation through time. The carry is handed on from window to window,
+    so the network can remember further back than the gradients reach.
+    """
+    text = jax.lax.dynamic_slice_in_dim(streams, state.position, window + 1)
+    xs, targets = text[:-1], text[1:]
+    # Streams that begin again have nothing to remember.
+    fresh, begins = model.init_carry(state.params, xs), state.position == 0
+    carry = jax.tree.map(functools.partial(jnp.where, begins), fresh, state.carry)
+    key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+
+    def loss_and_carry(params):
+        new, logits = model.apply(params, carry, xs, key=key)
+        return bits(logits, targets).mean(), new
+
+    (loss, carry), grads = jax.value_and_grad(loss_and_carry, has_aux=True)(state.params)
+    updates, opt_state = optimizer.update(grads, state.optimizer, state.params)
+    params = optax.apply_updates(state.params, updates)
+    position = state.position + window
+    position = jnp.where(position + window < len(streams), position, 0)
+    # A gradient that is not finite must be seen before it can reach a checkpoint.
+    are_finite = jax.tree.map(lambda grad: jnp.isfinite(grad).all(), grads)
+    loss = jnp.where(jax.tree.reduce(jnp.logical_and, are_finite), loss, jnp.nan)
+    return State(state.step + 1, position, params, opt_state, carry, state.key), loss
+
+
+def train(run: Run, state: State, history: dict, text: tuple[np.ndarray, ...], last: int) -> State:
+    """Trains to step `last`, or until Ctrl-C; saves every now and then, and at the end.
+
+    `text` is what to train on and what is held out.
+    """
+    symbols, held_out = text
+    window, batch, total = (run.config[name] for name in ("window", "batch", "steps"))
+    length = len(symbols) // batch
+    streams = jnp.array(symbols[: length * batch].reshape(batch, length).T)  # (S, B)
+    first, seconds = len(history["train"]), 0.0
+    columns = ["step {task.completed:,}/{task.total:,}", rich.progress.BarColumn(None)]
+    columns += ["{task.description}", rich.progress.TimeRemainingColumn(), "left"]
+    with rich.progress.Progress(*columns, expand=True) as progress, first_interrupt() as stop:
+        task = progress.add_task("compiling", total=total, completed=first)
+        learn = train_step.lower(run.model, run.optimizer, window, state, streams).compile()
+        for step in range(first + 1, last + 1):
+            began = time.perf_counter()
+            state, loss = learn(state, streams)
+            history["train"].append(float(loss))
+            seconds += time.perf_counter() - began
+            if not math.isfinite(history["train"][-1]):
+                raise Refused(
+                    f"step {step}: expected a finite loss and gradient, got nan or infinity. Is "
+                    "--learning-rate too high? What --out holds is from before this step."
+                )
+            speed = (step - first) * batch * window / seconds  # characters a second
+            shown = f"{np.mean(history['train'][-SMOOTHING:]):.3f} bits/char  {speed:,.0f} chars/s"
+            progress.update(task, completed=step, description=shown)
+            if step % EVALUATE_EVERY == 0 or step == total:
+                cost = float(evaluate(run.model, state.params, held_out))
+                history["held_out"].append((step, cost))
+                left = (total - step) * batch * window / speed
+                line = f"step {step:,}  train {shown}  held-out {cost:.3f}  {left:.0f} s left"
+                progress.console.print(line, highlight=False, soft_wrap=True)
+                save(run, state, history)
+            if stop:
+                break
+    save(run, state, history)
+    return state
+
+
+@contextlib.contextmanager
+def first_interrupt() -> Iterator[list]:
+    """A list that the first Ctrl-C fills; the second stops the program at once."""
+    pressed = []
+
+    def press(signal_number, frame):
+        pressed.append(signal_number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+# --- The checkpoint ---
+
+
+def save(run: Run, state: State, history: dict) -> None:
+    """Writes the checkpoint. Whatever happens, the file is the old one or the new one, whole."""
+    arrays = {name: np.asarray(leaf) for name, leaf in named(state).items()}
+    arrays["history/train"] = np.array(history["train"], np.float32)
+    arrays["history/held_out"] = np.array(history["held_out"], np.float64).reshape(-1, 2)
+    config = json.dumps(run.config)
+    metadata = {"format": FORMAT, "config": config, "sha256": checksum(config, arrays)}
+    temporary = run.checkpoint.with_suffix(".tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(safetensors.numpy.save(arrays, metadata))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, run.checkpoint)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: Path) -> tuple[dict, dict]:
+    """The configuration and the arrays of a checkpoint that is whole."""
+    if not path.exists():
+        raise Refused(f"{path}: expected a checkpoint, found no file. Train first, or see --out.")
+    refused = f"{path} is refused, and left as it is: expected"
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except Exception as error:
+        raise Refused(
+            f"{refused} a whole checkpoint, got {path.stat().st_size:,} bytes that do not read as "
+            f"one ({error}). It was cut short or damaged, or is another kind of file."
+        ) from error
+    config, got = metadata.get("config", ""), metadata.get("format")
+    if got != FORMAT:
+        cause = "It comes from another program or version, or is damaged."
+        raise Refused(f"{refused} the format {FORMAT!r}, got {got!r}. {cause}")
+    if (expected := metadata.get("sha256")) != (got := checksum(config, arrays)):
+        cause = "It was damaged after it was written."
+        raise Refused(f"{refused} contents with SHA-256 {expected}, got {got}. {cause}")
+    return json.loads(config), arrays
+
+
+def restore(run: Run, arrays: dict) -> tuple[State, dict]:
+    """The state and the history in the arrays of a checkpoint."""
+    template = jax.eval_shape(lambda: start(run))
+    expected = {name: f"{x.dtype}{x.shape}" for name, x in named(template).items()}
+    got = {name: f"{x.dtype}{x.shape}" for name, x in arrays.items() if "history/" not in name}
+    for name in expected | got:
+        if expected.get(name) != got.get(name):
+            raise Refused(
+                f"{run.checkpoint} is refused, and left as it is: expected {name} to be "
+                f"{expected.get(name, 'absent')}, got {got.get(name, 'none')}. It is of another "
+                "model, or was written with another version of jaxrnn or optax."
+            )
+    leaves = [jnp.array(arrays[name]) for name in expected]
+    held_out = [(int(step), cost) for step, cost in arrays["history/held_out"].tolist()]
+    history = {"train": arrays["history/train"].tolist(), "held_out": held_out}
+    return jax.tree.unflatten(jax.tree.structure(template), leaves), history
+
+
+def named(tree: Any) -> dict:
+    """The leaves of a pytree by their paths, such as ``params/1/kernel``."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def checksum(config: str, arrays: dict) -> str:
+    """SHA-256 over all that a checkpoint says."""
+    digest = hashlib.sha256(config.encode())
+    for name, x in sorted(arrays.items()):
+        digest.update(f"{name} {x.dtype} {x.shape}".encode() + x.tobytes())
+    return digest.hexdigest()
+
+
+# --- What a run leaves behind ---
+
+
+def sample(run: Run, params: Any, options: dict) -> str:
+    """What the network writes, with the prompt before it."""
+    vocabulary = run.config["vocabulary"]
+    prompt = jnp.array(encode(options["prompt"], vocabulary))
+    draw = jax.random.key(options["seed"]), options["temperature"], options["sample_length"]
+    symbols = write(run.model, params, prompt, *draw).tolist()
+    text = options["prompt"] + "".join(vocabulary[symbol] for symbol in symbols)
+    return text.strip("\n") + "\n"
+
+
+def draw_losses(path: Path, config: dict, history: dict) -> None:
+    """Draws the losses over the characters that have been read."""
+    losses, (steps, costs) = np.array(history["train"]), np.array(history["held_out"]).T
+    millions = config["batch"] * config["window"] / 1e6  # characters a step
+    width = min(SMOOTHING, len(losses))
+    smooth = np.convolve(losses, np.full(width, 1 / width), "valid")
+    middles = np.arange(len(smooth)) + (width + 1) / 2
+    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    each = {"color": "C0", "alpha": 0.3, "linewidth": 0.8, "label": "train, each step"}
+    axes.plot(np.arange(1, len(losses) + 1) * millions, losses, **each)
+    axes.plot(middles * millions, smooth, color="C0", label=f"train, mean of {width} steps")
+    axes.plot(steps * millions, costs, "o-", color="C1", label=f"held-out, {costs[-1]:.2f} at last")
+    axes.axhline(XZ_BITS, color="0.4", linestyle="--", label=f"xz on the same text, {XZ_BITS}")
+    axes.set(xlabel="characters read (millions)", ylabel="loss (bits per character)")
+    axes.set_title("{layers} x {cell}({size}) on Shakespeare's tragedies".format(**config))
+    axes.set_ylim(top=costs.max() + 1.5)  # the first steps fall from 6: out of sight
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path)
+
+
+def finish(run: Run, state: State, history: dict, symbols: np.ndarray, options: dict) -> None:
+    """Prints and writes what the run came to; `symbols` are some of those trained on."""
+    learned, held_out = evaluate(run.model, state.params, symbols), history["held_out"][-1][1]
+    print(f"bits per character: train {learned:.3f}, held-out {held_out:.3f} (xz: {XZ_BITS})")
+    text, out = sample(run, state.params, options), run.checkpoint.parent
+    (out / "sample.txt").write_text(text)
+    draw_losses(out / "loss.png", run.config, history)
+    print(f"\n{text}\nWrote sample.txt, loss.png and {run.checkpoint.name} to {out}")
+
+
+# --- The command ---
+
+
+def begin(given: dict, options: dict, about: dict) -> tuple[Run, dict]:
+    """The run that the flags ask for, and the arrays of its checkpoint, none for a new run.
+
+    What a checkpoint says of the run goes into `options`.
+    """
+    path = options["out"] / "checkpoint.safetensors"
+    if options["out"].is_file():
+        raise Refused(f"--out: expected a folder, got the file {options['out']}.")
+    if not (given.get("resume") or given.get("sample_only")):
+        if path.exists():
+            raise Refused(
+                f"{path} exists, and a new run would overwrite it. Pass --resume to go on with "
+                "it, or name another folder with --out."
+            )
+        return make_run({name: options[name] for name in RUN_FLAGS} | about, path), {}
+    config, arrays = load(path)
+    # To write, the text that was learned is not needed, and any seed will do.
+    wanted, free = given | about, {"seed", *about} if given.get("sample_only") else set()
+    for name in config:
+        if name in wanted and name not in free and config[name] != wanted[name]:
+            flag = f"the {name}" if name in about else f"--{name.replace('_', '-')}"
+            raise Refused(
+                f"{path} is refused, and left as it is: expected {flag} {wanted[name]!r}, got a "
+                f"run with {flag} {config[name]!r}. Leave out the flags of the run to go on with "
+                "it, or name another folder with --out."
+            )
+    options |= {name: config[name] for name in RUN_FLAGS if name not in given}
+    return make_run(config, path), arrays
+
+
+def check(run: Run, options: dict, num_symbols: int) -> None:
+    """Refuses flags that do not fit each other or the text."""
+    unknown = sorted(set(options["prompt"]) - set(run.config["vocabulary"]))
+    if unknown or not options["prompt"]:
+        got = f"{''.join(unknown)!r}, which it never uses" if unknown else "none"
+        raise Refused(f"--prompt: expected characters of the text, got {got}.")
+    batch, window, steps, accumulate = map(
+        run.config.get, ("batch", "window", "steps", "accumulate")
+    )
+    if (longest := num_symbols // batch - 1) < window:
+        raise Refused(
+            f"--window: expected at most {longest} characters, as {batch} streams (--batch) of "
+            f"this text allow, got {window}."
+        )
+    if accumulate > steps:
+        raise Refused(f"--accumulate: expected at most --steps {steps}, got {accumulate}.")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command, and returns its exit code."""
+    given = parse_flags(arguments)
+    options = {name: default for name, (default, *_) in (RUN_FLAGS | OTHER_FLAGS).items()} | given
+    options["out"] = out = Path(options["out"])
+    options["prompt"] = options["prompt"].replace(r"\n", "\n")
+    symbols, held_out, about = read_text()
+    try:
+        run, arrays = begin(given, options, about)
+        check(run, options, len(symbols))
+        new = {"train": [], "held_out": []}
+        state, history = restore(run, arrays) if arrays else (start(run), new)
+        if given.get("sample_only"):
+            print(sample(run, state.params, options), end="")
+            return 0
+        out.mkdir(parents=True, exist_ok=True)
+        size = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+        print(f"{size:,} parameters; {len(symbols):,} characters, and {len(held_out):,} held out")
+        total = options["steps"]
+        last = min(total, options["stop_after"] or total)
+        state = train(run, state, history, (symbols, held_out), last)
+        if (step := len(history["train"])) < total:
+            print(f"Stopped after step {step:,} of {total:,}, and saved. Go on with")
+            print(f"    python {sys.argv[0]} --resume --out {shlex.quote(str(out))}")
+            return 0 if step >= last else 130
+        finish(run, state, history, symbols[: len(held_out)], options)
+        return 0
+    except (Refused, OSError) as error:
+        print(f"{Path(__file__).name}: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """A recurrent network reads six of Shakespeare's tragedies, letter by letter, and writes its own.
 
-    python examples/char_lm.py                  # train: one to two minutes on two cores
+    python examples/char_lm.py                  # train: about two minutes on two cores
     python examples/char_lm.py --sample-only    # write more, from the checkpoint
     python examples/char_lm.py --resume         # go on after Ctrl-C
 

@@ -33,7 +33,8 @@ def per_gate(initializer: Initializer, num_gates: int) -> Initializer:
             )
         block = (*shape[:-1], shape[-1] // num_gates)
         keys = jax.random.split(key, num_gates)
-        return jnp.concatenate([initializer(k, block, dtype) for k in keys], axis=-1)
+        gates = jax.vmap(lambda key: initializer(key, block, dtype))(keys)  # (G, ..., N)
+        return jnp.moveaxis(gates, 0, -2).reshape(shape)
 
     return init
 

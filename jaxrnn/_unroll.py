@@ -72,7 +72,7 @@ def unroll(
         - ``"xla"``: the input projection is one product before the loop, and the weight gradients
           are one product each after the backward loop. For cells that split.
         - None: ``"xla"`` for a cell that splits, ``"scan"`` for one from `from_step`, on every
-          platform.
+          platform; also ``"scan"`` where the functions of the cell close over a traced array.
 
     Returns:
       The carry after the last step, and the outputs ys, (T, ..., H).
@@ -82,7 +82,7 @@ def unroll(
         cannot run `cell`.
     """
     check_cell(cell)
-    run = choose(cell, implementation)
+    choose(cell, implementation)
     length = check_sequence(xs)
     xs = _arrays("xs", xs)
     check_flags("mask", mask, xs)
@@ -92,10 +92,13 @@ def unroll(
     if carry is not None:
         carry = _arrays("carry", carry)
         _check_initial(carry, initial)
-    new, y = jax.eval_shape(functools.partial(_step, cell), params, initial, x)
+    trace = jax.make_jaxpr(functools.partial(_step, cell), return_shape=True)
+    jaxpr, (new, y) = trace(params, initial, x)
     _check_new(new, initial)
     check_flags_fit("mask", mask, (initial, y))
     check_flags_fit("resets", resets, initial)
+    closes_over_traced = any(isinstance(const, jax.core.Tracer) for const in jaxpr.consts)
+    run = choose(cell, implementation, closes_over_traced)
     return _run(cell, run, Loop(length, bool(reverse)), params, carry, xs, mask, resets)
 
 
@@ -130,10 +133,14 @@ def _run_xla(cell, loop, params, carry, xs):
 _IMPLEMENTATIONS = {"scan": _run_scan, "xla": _run_xla}
 
 
-def choose(cell: Cell, implementation: str | None) -> Callable:
-    """What runs `cell`; raises where the named implementation cannot."""
+def choose(cell: Cell, implementation: str | None, closes_over_traced: bool = False) -> Callable:
+    """What runs `cell`; raises where the named implementation cannot.
+
+    A rule for derivatives knows only what it is given: an array that the functions of a cell close
+    over would get no gradient. Where such an array is traced, the plain scan runs the cell.
+    """
     if implementation is None:
-        implementation = "xla" if splits(cell) else "scan"
+        implementation = "xla" if splits(cell) and not closes_over_traced else "scan"
     if implementation not in _IMPLEMENTATIONS:
         raise ValueError(
             f"`implementation` must be None or one of {sorted(_IMPLEMENTATIONS)}, got "
@@ -143,6 +150,12 @@ def choose(cell: Cell, implementation: str | None) -> Callable:
         raise ValueError(
             f"`implementation={implementation!r}` needs a cell that splits into project, recur and "
             "update, and this one was made by `from_step` as a whole. Use None or 'scan'."
+        )
+    if implementation != "scan" and closes_over_traced:
+        raise ValueError(
+            f"`implementation={implementation!r}` cannot run a cell whose functions close over a "
+            "traced array, for it would get no gradient. Make the array one of the parameters, or "
+            "use None or 'scan'."
         )
     return _IMPLEMENTATIONS[implementation]
 

@@ -32,18 +32,24 @@ def value_and_gradient(layer, params, xs, **options):
     return jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))(params, xs)
 
 
-@pytest.mark.parametrize("chunk", ["sqrt", 1, 3, 7, 100])
-def test_remat_changes_no_value_and_no_gradient(chunk):
+@pytest.fixture(scope="module")
+def plain():
+    params, xs, options = example(DEEP, 11)
+    return value_and_gradient(DEEP, params, xs, **options)
+
+
+@pytest.mark.parametrize("chunk", ["sqrt", 4, 100])
+def test_remat_changes_no_value_and_no_gradient(chunk, plain):
     params, xs, options = example(DEEP, 11)
     actual = value_and_gradient(jaxrnn.remat(DEEP, chunk=chunk), params, xs, **options)
-    assert_close(actual, value_and_gradient(DEEP, params, xs, **options), 1e-12)
+    assert_close(actual, plain, 1e-12)
 
 
-def test_chunks_within_chunks():
+def test_chunks_within_chunks(plain):
     params, xs, options = example(DEEP, 11)
     nested = jaxrnn.remat(jaxrnn.remat(DEEP, chunk=2), chunk=5)
     actual = value_and_gradient(nested, params, xs, **options)
-    assert_close(actual, value_and_gradient(DEEP, params, xs, **options), 1e-12)
+    assert_close(actual, plain, 1e-12)
 
 
 def temporaries(layer, num_steps):

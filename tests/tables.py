@@ -85,9 +85,6 @@ def independent():
 
 CELLS = {
     "elman": CellCase(jaxrnn.elman(H), oracle.elman(np.tanh), "RNN"),
-    "elman_relu": CellCase(
-        jaxrnn.elman(H, jax.nn.relu), oracle.elman(lambda x: np.maximum(x, 0)), "RNN"
-    ),
     "lstm": CellCase(jaxrnn.lstm(H), oracle.lstm, "LSTM"),
     "gru": CellCase(jaxrnn.gru(H), oracle.gru_reset_after, "GRU"),
     "gru_reset_before": CellCase(jaxrnn.gru(H, False), oracle.gru_reset_before),

@@ -352,7 +352,7 @@ WRONG = {
     "carry of another batch in one direction": (
         lambda: two_way(jaxrnn.BidirectionalCarry(CARRY, jax.tree.map(lambda a: a[:1], CARRY))),
         ValueError,
-        r"`carry.h` must have shape \(3, 4\), got \(1, 4\)",
+        r"`carry.backward.h` must have shape \(3, 4\), got \(1, 4\)",
     ),
     "final carry of a two-way layer": (
         lambda: two_way(jaxrnn.BidirectionalFinal(CARRY, CARRY)),

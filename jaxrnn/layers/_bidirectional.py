@@ -5,7 +5,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._checks import check_flags, check_flags_fit, check_key, check_params, describe, example
+from jaxrnn._checks import (
+    check_carry,
+    check_flags,
+    check_flags_fit,
+    check_key,
+    check_params,
+    describe,
+    example,
+)
 from jaxrnn._compose import fold_key, layer_of, outputs
 from jaxrnn._masking import blank
 from jaxrnn._merging import Merge, check_merge, merging
@@ -97,7 +105,7 @@ def bidirectional(
     def apply(params, carry, xs, *, mask=None, resets=None, key=None):
         check_params(params, BidirectionalParams)
         carry = BidirectionalCarry(None, None) if carry is None else carry
-        _check_initial(carry)
+        _check_initial(carry, jax.eval_shape(init_carry, params, xs))
         ys = check_outputs(params, xs)
         check_flags("mask", mask, xs)
         check_flags("resets", resets, xs)
@@ -152,7 +160,7 @@ def _at_next_real_step(resets, mask):
     return jax.lax.cummin(codes, axis=0, reverse=True) % 2 == 1
 
 
-def _check_initial(carry):
+def _check_initial(carry, expected):
     if isinstance(carry, BidirectionalFinal):
         raise TypeError(
             "`carry` is the BidirectionalFinal of an earlier call, and a two-way layer cannot go "
@@ -165,3 +173,7 @@ def _check_initial(carry):
             f"`carry` must be BidirectionalCarry(forward, backward), got {describe(carry)}. Make "
             "one with the `init_carry` of the layer, or from the initial carries of both cells."
         )
+    cause = "Both directions are checked before either runs. Was it made for another batch?"
+    for name, given, wanted in zip(carry._fields, carry, expected, strict=True):
+        if given is not None:
+            check_carry(given, wanted, name=f"carry.{name}", cause=cause)

@@ -7,7 +7,17 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._checks import check_carry, check_sequence
-from jaxrnn._types import Carry
+from jaxrnn._types import Carry, Layer, Params
+
+
+def carry_before(layer: Layer, params: Params, carry: Carry | None, xs: Any, key: Any) -> Carry:
+    """The carry to begin with: the one given, or what `layer` begins with itself.
+
+    It is asked through ``apply`` on no steps, since a layer may draw its initial carry.
+    """
+    if carry is not None:
+        return carry
+    return layer.apply(params, None, jax.tree.map(lambda x: x[:0], xs), key=key)[0]
 
 
 def scan_chunks(

@@ -1,10 +1,23 @@
 """What layers that are made of cells and of other layers share."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
-from jaxrnn._checks import check_features, check_key, check_sequence, describe, example
+from jaxrnn._checks import (
+    check_carry,
+    check_features,
+    check_flags,
+    check_flags_fit,
+    check_key,
+    check_sequence,
+    describe,
+    example,
+)
+from jaxrnn._noise import Noisy, NoisyCarry, count_steps, for_each_step
 from jaxrnn._types import Cell, Layer, Params
 from jaxrnn._unroll import check_cell, choose, unroll
 
@@ -27,7 +40,46 @@ def layer_of(cell: Cell, *, reverse: bool = False, implementation: str | None = 
         choices = {"reverse": reverse, "implementation": implementation}
         return unroll(cell, params, carry, xs, **options, **choices)
 
-    return Layer(init, init_carry, apply)
+    layer = Layer(init, init_carry, apply)
+    return layer if cell.noise is None else _with_noise(layer, cell.noise, reverse)
+
+
+def _with_noise(layer: Layer, noise: Callable, reverse: bool) -> Layer:
+    """`layer`, of a cell that draws random numbers, drawing them before it runs."""
+
+    def init_carry(params, xs):
+        check_features(example(xs))
+        position = jnp.zeros(example(xs).shape[:-1], jnp.int32)
+        return NoisyCarry(layer.init_carry(params, xs), position)
+
+    def apply(params, carry, xs, *, mask=None, resets=None, key=None):
+        initial = jax.eval_shape(init_carry, params, xs)
+        for name, flags in (("mask", mask), ("resets", resets)):
+            check_flags(name, flags, xs)
+            check_flags_fit(name, flags, initial.position)
+        carry = init_carry(params, xs) if carry is None else carry
+        cause = "A layer whose cell draws random numbers counts the steps of each sequence."
+        check_carry(carry, initial, cause=cause)
+        positions, last = _count_in_order(carry.position, mask, resets, len(xs), reverse)
+        if key is not None:
+            check_key(key)
+            x = jax.ShapeDtypeStruct(xs.shape[-1:], xs.dtype)
+            draw = functools.partial(noise, params, x=x)
+            xs = Noisy(xs, for_each_step(draw, key, positions))
+        inner, ys = layer.apply(params, carry.carry, xs, mask=mask, resets=resets)
+        return NoisyCarry(inner, last), ys
+
+    return Layer(layer.init, init_carry, apply)
+
+
+def _count_in_order(start, mask, resets, num_steps, reverse):
+    """`count_steps` in the order in which the steps are made."""
+
+    def turn(flags):
+        return jnp.flip(flags, axis=0) if reverse and flags is not None else flags
+
+    positions, last = count_steps(start, turn(mask), turn(resets), num_steps)
+    return turn(positions), last
 
 
 def fold_key(key: jax.Array | None, i: int) -> jax.Array | None:

@@ -116,6 +116,35 @@ def accuracy(logits: jax.Array, labels: jax.Array, mask: jax.Array | None = None
     return masked_mean(hits.astype(logits.dtype), mask)
 
 
+def activation_penalty(ys: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+    """The mean square of outputs (T, ..., H): activation regularisation (Merity, McCann and Socher,
+    2017), to be added to a loss with a small weight.
+    """
+    return masked_mean(blank(mask, ys) ** 2, mask)
+
+
+def temporal_activation_penalty(
+    ys: jax.Array, mask: jax.Array | None = None, resets: jax.Array | None = None
+) -> jax.Array:
+    """The mean square of the change of outputs (T, ..., H) from one step to the next: temporal
+    activation regularisation (Merity, McCann and Socher, 2017).
+
+    A change counts where both steps are real and the later one is no reset.
+
+    Args:
+      ys: outputs (T, ..., H).
+      mask: bool (T, ...).
+      resets: bool (T, ...), as the layer was given them.
+    """
+    check_flags("mask", mask, ys)
+    check_flags("resets", resets, ys)
+    counts = None if mask is None else mask[1:] & mask[:-1]
+    if resets is not None:
+        counts = ~resets[1:] if counts is None else counts & ~resets[1:]
+    ys = blank(mask, ys)
+    return masked_mean(blank(counts, ys[1:] - ys[:-1]) ** 2, counts)
+
+
 def _blank(mask, *arrays):
     for array in arrays:
         check_flags("mask", mask, array)

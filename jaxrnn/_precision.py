@@ -1,5 +1,6 @@
 """How products are summed: in at least float32, whatever the parameters are stored in."""
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -48,7 +49,7 @@ def wide_update(update: Callable) -> Callable:
     """Runs the gates of a cell in the dtype of the sums, and narrows what they return.
 
     Args:
-      update: ``(params, carry, u, v) -> (carry, y)``, written for one dtype.
+      update: ``(params, carry, u, v) -> (carry, y)``, written for one dtype; it may take options.
 
     Returns:
       The same function for a carry in a narrower dtype than `u` and `v`: it is widened before, and
@@ -56,16 +57,18 @@ def wide_update(update: Callable) -> Callable:
       float32 and float64, nothing is cast.
     """
 
-    def widened(params, carry, u, v):
+    @functools.wraps(update)
+    def widened(params, carry, u, v, **options):
         narrow = jax.tree.leaves(carry)[0].dtype
         wide = sum_dtype(narrow)
         if wide == narrow:
-            return update(params, carry, u, v)
-        new, y = update(params, _cast(carry, wide), u, v)
-        return _cast(new, narrow), _cast(y, narrow)
+            return update(params, carry, u, v, **options)
+        return _cast(update(params, _cast(carry, wide), u, v, **options), narrow)
 
     return widened
 
 
 def _cast(tree, dtype):
-    return jax.tree.map(lambda leaf: leaf.astype(dtype), tree)
+    """An array that comes twice, as an output that is a leaf of the carry, is cast once."""
+    done = {id(leaf): leaf.astype(dtype) for leaf in jax.tree.leaves(tree)}
+    return jax.tree.map(lambda leaf: done[id(leaf)], tree)

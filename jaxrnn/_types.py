@@ -26,6 +26,10 @@ class Cell(NamedTuple):
         gradient leaves the backward loop.
       update: ``(params, carry, u, v) -> (carry, y)``, the gates. It has no matrix product, so it
         can be traced into any fused kernel.
+      noise: ``(params, key, step, x) -> noise``, of a cell that draws random numbers, such as
+        `jaxrnn.zoneout`: what one sequence needs at its step number `step`, from its own key. x is
+        an example of one input (I,). The cell then also takes `Noisy` inputs; without noise it is
+        deterministic.
 
     Leading axes of ``x`` and of the carry are batch axes: `project` and `recur` must accept any
     number of them (``x @ params.kernel`` does). Every leaf of the carry keeps its shape and dtype.
@@ -36,6 +40,7 @@ class Cell(NamedTuple):
     project: Callable[[Params, Any], Any]
     recur: Callable[[Params, Carry], Any]
     update: Callable[[Params, Carry, Any, Any], tuple[Carry, Any]]
+    noise: Callable[[Params, Any, Any, Any], Any] | None = None
 
 
 class Layer(NamedTuple):

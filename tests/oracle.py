@@ -57,6 +57,34 @@ def gru_reset_before(params, carry, x):
     return (h,), h
 
 
+def normalize(x):
+    return (x - x.mean()) / np.sqrt(x.var() + 1e-5)
+
+
+def layer_norm_lstm(params, carry, x):
+    h, c = carry
+    a = params.gain * normalize(x @ params.kernel) + params.bias
+    a = a + params.recurrent_gain * normalize(h @ params.recurrent_kernel)
+    i, f, g, o = np.split(a, 4)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    h = sigmoid(o) * np.tanh(params.cell_gain * normalize(c) + params.cell_bias)
+    return (h, c), h
+
+
+def layer_norm_gru(params, carry, x):
+    (h,) = carry
+    size = 2 * len(h)
+    w, u = params.kernel, params.recurrent_kernel
+    a, b = params.gain[:size], params.recurrent_gain[:size]
+    rz = a * normalize(x @ w[:, :size]) + b * normalize(h @ u[:, :size]) + params.bias[:size]
+    r, z = np.split(sigmoid(rz), 2)
+    from_x = params.gain[size:] * normalize(x @ w[:, size:]) + params.bias[size:]
+    from_h = params.recurrent_gain[size:] * normalize(h @ u[:, size:]) + params.recurrent_bias
+    n = np.tanh(from_x + r * from_h)
+    h = z * h + (1 - z) * n
+    return (h,), h
+
+
 def run(step, params, carry, xs):
     """The carry after ``xs (T, I)`` and the outputs (T, H), a Python loop in float64."""
     params = type(params)(*(np.asarray(p, np.float64) for p in params))

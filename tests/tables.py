@@ -83,6 +83,12 @@ def independent():
     return jaxrnn.Cell(init, init_carry, project, recur, update)
 
 
+def regularized():
+    """An LSTM with all noise that a cell can have."""
+    cell = jaxrnn.candidate_dropout(jaxrnn.lstm(H), 0.3)
+    return jaxrnn.state_dropout(jaxrnn.zoneout(cell, jaxrnn.LSTMCarry(h=0.1, c=0.4)), 0.25)
+
+
 CELLS = {
     "elman": CellCase(jaxrnn.elman(H), oracle.elman(np.tanh), "RNN"),
     "lstm": CellCase(jaxrnn.lstm(H), oracle.lstm, "LSTM"),
@@ -91,6 +97,10 @@ CELLS = {
     "leaky": CellCase(leaky()),
     "independent": CellCase(independent()),
     "emit_carry": CellCase(jaxrnn.emit_carry(jaxrnn.lstm(H))),
+    "layer_norm_lstm": CellCase(jaxrnn.layer_norm_lstm(H), oracle.layer_norm_lstm),
+    "layer_norm_gru": CellCase(jaxrnn.layer_norm_gru(H), oracle.layer_norm_gru),
+    "clip_cotangent": CellCase(jaxrnn.clip_cotangent(jaxrnn.gru(H), 1e6)),
+    "regularized": CellCase(jaxrnn.learned_carry(regularized())),
 }
 
 
@@ -138,6 +148,20 @@ LAYERS = {
     ),
     "skip": LayerCase(
         jaxrnn.skip(jaxrnn.rnn(jaxrnn.lstm(H)), jaxrnn.dropout(0.4), jaxrnn.rnn(jaxrnn.elman(2)))
+    ),
+    "noise": LayerCase(jaxrnn.rnn(regularized())),
+    "noise_two_way": LayerCase(
+        jaxrnn.bidirectional(jaxrnn.zoneout(jaxrnn.gru(H), 0.3)), causal=False
+    ),
+    "noise_once": LayerCase(
+        jaxrnn.weight_norm(
+            jaxrnn.drop_connect(
+                jaxrnn.noisy_carry(
+                    jaxrnn.stack(jaxrnn.variational_dropout(0.4), jaxrnn.rnn(jaxrnn.elman(H))), 0.2
+                ),
+                0.3,
+            )
+        )
     ),
 }
 

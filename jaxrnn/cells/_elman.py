@@ -1,5 +1,6 @@
 """The simple recurrent network of Elman."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -69,15 +70,25 @@ def elman(
         check_params(params, ElmanParams)
         return ElmanCarry(jnp.zeros((*x.shape[:-1], hidden_size), params.kernel.dtype))
 
-    def project(params, x):
-        check_features(x, params.kernel.shape[0], params.kernel.dtype)
-        return affine(x, params.kernel, params.bias)
+    return Cell(init, init_carry, _project, _recur, _update(activation))
 
-    def recur(params, carry):
-        return matmul(carry.h, params.recurrent_kernel)
 
+def _project(params, x):
+    check_features(x, params.kernel.shape[0], params.kernel.dtype)
+    return affine(x, params.kernel, params.bias)
+
+
+def _recur(params, carry):
+    return matmul(carry.h, params.recurrent_kernel)
+
+
+@functools.lru_cache
+def _update(activation):
+    """One function for each activation, by which a kernel knows the cell that it can run."""
+
+    @wide_update
     def update(params, carry, u, v):
         h = activation(u + v)
         return ElmanCarry(h), h
 
-    return Cell(init, init_carry, project, recur, wide_update(update))
+    return update

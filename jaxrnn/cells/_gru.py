@@ -87,22 +87,7 @@ def _reset_after(hidden_size, init_kernels):
         kernel, recurrent_kernel, bias = init_kernels(key, x)
         return GRUParams(kernel, recurrent_kernel, bias, jnp.zeros((hidden_size,), x.dtype))
 
-    def project(params, x):
-        check_features(x, params.kernel.shape[0], params.kernel.dtype)
-        return affine(x, params.kernel, params.bias)
-
-    def recur(params, carry):
-        return matmul(carry.h, params.recurrent_kernel)
-
-    def update(params, carry, u, v):
-        (u_r, u_z, u_n), (v_r, v_z, v_n) = jnp.split(u, 3, axis=-1), jnp.split(v, 3, axis=-1)
-        r = jax.nn.sigmoid(u_r + v_r)
-        z = jax.nn.sigmoid(u_z + v_z)
-        n = jnp.tanh(u_n + r * (v_n + params.recurrent_bias.astype(v.dtype)))
-        h = z * carry.h + (1 - z) * n
-        return GRUCarry(h), h
-
-    return Cell(init, _init_carry(hidden_size, GRUParams), project, recur, wide_update(update))
+    return Cell(init, _init_carry(hidden_size, GRUParams), _project, _recur, _update)
 
 
 def _reset_before(hidden_size, init_kernels):
@@ -110,21 +95,10 @@ def _reset_before(hidden_size, init_kernels):
         return ResetBeforeGRUParams(*init_kernels(key, x))
 
     def step(params, carry, x):
-        check_features(x, params.kernel.shape[0], params.kernel.dtype)
-        u = affine(x, params.kernel, params.bias)
-        return wide_update(gates)(params, carry, u, ())
+        return _update_reset_before(params, carry, x, ())
 
-    def gates(params, carry, u, v):
-        kernel_rz, kernel_n = jnp.split(params.recurrent_kernel, [2 * hidden_size], axis=-1)
-        u_rz, u_n = jnp.split(u, [2 * hidden_size], axis=-1)
-        v_rz = matmul(carry.h.astype(kernel_rz.dtype), kernel_rz)
-        r, z = jnp.split(jax.nn.sigmoid(u_rz + v_rz), 2, axis=-1)
-        v_n = matmul((r * carry.h).astype(kernel_n.dtype), kernel_n)
-        n = jnp.tanh(u_n + v_n)
-        h = z * carry.h + (1 - z) * n
-        return GRUCarry(h), h
-
-    return from_step(init, _init_carry(hidden_size, ResetBeforeGRUParams), step)
+    cell = from_step(init, _init_carry(hidden_size, ResetBeforeGRUParams), step)
+    return cell._replace(update=_update_reset_before)
 
 
 def _init_carry(hidden_size, params_type):
@@ -133,3 +107,35 @@ def _init_carry(hidden_size, params_type):
         return GRUCarry(jnp.zeros((*x.shape[:-1], hidden_size), params.kernel.dtype))
 
     return init_carry
+
+
+def _project(params, x):
+    check_features(x, params.kernel.shape[0], params.kernel.dtype)
+    return affine(x, params.kernel, params.bias)
+
+
+def _recur(params, carry):
+    return matmul(carry.h, params.recurrent_kernel)
+
+
+@wide_update
+def _update(params, carry, u, v, drop=lambda candidate: candidate):
+    (u_r, u_z, u_n), (v_r, v_z, v_n) = jnp.split(u, 3, axis=-1), jnp.split(v, 3, axis=-1)
+    r = jax.nn.sigmoid(u_r + v_r)
+    z = jax.nn.sigmoid(u_z + v_z)
+    n = jnp.tanh(u_n + r * (v_n + params.recurrent_bias.astype(v.dtype)))
+    h = z * carry.h + (1 - z) * drop(n)
+    return GRUCarry(h), h
+
+
+@wide_update
+def _update_reset_before(params, carry, x, v, drop=lambda candidate: candidate):
+    hidden_size = carry.h.shape[-1]
+    u_rz, u_n = jnp.split(_project(params, x), [2 * hidden_size], axis=-1)
+    kernel_rz, kernel_n = jnp.split(params.recurrent_kernel, [2 * hidden_size], axis=-1)
+    v_rz = matmul(carry.h.astype(kernel_rz.dtype), kernel_rz)
+    r, z = jnp.split(jax.nn.sigmoid(u_rz + v_rz), 2, axis=-1)
+    v_n = matmul((r * carry.h).astype(kernel_n.dtype), kernel_n)
+    n = jnp.tanh(u_n + v_n)
+    h = z * carry.h + (1 - z) * drop(n)
+    return GRUCarry(h), h

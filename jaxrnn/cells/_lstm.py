@@ -67,17 +67,21 @@ def lstm(
         zeros = jnp.zeros((*x.shape[:-1], hidden_size), params.kernel.dtype)
         return LSTMCarry(zeros, jnp.zeros_like(zeros))
 
-    def project(params, x):
-        check_features(x, params.kernel.shape[0], params.kernel.dtype)
-        return affine(x, params.kernel, params.bias)
+    return Cell(init, init_carry, _project, _recur, _update)
 
-    def recur(params, carry):
-        return matmul(carry.h, params.recurrent_kernel)
 
-    def update(params, carry, u, v):
-        i, f, g, o = jnp.split(u + v, 4, axis=-1)
-        c = jax.nn.sigmoid(f) * carry.c + jax.nn.sigmoid(i) * jnp.tanh(g)
-        h = jax.nn.sigmoid(o) * jnp.tanh(c)
-        return LSTMCarry(h, c), h
+def _project(params, x):
+    check_features(x, params.kernel.shape[0], params.kernel.dtype)
+    return affine(x, params.kernel, params.bias)
 
-    return Cell(init, init_carry, project, recur, wide_update(update))
+
+def _recur(params, carry):
+    return matmul(carry.h, params.recurrent_kernel)
+
+
+@wide_update
+def _update(params, carry, u, v, drop=lambda candidate: candidate):
+    i, f, g, o = jnp.split(u + v, 4, axis=-1)
+    c = jax.nn.sigmoid(f) * carry.c + jax.nn.sigmoid(i) * drop(jnp.tanh(g))
+    h = jax.nn.sigmoid(o) * jnp.tanh(c)
+    return LSTMCarry(h, c), h

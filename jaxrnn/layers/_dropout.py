@@ -1,6 +1,5 @@
 """Dropout between layers."""
 
-import math
 from typing import NamedTuple
 
 import jax
@@ -16,6 +15,7 @@ from jaxrnn._checks import (
     example,
 )
 from jaxrnn._masking import blank
+from jaxrnn._noise import count_steps, drop, for_each_step, keep
 from jaxrnn._types import Layer
 
 
@@ -44,10 +44,6 @@ def dropout(rate: float) -> Layer:
     """
     check_rate("rate", rate)
 
-    def init(key, xs):
-        check_features(example(xs))
-        return ()
-
     def init_carry(params, xs):
         return DropoutCarry(jnp.zeros(example(xs).shape[:-1], jnp.int32))
 
@@ -60,46 +56,64 @@ def dropout(rate: float) -> Layer:
         carry = initial if carry is None else carry
         check_carry(carry, initial, cause="Is it the carry of another layer or batch?")
         xs = blank(mask, jnp.asarray(xs))
-        flags_shape = xs.shape[:-1]
-        is_real = _broadcast(mask, flags_shape, True)
-        positions, last = _positions(
-            carry.position, is_real, _broadcast(resets, flags_shape, False)
-        )
+        positions, last = count_steps(carry.position, mask, resets, len(xs))
         if key is not None and rate > 0:
             check_key(key)
-            keep = _keep(key, positions, xs.shape[-1], rate)
-            xs = jnp.where(keep, xs / (1 - rate), 0).astype(xs.dtype)
+
+            def at(row_key, position):
+                return keep(jax.random.fold_in(row_key, position), rate, xs.shape[-1:])
+
+            xs = drop(for_each_step(at, key, positions), xs, rate)
         return DropoutCarry(last), xs
 
-    return Layer(init, init_carry, apply)
+    return Layer(_no_params, init_carry, apply)
 
 
-def _broadcast(flags, shape, default):
-    if flags is None:
-        return jnp.full(shape, default)
-    return jnp.broadcast_to(flags.reshape(*flags.shape, *(1,) * (len(shape) - flags.ndim)), shape)
+def variational_dropout(rate: float) -> Layer:
+    """Dropout with one draw for a whole sequence: a feature is dropped at all steps or at none.
+
+    The draw depends on the key and the place in the batch only, so it is the same in chunks, and
+    segments that share a row share it. With ``key=None`` nothing is dropped.
+
+    Args:
+      rate: the probability, in [0, 1).
+
+    Returns:
+      A `Layer` without parameters or carry, both (): (T, ..., I) -> (T, ..., I).
+
+    Raises:
+      ValueError, TypeError: `rate` is not in [0, 1).
+
+    References: Gal and Ghahramani, 2016, "A theoretically grounded application of dropout in
+    recurrent neural networks".
+    """
+    check_rate("rate", rate)
+
+    def init_carry(params, xs):
+        return ()
+
+    def apply(params, carry, xs, *, mask=None, resets=None, key=None):
+        check_features(example(xs))
+        batch = jax.ShapeDtypeStruct(xs.shape[1:-1], xs.dtype)
+        for name, flags in (("mask", mask), ("resets", resets)):
+            check_flags(name, flags, xs)
+            check_flags_fit(name, flags, batch)
+        carry = () if carry is None else carry
+        check_carry(carry, (), cause="Is it the carry of another layer?")
+        xs = blank(mask, jnp.asarray(xs))
+        if key is not None and rate > 0:
+            check_key(key)
+
+            def at(row_key, position):
+                return keep(row_key, rate, xs.shape[-1:])
+
+            once = for_each_step(at, key, jnp.zeros((1, *xs.shape[1:-1]), jnp.int32))
+            xs = drop(once, xs, rate)
+        return (), xs
+
+    return Layer(_no_params, init_carry, apply)
 
 
-def _positions(start, is_real, is_reset):
-    """The position of each step in its own sequence, (T, ...), and the one after the last."""
-    steps = is_real.astype(jnp.int32)
-    before = jnp.cumsum(steps, axis=0) - steps
-    # The count at the latest reset, or -start where there has been none.
-    marks = jnp.where(is_reset & is_real, before, -start)
-    since = jax.lax.cummax(marks, axis=0)
-    positions = before - since
-    if len(positions) == 0:
-        return positions, start
-    return positions, positions[-1] + steps[-1]
-
-
-def _keep(key, positions, features, rate):
-    """One draw for each feature, (T, ..., I), from the key, the position and the row."""
-    num_rows = math.prod(positions.shape[1:])
-    rows = jnp.arange(num_rows, dtype=jnp.uint32).reshape(positions.shape[1:])
-
-    def draw(row, position):
-        at = jax.random.fold_in(jax.random.fold_in(key, row), position)
-        return jax.random.bernoulli(at, 1 - rate, (features,))
-
-    return jnp.vectorize(draw, signature="(),()->(f)")(rows, positions)
+def _no_params(key, xs):
+    check_features(example(xs))
+    return ()

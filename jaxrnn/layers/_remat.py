@@ -5,7 +5,7 @@ import math
 import jax
 
 from jaxrnn._checks import check_sequence, check_size
-from jaxrnn._chunks import scan_chunks
+from jaxrnn._chunks import carry_before, scan_chunks
 from jaxrnn._compose import check_layer
 from jaxrnn._types import Layer
 
@@ -36,7 +36,7 @@ def remat(layer: Layer, *, chunk: int | str = "sqrt") -> Layer:
     def apply(params, carry, xs, *, mask=None, resets=None, key=None):
         length = check_sequence(xs)
         steps = _near_sqrt(length) if chunk == "sqrt" else chunk
-        carry = layer.init_carry(params, xs) if carry is None else carry
+        carry = carry_before(layer, params, carry, xs, key)
 
         def run(carry, chunk):
             xs, mask, resets = chunk

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._checks import check_sequence, check_size
-from jaxrnn._chunks import scan_chunks
+from jaxrnn._chunks import carry_before, scan_chunks
 from jaxrnn._compose import check_layer
 from jaxrnn._masking import select
 from jaxrnn._types import Layer
@@ -35,7 +35,7 @@ def truncate(layer: Layer, every: int) -> Layer:
 
     def apply(params, carry, xs, *, mask=None, resets=None, key=None):
         check_sequence(xs)
-        carry = layer.init_carry(params, xs) if carry is None else carry
+        carry = carry_before(layer, params, carry, xs, key)
 
         def run(state, stretch):
             carry, is_first = state

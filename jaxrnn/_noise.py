@@ -1,0 +1,145 @@
+"""Random numbers come in through the front door: as inputs, drawn before the loop.
+
+What a cell draws for a step is a function of the key, the place of the sequence in the batch and
+the number of the step in its sequence, on nothing else. So it is the same in one run and in chunks,
+padded or not, packed or not.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._types import Carry, Cell
+
+
+class Noisy(NamedTuple):
+    """Inputs of a cell that draws random numbers, with what it has drawn."""
+
+    x: Any  # (..., I)
+    noise: Any  # of ``cell.noise``, with the same leading axes
+
+
+class NoisyCarry(NamedTuple):
+    """The carry of a layer whose cell draws random numbers."""
+
+    carry: Carry  # of the cell
+    position: jax.Array  # (...), int32: the number of steps that each sequence has made
+
+
+class StateDropoutCarry(NamedTuple):
+    """The carry of `jaxrnn.state_dropout`."""
+
+    carry: Carry  # of the cell
+    dropped: Carry  # what the recurrent product reads
+
+
+def noisy(cell: Cell, draw: Callable, update: Callable) -> Cell:
+    """`cell` with an update that is also given noise.
+
+    Args:
+      cell: any cell; it may draw random numbers itself.
+      draw: ``(params, key, step, x) -> own``, as `Cell.noise`.
+      update: ``(params, carry, u, v, own) -> (carry, y)``; u is that of `cell`, and own is None
+        where nothing was drawn.
+    """
+
+    def plain(x):
+        return x.x if isinstance(x, Noisy) else x
+
+    def init(key, x):
+        return cell.init(key, plain(x))
+
+    def init_carry(params, x):
+        return cell.init_carry(params, plain(x))
+
+    def project(params, x):
+        if not isinstance(x, Noisy):
+            return cell.project(params, x), None
+        own, inner = x.noise
+        return cell.project(params, x.x if inner is None else Noisy(x.x, inner)), own
+
+    def update_with(params, carry, u, v):
+        u, own = u
+        return update(params, carry, u, v, own)
+
+    def noise(params, key, step, x):
+        own = draw(params, jax.random.fold_in(key, 0), step, x)
+        if cell.noise is None:
+            return own, None
+        return own, cell.noise(params, jax.random.fold_in(key, 1), step, x)
+
+    return Cell(init, init_carry, project, cell.recur, update_with, noise)
+
+
+def for_each_step(draw: Callable, key: jax.Array, positions: jax.Array) -> Any:
+    """``draw(key, position)`` for each step of each sequence, a pytree of arrays (T, ..., shape).
+
+    Args:
+      draw: from the key of a sequence and the number of the step in it.
+      key: of all.
+      positions: int32 (T, ...).
+    """
+    num_steps, *batch = positions.shape
+    rows = jnp.arange(math.prod(batch), dtype=jnp.uint32)
+
+    def at(row, position):
+        return draw(jax.random.fold_in(key, row), position)
+
+    over_time = jax.vmap(jax.vmap(at), (None, 0))
+    flat = over_time(rows, positions.reshape(num_steps, len(rows)))
+    return jax.tree.map(lambda x: x.reshape(*positions.shape, *x.shape[2:]), flat)
+
+
+def keep(key: jax.Array, rate: float, shape: tuple) -> jax.Array:
+    """What dropout with this rate keeps, bool."""
+    return jax.random.bernoulli(key, 1 - rate, shape)
+
+
+def drop(kept: jax.Array, x: jax.Array, rate: float) -> jax.Array:
+    """`x` where kept, divided by ``1 - rate`` so that its expectation stays, and 0 elsewhere."""
+    return jnp.where(kept, x / (1 - rate), jnp.zeros_like(x))
+
+
+def keep_leaves(key: jax.Array, rates: list[float], carry: Carry) -> list[jax.Array]:
+    """`keep` for each leaf of a carry, or of its shapes, with a rate each."""
+    leaves = jax.tree.leaves(carry)
+    keys = jax.random.split(key, len(leaves))
+    return [keep(k, r, leaf.shape) for k, r, leaf in zip(keys, rates, leaves, strict=True)]
+
+
+def is_floating(leaf: Any) -> bool:
+    """Whether noise applies to a leaf of a carry; a counter stays as it is."""
+    return jnp.issubdtype(leaf.dtype, jnp.inexact)
+
+
+def count_steps(
+    start: jax.Array, mask: jax.Array | None, resets: jax.Array | None, num_steps: int
+) -> tuple[jax.Array, jax.Array]:
+    """The number of each step in its own sequence, int32 (T, ...), and the one after the last.
+
+    Args:
+      start: the steps that each sequence has made before, int32 (...).
+      mask: bool (T, ...) or None; padding is not counted.
+      resets: bool (T, ...) or None; where True, the count begins anew.
+      num_steps: T.
+    """
+    shape = (num_steps, *start.shape)
+    is_real = _broadcast(mask, shape, True)
+    is_reset = _broadcast(resets, shape, False)
+    steps = is_real.astype(jnp.int32)
+    before = jnp.cumsum(steps, axis=0) - steps
+    # The count at the latest reset, or -start where there has been none.
+    marks = jnp.where(is_reset & is_real, before, -start)
+    positions = before - jax.lax.cummax(marks, axis=0)
+    if num_steps == 0:
+        return positions, start
+    return positions, positions[-1] + steps[-1]
+
+
+def _broadcast(flags, shape, default):
+    if flags is None:
+        return jnp.full(shape, default)
+    return jnp.broadcast_to(flags.reshape(*flags.shape, *(1,) * (len(shape) - flags.ndim)), shape)

@@ -1,0 +1,63 @@
+"""Training on a long sequence, window by window."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._checks import check_sequence, check_size
+from jaxrnn._types import Carry
+
+
+def train_windows(
+    train_step: Callable[[Any, Carry, Any], tuple[Any, Carry, Any]],
+    state: Any,
+    carry: Carry,
+    batch: Any,
+    window: int,
+) -> tuple[Any, Carry, Any]:
+    """Truncated backpropagation through time: a training step for each window of a sequence.
+
+    The carry goes on from window to window and the gradient does not, since each step
+    differentiates within its own window. Parameters change after every window, where
+    `jaxrnn.truncate` changes them after the whole sequence; with ``optax.MultiSteps(optimiser, k)``
+    they change after every k. The loop over windows is compiled once, whatever their number.
+
+    Args:
+      train_step: ``(state, carry, window) -> (state, carry, out)``; `window` has the leaves of
+        `batch` at its own steps. ``state`` holds the parameters and what optax keeps of them.
+      state: before the first window.
+      carry: before the first step, from ``layer.init_carry``.
+      batch: a pytree of arrays (T, ...): inputs, targets, a mask. None stands for nothing.
+      window: the steps of a window. Where it does not divide T, the last one is shorter.
+
+    Returns:
+      The state and the carry after the last window, and ``out`` of all windows, (N, ...), where N
+      is T / window, rounded up.
+
+    Raises:
+      ValueError, TypeError: `window` is not a positive integer, or the leaves of `batch` do not
+        agree on T, or T is 0.
+
+    References: Williams and Peng, 1990, "An efficient gradient-based algorithm for on-line training
+    of recurrent network trajectories".
+    """
+    check_size("window", window)
+    length = check_sequence(batch)
+    if length == 0:
+        raise ValueError("`batch` has no time step to train on: T is 0.")
+    whole = length - length % window
+
+    def run(loop, window):
+        state, carry, out = train_step(*loop, window)
+        return (state, carry), out
+
+    def split(x):
+        return x[:whole].reshape(whole // window, window, *x.shape[1:])
+
+    loop, outs = jax.lax.scan(run, (state, carry), jax.tree.map(split, batch))
+    if whole < length:
+        loop, last = run(loop, jax.tree.map(lambda x: x[whole:], batch))
+        outs = jax.tree.map(lambda out, x: jnp.concatenate([out, jnp.asarray(x)[None]]), outs, last)
+    return *loop, outs

@@ -1,0 +1,102 @@
+"""Long short-term memory with layer normalisation."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._checks import check_features, check_key, check_params, check_size
+from jaxrnn._initializers import Initializer, glorot_uniform, orthogonal, unit_forget_bias
+from jaxrnn._normalization import normalize
+from jaxrnn._precision import matmul, sum_dtype, wide_update
+from jaxrnn._types import Cell
+
+
+class LayerNormLSTMParams(NamedTuple):
+    kernel: jax.Array  # (I, 4H), gates i f g o
+    recurrent_kernel: jax.Array  # (H, 4H)
+    bias: jax.Array  # (4H,)
+    gain: jax.Array  # (4H,), α
+    recurrent_gain: jax.Array  # (4H,), β
+    cell_gain: jax.Array  # (H,), γ
+    cell_bias: jax.Array  # (H,), δ
+
+
+class LayerNormLSTMCarry(NamedTuple):
+    h: jax.Array  # (..., H)
+    c: jax.Array  # (..., H)
+
+
+def layer_norm_lstm(
+    hidden_size: int,
+    *,
+    kernel_init: Initializer = glorot_uniform(4),
+    recurrent_kernel_init: Initializer = orthogonal(4),
+    bias_init: Initializer = unit_forget_bias(),
+) -> Cell:
+    """Long short-term memory cell with layer normalisation.
+
+        i, f, g, o = α N(W x) + β N(U h) + b
+        c' = σ(f) c + σ(i) tanh(g)
+        h' = σ(o) tanh(γ N(c') + δ)
+
+    N shifts and scales a vector to mean 0 and variance 1: N(W x) and N(U h) over all 4H values at
+    once, as in the paper, and N(c') over H.
+
+    Args:
+      hidden_size: H.
+      kernel_init: draws `kernel` (I, 4H).
+      recurrent_kernel_init: draws `recurrent_kernel` (H, 4H).
+      bias_init: draws `bias` (4H,). Gains start from ones, `cell_bias` from zeros.
+
+    Returns:
+      A `Cell` with parameters `LayerNormLSTMParams` and carry `LayerNormLSTMCarry`; its output is
+      h', (..., H).
+
+    Raises:
+      ValueError, TypeError: `hidden_size` is not a positive integer.
+
+    References: Ba, Kiros and Hinton, 2016, "Layer normalization".
+    """
+    check_size("hidden_size", hidden_size)
+
+    def init(key, x):
+        check_key(key)
+        check_features(x)
+        kernel_key, recurrent_key, bias_key = jax.random.split(key, 3)
+        return LayerNormLSTMParams(
+            kernel_init(kernel_key, (x.shape[-1], 4 * hidden_size), x.dtype),
+            recurrent_kernel_init(recurrent_key, (hidden_size, 4 * hidden_size), x.dtype),
+            bias_init(bias_key, (4 * hidden_size,), x.dtype),
+            jnp.ones((4 * hidden_size,), x.dtype),
+            jnp.ones((4 * hidden_size,), x.dtype),
+            jnp.ones((hidden_size,), x.dtype),
+            jnp.zeros((hidden_size,), x.dtype),
+        )
+
+    def init_carry(params, x):
+        check_params(params, LayerNormLSTMParams)
+        zeros = jnp.zeros((*x.shape[:-1], hidden_size), params.kernel.dtype)
+        return LayerNormLSTMCarry(zeros, jnp.zeros_like(zeros))
+
+    return Cell(init, init_carry, _project, _recur, _update)
+
+
+def _project(params, x):
+    check_features(x, params.kernel.shape[0], params.kernel.dtype)
+    gain, bias = (p.astype(sum_dtype(p.dtype)) for p in (params.gain, params.bias))
+    return gain * normalize(matmul(x, params.kernel)) + bias
+
+
+def _recur(params, carry):
+    return matmul(carry.h, params.recurrent_kernel)
+
+
+@wide_update
+def _update(params, carry, u, v, drop=lambda candidate: candidate):
+    v = params.recurrent_gain.astype(v.dtype) * normalize(v)
+    i, f, g, o = jnp.split(u + v, 4, axis=-1)
+    c = jax.nn.sigmoid(f) * carry.c + jax.nn.sigmoid(i) * drop(jnp.tanh(g))
+    gain, bias = (p.astype(c.dtype) for p in (params.cell_gain, params.cell_bias))
+    h = jax.nn.sigmoid(o) * jnp.tanh(gain * normalize(c) + bias)
+    return LayerNormLSTMCarry(h, c), h

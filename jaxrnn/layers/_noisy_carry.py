@@ -1,0 +1,55 @@
+"""An initial carry with noise."""
+
+import numbers
+
+import jax
+
+from jaxrnn._checks import describe
+from jaxrnn._compose import check_layer, fold_key
+from jaxrnn._noise import is_floating
+from jaxrnn._types import Layer
+
+
+def noisy_carry(layer: Layer, stddev: float) -> Layer:
+    """Adds Gaussian noise to the initial carry, so that a model does not rely on its exact value.
+
+    The noise is drawn where a call is given a key and no carry. A carry that is given stays as it
+    is, and a reset returns to the initial carry without noise.
+
+    Args:
+      layer: any layer.
+      stddev: the standard deviation, 0 or more, for every floating leaf.
+
+    Returns:
+      A `Layer` with the parameters and the carry of `layer`.
+
+    Raises:
+      ValueError, TypeError: `stddev` is not a number of 0 or more, or `layer` is no layer.
+
+    References: Zimmermann, Tietz and Grothmann, 2012, "Forecasting with recurrent neural networks:
+    12 tricks".
+    """
+    check_layer("`layer`", layer)
+    if not isinstance(stddev, numbers.Real):
+        raise TypeError(f"`stddev` must be a number of 0 or more, got {describe(stddev)}.")
+    if not stddev >= 0:
+        raise ValueError(f"`stddev` must be a number of 0 or more, got {stddev}.")
+
+    def apply(params, carry, xs, *, mask=None, resets=None, key=None):
+        if carry is None and key is not None:
+            carry = _with_noise(layer.init_carry(params, xs), stddev, fold_key(key, 1))
+        options = {"mask": mask, "resets": resets, "key": fold_key(key, 0)}
+        return layer.apply(params, carry, xs, **options)
+
+    return layer._replace(apply=apply)
+
+
+def _with_noise(carry, stddev, key):
+    def add(i, leaf):
+        if not is_floating(leaf):
+            return leaf
+        at = jax.random.fold_in(key, i)
+        return leaf + stddev * jax.random.normal(at, leaf.shape, leaf.dtype)
+
+    leaves, structure = jax.tree.flatten(carry)
+    return structure.unflatten(list(map(add, range(len(leaves)), leaves)))

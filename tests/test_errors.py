@@ -527,7 +527,7 @@ WRONG = {
             jaxrnn.BidirectionalParams(PARAMS, PARAMS), None, XS
         ),
         TypeError,
-        "`carry after a chunk` must be BidirectionalCarry.*got BidirectionalFinal.*cannot",
+        "`carry` is the BidirectionalFinal.*cannot go on from there to the next chunk",
     ),
     "chunks of 0 steps": (
         lambda: jaxrnn.remat(jaxrnn.rnn(CELL), chunk=0),
@@ -594,6 +594,143 @@ WRONG = {
         lambda: jaxrnn.initializers.glorot_uniform(3)(KEY, (4, 8)),
         ValueError,
         "`shape` must end in a multiple of `num_gates` = 3",
+    ),
+    "zoneout of everything": (
+        lambda: jaxrnn.zoneout(CELL, 1.0),
+        ValueError,
+        r"`rate` must be in \[0, 1\), got 1.0",
+    ),
+    "zoneout of a leaf by a word": (
+        lambda: jaxrnn.zoneout(CELL, jaxrnn.LSTMCarry(0.1, "c")),
+        TypeError,
+        r"`rate` must be a number in \[0, 1\), got str",
+    ),
+    "zoneout with the rates of another cell": (
+        lambda: unroll(cell=jaxrnn.zoneout(CELL, jaxrnn.GRUCarry(0.1))),
+        ValueError,
+        r"`rate` must be a number, or a carry.*LSTMCarry.*got GRUCarry\(h=0.1\)",
+    ),
+    "zoneout of a layer": (
+        lambda: jaxrnn.zoneout(jaxrnn.rnn(CELL), 0.1),
+        TypeError,
+        "`cell` must be a Cell, got a Layer",
+    ),
+    "zoneout outside of state dropout": (
+        lambda: jaxrnn.rnn(jaxrnn.zoneout(jaxrnn.state_dropout(CELL, 0.1), 0.1)).apply(
+            PARAMS, None, XS, key=KEY
+        ),
+        ValueError,
+        "`zoneout` must be inside of `state_dropout`",
+    ),
+    "candidate dropout of a wrapped cell": (
+        lambda: jaxrnn.candidate_dropout(jaxrnn.zoneout(CELL, 0.1), 0.1),
+        TypeError,
+        "`cell` must have an `update` that takes `drop`.*innermost",
+    ),
+    "candidate dropout without a candidate": (
+        lambda: jaxrnn.candidate_dropout(jaxrnn.elman(H), 0.1),
+        TypeError,
+        "`cell` must have an `update` that takes `drop`",
+    ),
+    "candidate dropout below 0": (
+        lambda: jaxrnn.candidate_dropout(CELL, -0.1),
+        ValueError,
+        r"`rate` must be in \[0, 1\), got -0.1",
+    ),
+    "state dropout of a cell that does not split": (
+        lambda: jaxrnn.state_dropout(jaxrnn.gru(H, False), 0.1),
+        ValueError,
+        "`state_dropout` needs a cell that splits",
+    ),
+    "noise with a key of integers": (
+        lambda: jaxrnn.rnn(jaxrnn.zoneout(CELL, 0.1)).apply(PARAMS, None, XS, key=3),
+        TypeError,
+        "`key` must be a key of jax.random, got int",
+    ),
+    "noise with the carry of a cell": (
+        lambda: jaxrnn.rnn(jaxrnn.zoneout(CELL, 0.1)).apply(PARAMS, CARRY, XS),
+        TypeError,
+        r"`carry` must be NoisyCarry\(carry=LSTMCarry.*got LSTMCarry.*counts the steps",
+    ),
+    "noise with a mask of another batch": (
+        lambda: jaxrnn.rnn(jaxrnn.zoneout(CELL, 0.1)).apply(PARAMS, None, XS, mask=MASK[:, :1]),
+        ValueError,
+        "`mask` must match",
+    ),
+    "variational dropout of everything": (
+        lambda: jaxrnn.variational_dropout(1.5),
+        ValueError,
+        r"`rate` must be in \[0, 1\), got 1.5",
+    ),
+    "variational dropout with a mask of another batch": (
+        lambda: jaxrnn.variational_dropout(0.5).apply((), None, XS, mask=MASK[:, :1]),
+        ValueError,
+        "`mask` must match",
+    ),
+    "variational dropout with a carry": (
+        lambda: jaxrnn.variational_dropout(0.5).apply((), CARRY, XS),
+        TypeError,
+        r"`carry` must be tuple\(\), got LSTMCarry",
+    ),
+    "DropConnect without recurrent weights": (
+        lambda: jaxrnn.drop_connect(jaxrnn.dense(3), 0.1).init(KEY, XS),
+        ValueError,
+        r"`params` have no array named recurrent_kernel, but \['.kernel', '.bias'\]",
+    ),
+    "DropConnect of a cell": (
+        lambda: jaxrnn.drop_connect(CELL, 0.1),
+        TypeError,
+        "`layer` must be a Layer",
+    ),
+    "weight norm without kernels": (
+        lambda: jaxrnn.weight_norm(jaxrnn.dropout(0.1)).init(KEY, XS),
+        ValueError,
+        "`params` have no array named kernel or recurrent_kernel",
+    ),
+    "weight norm with the parameters of the layer": (
+        lambda: jaxrnn.weight_norm(jaxrnn.rnn(CELL)).apply(PARAMS, None, XS),
+        TypeError,
+        r"`params` must be WeightNormParams\(params, gains\), got LSTMParams",
+    ),
+    "noise of a negative deviation": (
+        lambda: jaxrnn.noisy_carry(jaxrnn.rnn(CELL), -1.0),
+        ValueError,
+        "`stddev` must be a number of 0 or more, got -1.0",
+    ),
+    "noise of no deviation": (
+        lambda: jaxrnn.noisy_carry(jaxrnn.rnn(CELL), None),
+        TypeError,
+        "`stddev` must be a number of 0 or more, got NoneType",
+    ),
+    "a limit of 0": (
+        lambda: jaxrnn.clip_cotangent(CELL, 0),
+        ValueError,
+        "`limit` must be a finite number above 0, got 0",
+    ),
+    "a limit of words": (
+        lambda: jaxrnn.clip_cotangent(CELL, "small"),
+        TypeError,
+        "`limit` must be a number above 0, got str",
+    ),
+    "a learned carry with the parameters of the cell": (
+        lambda: jaxrnn.learned_carry(CELL).init_carry(PARAMS, XS[0]),
+        TypeError,
+        r"`params` must be LearnedCarryParams\(params, carry\), got LSTMParams",
+    ),
+    "windows of no step": (
+        lambda: jaxrnn.train_windows(lambda *_: None, (), CARRY, XS, 0),
+        ValueError,
+        "`window` must be a positive integer, got 0",
+    ),
+    "windows of nothing": (
+        lambda: jaxrnn.train_windows(lambda *_: None, (), CARRY, XS[:0], 3),
+        ValueError,
+        "`batch` has no time step",
+    ),
+    "penalty with a mask of another batch": (
+        lambda: jaxrnn.losses.temporal_activation_penalty(XS, MASK.T),
+        ValueError,
+        "`mask` must match",
     ),
 }
 

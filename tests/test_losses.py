@@ -170,3 +170,23 @@ def test_a_wrong_argument_is_named(case):
     call, exception, message = WRONG[case]
     with pytest.raises(exception, match=message):
         call()
+
+
+def test_activation_penalties():
+    poisoned = jnp.where(MASK[..., None], PREDICTIONS, jnp.nan)
+    resets = jnp.zeros((T, B), bool).at[3, 0].set(True)
+    ys = np.asarray(PREDICTIONS)
+    want = np.concatenate([ys[:7, 0], ys[:4, 2]])
+    value, grad = jax.value_and_grad(losses.activation_penalty)(poisoned, MASK)
+    np.testing.assert_allclose(value, (want**2).mean(), rtol=1e-12)
+    assert np.isfinite(grad).all()
+
+    changes = np.concatenate([np.diff(ys[:3, 0], axis=0), np.diff(ys[3:, 0], axis=0)])
+    changes = np.concatenate([changes, np.diff(ys[:4, 2], axis=0)])
+    penalty = jax.value_and_grad(losses.temporal_activation_penalty)
+    value, grad = penalty(poisoned, MASK, resets)
+    np.testing.assert_allclose(value, (changes**2).mean(), rtol=1e-12)
+    assert np.isfinite(grad).all()
+
+    np.testing.assert_allclose(penalty(PREDICTIONS)[0], (np.diff(ys, axis=0) ** 2).mean())
+    assert penalty(PREDICTIONS[:1])[0] == 0

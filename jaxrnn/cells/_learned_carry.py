@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxrnn._checks import check_params
 from jaxrnn._types import Carry, Cell, Params, splits
 from jaxrnn._unroll import check_cell
 
@@ -40,6 +41,7 @@ def learned_carry(cell: Cell) -> Cell:
         def take(learned, fixed):
             return fixed if learned is None else jnp.broadcast_to(learned, fixed.shape)
 
+        check_params(params, LearnedCarryParams)
         fixed = cell.init_carry(params.params, x)
         return jax.tree.map(take, params.carry, fixed, is_leaf=lambda leaf: leaf is None)
 

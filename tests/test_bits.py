@@ -1,0 +1,65 @@
+"""Ways to run one sequence that agree to the last bit, in float32 on a CPU.
+
+The plain scan makes the same step whatever the chunks. The input projection of ``"xla"`` is one
+product over all time steps, and a CPU sums it in an order that depends on their number: apart from
+that product, the loops agree to the last bit too. A sequence without a batch axis is multiplied as
+a vector, which is another order again.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import jaxrnn
+from tests.tables import assert_same
+
+T, B, I, H = 20, 7, 33, 130
+CELLS = {
+    "lstm": jaxrnn.lstm(H),
+    "gru": jaxrnn.gru(H),
+    "elman": jaxrnn.elman(H),
+    "gru_reset_before": jaxrnn.gru(H, False),
+    "layer_norm_lstm": jaxrnn.layer_norm_lstm(H),
+}
+RUNS = [(name, "scan") for name in CELLS] + [(n, "xla") for n in ("lstm", "gru", "elman")]
+
+
+def projected(cell):
+    """`cell` for inputs that are already projected."""
+    return cell._replace(project=lambda params, u: u)
+
+
+@pytest.fixture(autouse=True)
+def on_a_cpu():
+    if jax.default_backend() != "cpu":
+        pytest.skip("the order of sums is that of a CPU")
+
+
+@pytest.mark.parametrize(("name", "implementation"), RUNS)
+def test_chunked_and_per_step_and_vmapped_are_the_whole(name, implementation):
+    cell = CELLS[name]
+    xs = jax.random.normal(jax.random.key(0), (T, B, I), jnp.float32)
+    params = cell.init(jax.random.key(1), xs[0])
+    start = cell.init_carry(params, xs[0])
+    if implementation == "xla":
+        cell, xs = projected(cell), cell.project(params, xs)
+    unroll = functools.partial(jaxrnn.unroll, cell, implementation=implementation)
+    run = jax.jit(unroll)
+    whole = run(params, start, xs)
+
+    carry, pieces = start, []
+    for at in (slice(0, 1), slice(1, 8), slice(8, T)):
+        carry, ys = run(params, carry, xs[at])
+        pieces.append(ys)
+    assert_same((carry, jnp.concatenate(pieces)), whole)
+
+    step = jax.jit(functools.partial(jaxrnn.step, cell))
+    carry, pieces = start, []
+    for x in xs:
+        carry, y = step(params, carry, x)
+        pieces.append(y)
+    assert_same((carry, jnp.stack(pieces)), whole)
+
+    assert_same(jax.jit(jax.vmap(unroll, (None, 0, 1), (0, 1)))(params, start, xs), whole)

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrnn._types import Carry, Cell, Params
 
@@ -26,7 +27,8 @@ def length_mask(lengths: jax.Array, num_steps: int) -> jax.Array:
     if not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise TypeError(f"`lengths` must be integers, got {lengths.dtype}.")
     if not isinstance(lengths, jax.core.Tracer) and lengths.size:
-        shortest, longest = int(lengths.min()), int(lengths.max())
+        known = np.asarray(lengths)  # within `jit`, a reduction of `lengths` would be traced
+        shortest, longest = int(known.min()), int(known.max())
         if shortest < 0 or longest > num_steps:
             raise ValueError(
                 f"`lengths` must be from 0 to T = {num_steps}, got values from {shortest} to "

@@ -761,6 +761,14 @@ def test_lengths_are_not_read_under_jit():
     np.testing.assert_array_equal(mask.sum(axis=0), [0, 3, T])
 
 
+def test_lengths_that_are_known_are_read_under_jit():
+    lengths = jnp.array([2, 0])
+    mask = jax.jit(lambda: jaxrnn.length_mask(lengths, 3))()
+    np.testing.assert_array_equal(mask.sum(axis=0), [2, 0])
+    with pytest.raises(ValueError, match="`lengths` must be from 0 to T = 1"):
+        jax.jit(lambda: jaxrnn.length_mask(lengths, 1))()
+
+
 def test_symbols_outside_of_the_table_become_nan():
     layer = jaxrnn.embed(3, 2)
     params = layer.init(KEY, jnp.zeros(1, jnp.int32))

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._checks import check_features, check_key, check_params, check_size
+from jaxrnn._checks import check_features, check_params, check_size
+from jaxrnn._gates import draw_gates
 from jaxrnn._initializers import Initializer, glorot_uniform, orthogonal
 from jaxrnn._precision import affine, matmul, wide_update
 from jaxrnn._types import Cell
@@ -56,15 +57,10 @@ def elman(
     if not callable(activation):
         raise TypeError(f"`activation` must be a function such as jnp.tanh, got {activation!r}.")
 
+    inits = kernel_init, recurrent_kernel_init, bias_init
+
     def init(key, x):
-        check_key(key)
-        check_features(x)
-        kernel_key, recurrent_key, bias_key = jax.random.split(key, 3)
-        return ElmanParams(
-            kernel_init(kernel_key, (x.shape[-1], hidden_size), x.dtype),
-            recurrent_kernel_init(recurrent_key, (hidden_size, hidden_size), x.dtype),
-            bias_init(bias_key, (hidden_size,), x.dtype),
-        )
+        return ElmanParams(*draw_gates(key, x, hidden_size, 1, inits))
 
     def init_carry(params, x):
         check_params(params, ElmanParams)

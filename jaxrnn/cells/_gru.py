@@ -5,7 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._checks import check_features, check_key, check_params, check_size
+from jaxrnn._checks import check_features, check_params, check_size
+from jaxrnn._gates import draw_gates
 from jaxrnn._initializers import Initializer, glorot_uniform, orthogonal
 from jaxrnn._precision import affine, matmul, wide_update
 from jaxrnn._types import Cell, from_step
@@ -68,31 +69,25 @@ def gru(
     """
     check_size("hidden_size", hidden_size)
 
-    def init_kernels(key, x):
-        check_key(key)
-        check_features(x)
-        kernel_key, recurrent_key, bias_key = jax.random.split(key, 3)
-        return (
-            kernel_init(kernel_key, (x.shape[-1], 3 * hidden_size), x.dtype),
-            recurrent_kernel_init(recurrent_key, (hidden_size, 3 * hidden_size), x.dtype),
-            bias_init(bias_key, (3 * hidden_size,), x.dtype),
-        )
+    inits = kernel_init, recurrent_kernel_init, bias_init
+
+    def draw(key, x):
+        return draw_gates(key, x, hidden_size, 3, inits)
 
     build = _reset_after if reset_after else _reset_before
-    return build(hidden_size, init_kernels)
+    return build(hidden_size, draw)
 
 
-def _reset_after(hidden_size, init_kernels):
+def _reset_after(hidden_size, draw):
     def init(key, x):
-        kernel, recurrent_kernel, bias = init_kernels(key, x)
-        return GRUParams(kernel, recurrent_kernel, bias, jnp.zeros((hidden_size,), x.dtype))
+        return GRUParams(*draw(key, x), jnp.zeros((hidden_size,), x.dtype))
 
     return Cell(init, _init_carry(hidden_size, GRUParams), _project, _recur, _update)
 
 
-def _reset_before(hidden_size, init_kernels):
+def _reset_before(hidden_size, draw):
     def init(key, x):
-        return ResetBeforeGRUParams(*init_kernels(key, x))
+        return ResetBeforeGRUParams(*draw(key, x))
 
     def step(params, carry, x):
         return _update_reset_before(params, carry, x, ())

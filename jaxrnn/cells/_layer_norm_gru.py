@@ -5,7 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._checks import check_features, check_key, check_params, check_size
+from jaxrnn._checks import check_features, check_params, check_size
+from jaxrnn._gates import draw_gates
 from jaxrnn._initializers import Initializer, glorot_uniform, orthogonal
 from jaxrnn._normalization import normalize
 from jaxrnn._precision import matmul, sum_dtype, wide_update
@@ -58,17 +59,14 @@ def layer_norm_gru(
     """
     check_size("hidden_size", hidden_size)
 
+    inits = kernel_init, recurrent_kernel_init, bias_init
+
     def init(key, x):
-        check_key(key)
-        check_features(x)
-        kernel_key, recurrent_key, bias_key = jax.random.split(key, 3)
         return LayerNormGRUParams(
-            kernel_init(kernel_key, (x.shape[-1], 3 * hidden_size), x.dtype),
-            recurrent_kernel_init(recurrent_key, (hidden_size, 3 * hidden_size), x.dtype),
-            bias_init(bias_key, (3 * hidden_size,), x.dtype),
-            jnp.zeros((hidden_size,), x.dtype),
-            jnp.ones((3 * hidden_size,), x.dtype),
-            jnp.ones((3 * hidden_size,), x.dtype),
+            *draw_gates(key, x, hidden_size, 3, inits),
+            recurrent_bias=jnp.zeros((hidden_size,), x.dtype),
+            gain=jnp.ones((3 * hidden_size,), x.dtype),
+            recurrent_gain=jnp.ones((3 * hidden_size,), x.dtype),
         )
 
     def init_carry(params, x):

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._checks import check_features, check_key, check_params, check_size
+from jaxrnn._checks import check_features, check_params, check_size
+from jaxrnn._gates import draw_gates
 from jaxrnn._initializers import Initializer, glorot_uniform, orthogonal, unit_forget_bias
 from jaxrnn._normalization import normalize
 from jaxrnn._precision import matmul, sum_dtype, wide_update
@@ -60,18 +61,16 @@ def layer_norm_lstm(
     """
     check_size("hidden_size", hidden_size)
 
+    inits = kernel_init, recurrent_kernel_init, bias_init
+
     def init(key, x):
-        check_key(key)
-        check_features(x)
-        kernel_key, recurrent_key, bias_key = jax.random.split(key, 3)
+        gates, units = (4 * hidden_size,), (hidden_size,)
         return LayerNormLSTMParams(
-            kernel_init(kernel_key, (x.shape[-1], 4 * hidden_size), x.dtype),
-            recurrent_kernel_init(recurrent_key, (hidden_size, 4 * hidden_size), x.dtype),
-            bias_init(bias_key, (4 * hidden_size,), x.dtype),
-            jnp.ones((4 * hidden_size,), x.dtype),
-            jnp.ones((4 * hidden_size,), x.dtype),
-            jnp.ones((hidden_size,), x.dtype),
-            jnp.zeros((hidden_size,), x.dtype),
+            *draw_gates(key, x, hidden_size, 4, inits),
+            gain=jnp.ones(gates, x.dtype),
+            recurrent_gain=jnp.ones(gates, x.dtype),
+            cell_gain=jnp.ones(units, x.dtype),
+            cell_bias=jnp.zeros(units, x.dtype),
         )
 
     def init_carry(params, x):

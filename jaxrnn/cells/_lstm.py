@@ -5,7 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._checks import check_features, check_key, check_params, check_size
+from jaxrnn._checks import check_features, check_params, check_size
+from jaxrnn._gates import draw_gates
 from jaxrnn._initializers import Initializer, glorot_uniform, orthogonal, unit_forget_bias
 from jaxrnn._precision import affine, matmul, wide_update
 from jaxrnn._types import Cell
@@ -52,15 +53,10 @@ def lstm(
     """
     check_size("hidden_size", hidden_size)
 
+    inits = kernel_init, recurrent_kernel_init, bias_init
+
     def init(key, x):
-        check_key(key)
-        check_features(x)
-        kernel_key, recurrent_key, bias_key = jax.random.split(key, 3)
-        return LSTMParams(
-            kernel_init(kernel_key, (x.shape[-1], 4 * hidden_size), x.dtype),
-            recurrent_kernel_init(recurrent_key, (hidden_size, 4 * hidden_size), x.dtype),
-            bias_init(bias_key, (4 * hidden_size,), x.dtype),
-        )
+        return LSTMParams(*draw_gates(key, x, hidden_size, 4, inits))
 
     def init_carry(params, x):
         check_params(params, LSTMParams)

@@ -1,0 +1,137 @@
+"""What the modules of linen and of nnx share: sequences in the terms of Flax."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax.linen.recurrent import flip_sequences
+
+from jaxrnn._checks import describe
+from jaxrnn._masking import length_mask
+from jaxrnn._types import Carry, Cell, Layer, Params
+from jaxrnn._unroll import check_cell
+from jaxrnn.layers import rnn
+
+
+def path_names(path: tuple) -> tuple[str, ...]:
+    """The names on the way to a parameter; one that is a bare array is called ``param``."""
+    return tuple(jax.tree_util.keystr((key,), simple=True) for key in path) or ("param",)
+
+
+def as_layer(cell: Cell | Layer) -> Layer:
+    """The layer that `cell` is, or that runs it."""
+    if isinstance(cell, Layer):
+        return cell
+    if isinstance(cell, Cell):
+        return rnn(cell)
+    raise TypeError(
+        f"`cell` must be a Cell such as `jaxrnn.lstm(128)`, or a Layer, got {describe(cell)}. "
+        "Flax's own cells run in Flax's own RNN."
+    )
+
+
+def check_steppable(cell: Cell) -> None:
+    """Raises unless `cell` can be given to Flax's own RNN, which has no keys for it."""
+    check_cell(cell)
+    if cell.noise is not None:
+        raise ValueError(
+            "`cell` draws random numbers, and Flax's own RNN has no place for its keys. Run it "
+            "with the `RNN` of this module."
+        )
+
+
+def annotated(params: Params, partitioning: Mapping[str, tuple] | None, make: Callable) -> Params:
+    """``make(value, axes)`` for each parameter, with the axes that `partitioning` names or None."""
+    axes = dict(partitioning or {})
+    leaves, structure = jax.tree_util.tree_flatten_with_path(params)
+    named = [(path_names(path)[-1], value) for path, value in leaves]
+    _check_partitioning(axes, named)
+    return structure.unflatten(make(value, axes.get(name)) for name, value in named)
+
+
+def _check_partitioning(axes, named):
+    names = {name for name, _ in named}
+    if not names.issuperset(axes):
+        raise ValueError(
+            f"`partitioning` is for {', '.join(sorted(set(axes) - names))}, and the parameters are "
+            f"{', '.join(sorted(names))}."
+        )
+    for name, value in named:
+        if name in axes and len(axes[name]) != value.ndim:
+            raise ValueError(
+                f"`partitioning[{name!r}]` must have an entry for each of {value.ndim} axes of "
+                f"{describe(value)}, None for one that is not split, got {axes[name]!r}."
+            )
+
+
+def run(
+    module: Any,
+    apply: Callable,
+    inputs: jax.Array,
+    initial_carry: Carry | None,
+    seq_lengths: jax.Array | None,
+    **choices: bool | None,
+) -> Any:
+    """Runs ``apply(carry, xs, mask) -> (carry, ys)``, which is time-first, in the terms of Flax.
+
+    Where a choice is None, the attribute of `module` of that name holds.
+    """
+    chosen = {k: getattr(module, k) if v is None else v for k, v in choices.items()}
+    num_batch_axes = _count_batch_axes(inputs, module.num_feature_axes)
+    time_axis = 0 if chosen["time_major"] else num_batch_axes
+    xs = jnp.moveaxis(inputs, time_axis, 0)
+    if seq_lengths is not None:
+        seq_lengths = _check_lengths(seq_lengths, xs.shape[1 : 1 + num_batch_axes])
+
+    def turn(tree):
+        return jax.tree.map(lambda x: flip_sequences(x, seq_lengths, num_batch_axes, True), tree)
+
+    with _in_terms_of_flax():
+        mask = None if seq_lengths is None else length_mask(seq_lengths, len(xs))
+        carry, ys = apply(initial_carry, turn(xs) if chosen["reverse"] else xs, mask)
+    ys = turn(ys) if chosen["reverse"] and chosen["keep_order"] else ys
+    outputs = jax.tree.map(lambda y: jnp.moveaxis(y, 0, time_axis), ys)
+    return (carry, outputs) if chosen["return_carry"] else outputs
+
+
+def _count_batch_axes(inputs, num_feature_axes):
+    """Those that are neither time nor features."""
+    if not hasattr(inputs, "shape") or not hasattr(inputs, "dtype"):
+        raise TypeError(f"`inputs` must be one array (*batch, T, I), got {describe(inputs)}.")
+    if num_feature_axes is None:
+        num_feature_axes = 1 if jnp.issubdtype(inputs.dtype, jnp.inexact) else 0
+    num_batch_axes = inputs.ndim - 1 - num_feature_axes
+    if num_batch_axes < 0:
+        raise ValueError(
+            f"`inputs` needs a time axis: expected (*batch, T, I), or (*batch, T) of integer "
+            f"symbols, got {describe(inputs)}. One step is a sequence of length 1: "
+            "`inputs[:, None]`."
+        )
+    return num_batch_axes
+
+
+def _check_lengths(seq_lengths, batch):
+    seq_lengths = jnp.asarray(seq_lengths)
+    if not jnp.issubdtype(seq_lengths.dtype, jnp.integer):
+        raise TypeError(f"`seq_lengths` must be integers, got {describe(seq_lengths)}.")
+    if seq_lengths.shape != batch:
+        raise ValueError(
+            f"`seq_lengths` must have one length a sequence, of shape {batch} as the batch axes of "
+            f"`inputs`, got {describe(seq_lengths)}. Are `inputs` as `time_major` says?"
+        )
+    return seq_lengths.astype(int)
+
+
+@contextlib.contextmanager
+def _in_terms_of_flax() -> Iterator[None]:
+    """Adds to an error what its names are called here."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        error.add_note(
+            "Here `carry` is `initial_carry`, `lengths` are `seq_lengths`, and `xs` (T, ..., I), "
+            "of which `x` is a step, are `inputs`."
+        )
+        raise

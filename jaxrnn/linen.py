@@ -1,0 +1,175 @@
+"""Flax linen modules: `RNN` runs any cell or layer, `RNNCell` is a cell for Flax's own RNN.
+
+They rename and forward; every number is computed elsewhere.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from jaxrnn._batch_major import annotated, as_layer, check_steppable, path_names, run
+from jaxrnn._types import Carry, Cell, Layer, Params
+from jaxrnn._unroll import step
+
+
+class RNN(nn.Module):
+    """Runs a cell or a layer over batch-major sequences, in place of `flax.linen.RNN`.
+
+    Parameters are in ``variables["params"]`` under the names that they have in jaxrnn: ``kernel``,
+    ``recurrent_kernel`` and ``bias`` of an LSTM; of a stack, ``"0"``, ``"1"``, ... hold those of
+    its layers. They take the dtype of the inputs. Dropout is on where ``apply`` is given an rng
+    named ``"dropout"``.
+
+    Attributes:
+      cell: a `jaxrnn.Cell` or `jaxrnn.Layer`.
+      time_major: whether sequences are (T, *batch, I) rather than (*batch, T, I).
+      return_carry: whether to return (carry, outputs) rather than the outputs.
+      reverse: whether to read, and return, each sequence from its end. Padding stays at the end.
+      keep_order: with `reverse`, whether to return the outputs in the order of the inputs.
+      num_feature_axes: the number of axes of one input. None means 1 for floating inputs, and 0 for
+        integers, which are symbols.
+      partitioning: names of mesh axes for parameters, as in `flax.linen.with_partitioning`; for
+        example ``{"kernel": (None, "model")}`` for each parameter of that name.
+    """
+
+    cell: Cell | Layer
+    time_major: bool = False
+    return_carry: bool = False
+    reverse: bool = False
+    keep_order: bool = False
+    num_feature_axes: int | None = None
+    partitioning: Mapping[str, tuple] | None = None
+
+    @nn.compact
+    def __call__(
+        self,
+        inputs: jax.Array,
+        *,
+        initial_carry: Carry | None = None,
+        init_key: jax.Array | None = None,
+        seq_lengths: jax.Array | None = None,
+        return_carry: bool | None = None,
+        time_major: bool | None = None,
+        reverse: bool | None = None,
+        keep_order: bool | None = None,
+    ) -> Any:
+        """Runs over `inputs`. Arguments that are not None override the attributes of their name.
+
+        Args:
+          inputs: (*batch, T, I), or (T, *batch, I) where `time_major`; any number of batch axes.
+          initial_carry: the carry before the first step; None means that of the cell.
+          init_key: not used, for an initial carry is a function of the parameters; it is here so
+            that `flax.linen.Bidirectional` can call this module.
+          seq_lengths: integers (*batch), 0 to T, the real steps of each sequence; the rest is
+            padding, which is never read. Outputs there are zero.
+          return_carry: as the attribute.
+          time_major: as the attribute.
+          reverse: as the attribute.
+          keep_order: as the attribute.
+
+        Returns:
+          The outputs, with the axes of the inputs; or the last carry of each sequence, and them.
+
+        Raises:
+          ValueError, TypeError: an argument does not fit the others, or the parameters.
+        """
+        layer = as_layer(self.cell)
+        key = self.make_rng("dropout") if self.has_rng("dropout") else None
+
+        def apply(carry, xs, mask):
+            params = _parameters(self, layer.init, xs)
+            return layer.apply(params, carry, xs, mask=mask, key=key)
+
+        return run(
+            self,
+            apply,
+            inputs,
+            initial_carry,
+            seq_lengths,
+            return_carry=return_carry,
+            time_major=time_major,
+            reverse=reverse,
+            keep_order=keep_order,
+        )
+
+
+class RNNCell(nn.RNNCellBase):
+    """A jaxrnn cell as a Flax cell, for `flax.linen.RNN`, `flax.linen.scan` and loops of your own.
+
+    It computes one step at a time, so it has none of the fast forms of `RNN`.
+
+    Attributes:
+      cell: a `jaxrnn.Cell`.
+      param_dtype: of the parameters and the carry; inputs must have it too.
+      num_feature_axes: the number of axes of one input.
+      partitioning: as of `RNN`.
+    """
+
+    cell: Cell
+    param_dtype: Any = jnp.float32
+    num_feature_axes: int = 1
+    partitioning: Mapping[str, tuple] | None = None
+
+    @nn.compact
+    def __call__(self, carry: Carry, inputs: jax.Array) -> tuple[Carry, Any]:
+        """One step: from the carry and inputs (..., I), the new carry and the output."""
+        check_steppable(self.cell)
+        x = jax.ShapeDtypeStruct(inputs.shape, self.param_dtype)
+        return step(self.cell, _parameters(self, self.cell.init, x), carry, inputs)
+
+    @nn.nowrap
+    def initialize_carry(self, rng: jax.Array, input_shape: tuple[int, ...]) -> Carry:
+        """The initial carry for inputs of this shape.
+
+        One that is learned is that of the parameters where this module has them, as in
+        `flax.linen.RNN`, and otherwise that of new parameters drawn with `rng`.
+        """
+        check_steppable(self.cell)
+        x = jax.ShapeDtypeStruct(input_shape, self.param_dtype)
+        if self.scope is None or not self.scope.variables().get("params"):
+            return self.cell.init_carry(self.cell.init(rng, x), x)
+        return self.cell.init_carry(_stored(self, jax.eval_shape(self.cell.init, rng, x)), x)
+
+
+def _parameters(module: nn.Module, init: Callable, x: Any) -> Params:
+    """The parameters of `module`, which are drawn by `init` where they may and need be."""
+    shapes = jax.eval_shape(init, jax.random.key(0), x)
+    missing = [name for name in _by_name(shapes) if not module.has_variable("params", name)]
+    if missing and module.is_mutable_collection("params"):
+        new = _by_name(annotated(init(module.make_rng("params"), x), module.partitioning, _box))
+        for name in missing:
+            module.param(name, lambda _, value: value, new[name])
+    return _stored(module, shapes)
+
+
+def _stored(module: nn.Module, shapes: Params) -> Params:
+    """The parameters that `module` has been given, with the structure of `shapes`."""
+    given = flatten_dict(nn.unbox(module.variables.get("params", {})))
+    names = flatten_dict(_by_name(jax.tree.map(lambda _: "", shapes)))
+    missing = ["/".join(name) for name in names if name not in given]
+    if missing:
+        raise ValueError(
+            f"`params` of this {type(module).__name__} need {', '.join(missing)}, got "
+            f"{', '.join(map('/'.join, given)) or 'none'}. Were they made by the `init` of a "
+            "module with the same cell? Flax's own cells store theirs under other names."
+        )
+    paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(shapes)]
+    return jax.tree.structure(shapes).unflatten(given[path_names(path)] for path in paths)
+
+
+def _by_name(params: Params) -> dict:
+    """The parameters as nested dicts, as Flax keeps them."""
+    leaves = jax.tree_util.tree_leaves_with_path(params, is_leaf=_is_box)
+    return unflatten_dict({path_names(path): leaf for path, leaf in leaves})
+
+
+def _box(value: jax.Array, axes: tuple | None) -> Any:
+    return value if axes is None else nn.Partitioned(value, axes)
+
+
+def _is_box(leaf: Any) -> bool:
+    return isinstance(leaf, nn.Partitioned)

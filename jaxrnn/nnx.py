@@ -1,0 +1,203 @@
+"""Flax nnx modules: `RNN` runs any cell or layer, `RNNCell` is a cell for Flax's own RNN.
+
+They rename and forward; every number is computed elsewhere.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxrnn._batch_major import annotated, as_layer, check_steppable, run
+from jaxrnn._checks import check_size
+from jaxrnn._types import Carry, Cell, Layer, Params
+from jaxrnn._unroll import step
+
+
+class RNN(nnx.Module):
+    """Runs a cell or a layer over batch-major sequences, in place of `flax.nnx.RNN`.
+
+    Its parameters are `params`, those of the layer with an `nnx.Param` for each array:
+    ``rnn.params.kernel`` of an LSTM, ``rnn.params[0].kernel`` of a stack. Dropout is on where a
+    call is given `rngs`.
+
+    Args:
+      cell: a `jaxrnn.Cell` or `jaxrnn.Layer`.
+      in_features: I; or the shape of one input, which is () for integer symbols.
+      time_major: whether sequences are (T, *batch, I) rather than (*batch, T, I).
+      return_carry: whether to return (carry, outputs) rather than the outputs.
+      reverse: whether to read, and return, each sequence from its end. Padding stays at the end.
+      keep_order: with `reverse`, whether to return the outputs in the order of the inputs.
+      param_dtype: of the parameters, and so of the carry; inputs must have it too.
+      partitioning: names of mesh axes for parameters, the `out_sharding` of their `nnx.Param`; for
+        example ``{"kernel": (None, "model")}`` for each parameter of that name.
+      rngs: draws the parameters.
+
+    Raises:
+      ValueError, TypeError: an argument is not what is said here.
+    """
+
+    def __init__(
+        self,
+        cell: Cell | Layer,
+        in_features: int | tuple[int, ...],
+        *,
+        time_major: bool = False,
+        return_carry: bool = False,
+        reverse: bool = False,
+        keep_order: bool = False,
+        param_dtype: Any = jnp.float32,
+        partitioning: Mapping[str, tuple] | None = None,
+        rngs: nnx.Rngs,
+    ):
+        self.layer = nnx.static(as_layer(cell))
+        self.time_major = time_major
+        self.return_carry = return_carry
+        self.reverse = reverse
+        self.keep_order = keep_order
+        shape = _feature_shape(in_features)
+        self.num_feature_axes = len(shape)
+        xs = jax.ShapeDtypeStruct((1, *shape), param_dtype if shape else jnp.int32)
+        self.params = _variables(self.layer.init, xs, partitioning, rngs)
+
+    def __call__(
+        self,
+        inputs: jax.Array,
+        *,
+        initial_carry: Carry | None = None,
+        seq_lengths: jax.Array | None = None,
+        return_carry: bool | None = None,
+        time_major: bool | None = None,
+        reverse: bool | None = None,
+        keep_order: bool | None = None,
+        rngs: nnx.Rngs | nnx.RngStream | None = None,
+    ) -> Any:
+        """Runs over `inputs`. Arguments that are not None override what the module was made with.
+
+        Args:
+          inputs: (*batch, T, I), or (T, *batch, I) where `time_major`; any number of batch axes.
+          initial_carry: the carry before the first step; None means that of the cell.
+          seq_lengths: integers (*batch), 0 to T, the real steps of each sequence; the rest is
+            padding, which is never read. Outputs there are zero.
+          return_carry: as of the module.
+          time_major: as of the module.
+          reverse: as of the module.
+          keep_order: as of the module.
+          rngs: gives the key of dropout; None means none, as in evaluation. A stream named
+            ``carry``, which `flax.nnx.Bidirectional` passes on, is not used: an initial carry is a
+            function of the parameters.
+
+        Returns:
+          The outputs, with the axes of the inputs; or the last carry of each sequence, and them.
+
+        Raises:
+          ValueError, TypeError: an argument does not fit the others, or the parameters.
+        """
+        params, key = _values(self.params), _dropout_key(rngs)
+
+        def apply(carry, xs, mask):
+            return self.layer.apply(params, carry, xs, mask=mask, key=key)
+
+        return run(
+            self,
+            apply,
+            inputs,
+            initial_carry,
+            seq_lengths,
+            return_carry=return_carry,
+            time_major=time_major,
+            reverse=reverse,
+            keep_order=keep_order,
+        )
+
+
+class RNNCell(nnx.RNNCellBase):
+    """A jaxrnn cell as a Flax cell, for `flax.nnx.RNN`, `flax.nnx.scan` and loops of your own.
+
+    It computes one step at a time, so it has none of the fast forms of `RNN`.
+
+    Args:
+      cell: a `jaxrnn.Cell`.
+      in_features: I, or the shape of one input.
+      param_dtype: of the parameters and the carry; inputs must have it too.
+      partitioning: as of `RNN`.
+      rngs: draws the parameters.
+
+    Raises:
+      ValueError, TypeError: an argument is not what is said here.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        in_features: int | tuple[int, ...],
+        *,
+        param_dtype: Any = jnp.float32,
+        partitioning: Mapping[str, tuple] | None = None,
+        rngs: nnx.Rngs,
+    ):
+        check_steppable(cell)
+        self.cell = nnx.static(cell)
+        self.param_dtype = param_dtype
+        self.in_features = _feature_shape(in_features)
+        x = jax.ShapeDtypeStruct(self.in_features, param_dtype)
+        self.params = _variables(cell.init, x, partitioning, rngs)
+
+    def __call__(self, carry: Carry, inputs: jax.Array) -> tuple[Carry, Any]:
+        """One step: from the carry and inputs (..., I), the new carry and the output."""
+        return step(self.cell, _values(self.params), carry, inputs)
+
+    def initialize_carry(
+        self, input_shape: tuple[int, ...], rngs: nnx.Rngs | nnx.RngStream | None = None
+    ) -> Carry:
+        """The initial carry for inputs of this shape. It needs no `rngs`."""
+        x = jax.ShapeDtypeStruct(input_shape, self.param_dtype)
+        return self.cell.init_carry(_values(self.params), x)
+
+    @property
+    def num_feature_axes(self) -> int:
+        """The number of axes of one input."""
+        return len(self.in_features)
+
+
+def _feature_shape(in_features):
+    if isinstance(in_features, (tuple, list)):
+        for size in in_features:
+            check_size("in_features", size)
+        return tuple(in_features)
+    check_size("in_features", in_features)
+    return (in_features,)
+
+
+def _variables(init: Callable, x: Any, partitioning: Any, rngs: nnx.Rngs) -> Params:
+    """New parameters, with an `nnx.Param` for each array, as data of a module."""
+    if not isinstance(rngs, nnx.Rngs):
+        raise TypeError(f"`rngs` must be such as `nnx.Rngs(0)`, got {type(rngs).__name__}.")
+    return nnx.data(annotated(init(rngs.params(), x), partitioning, _param))
+
+
+def _param(value: jax.Array, axes: tuple | None) -> nnx.Param:
+    return nnx.Param(value) if axes is None else nnx.Param(value, out_sharding=axes)
+
+
+def _values(variables: Params) -> Params:
+    return jax.tree.map(lambda variable: variable[...], variables, is_leaf=_is_variable)
+
+
+def _is_variable(leaf: Any) -> bool:
+    return isinstance(leaf, nnx.Variable)
+
+
+def _dropout_key(rngs):
+    if rngs is None or (isinstance(rngs, nnx.RngStream) and rngs.tag == "carry"):
+        return None
+    if isinstance(rngs, nnx.RngStream):
+        return rngs()
+    if isinstance(rngs, nnx.Rngs):
+        return rngs.dropout()
+    raise TypeError(
+        f"`rngs` must be nnx.Rngs or one of its streams, got {type(rngs).__name__}. "
+        "Make them from a seed with `nnx.Rngs(seed)`."
+    )

@@ -1,5 +1,6 @@
 """The Python snippets of the README and the docs run as they are written."""
 
+import importlib.util
 import pathlib
 import re
 import subprocess
@@ -12,7 +13,13 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def snippets(page):
-    return re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
+    """The Python snippets of a page, without those that import what is not installed."""
+    found = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
+    return [s for s in found if all(map(importlib.util.find_spec, imported(s)))]
+
+
+def imported(snippet):
+    return re.findall(r"^(?:import|from) (\w+)", snippet, re.M)
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if snippets(p)], ids=lambda page: page.name)

@@ -1,0 +1,93 @@
+"""Weights from and to `equinox.nn.LSTMCell` and `equinox.nn.GRUCell`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrnn._checks import describe
+from jaxrnn._types import Params
+from jaxrnn.cells import GRUParams, LSTMParams
+from jaxrnn.convert._arrays import all_numpy, check_matrix, check_names, check_shapes, count_gates
+from jaxrnn.convert._gates import CellParams
+from jaxrnn.convert._levels import one_way_levels
+from jaxrnn.convert._network import Network, chain, one_way
+
+_PEER = "an Equinox LSTMCell or GRUCell"
+
+
+def from_equinox(source: Any) -> Network:
+    """A layer with the weights of an Equinox cell, or of several, one after the other.
+
+    Args:
+      source: an `equinox.nn.LSTMCell` or `GRUCell`, a mapping of its arrays by their names, or a
+        sequence of either, the first layer first.
+
+    Returns:
+      `Network`: the layer and its params.
+
+    Raises:
+      ValueError, TypeError: a weight is missing, too many, or of a wrong shape or dtype.
+    """
+    cells = source if isinstance(source, Sequence) and not isinstance(source, str) else [source]
+    return chain(one_way(_read(cell), jnp.tanh) for cell in cells)
+
+
+def to_equinox(params: Params) -> Any:
+    """The Equinox cell with these parameters, or a tuple of cells.
+
+    Args:
+      params: `LSTMParams` or `GRUParams`, or a tuple of them, as of `jaxrnn.stack`.
+
+    Returns:
+      An `equinox.nn.LSTMCell` or `GRUCell`; for a tuple, a tuple of them.
+
+    Raises:
+      ValueError, TypeError: Equinox has no such cell; it has no two-way layer, either.
+    """
+    cells = tuple(
+        _make(cell) for cell in one_way_levels("Equinox", (LSTMParams, GRUParams), params)
+    )
+    return cells if type(params) is tuple else cells[0]
+
+
+def _read(source: Any) -> CellParams:
+    arrays = all_numpy(source if isinstance(source, Mapping) else _fields(source))
+    check_names(_PEER, arrays, ["weight_ih", "weight_hh"], optional=["bias", "bias_n"])
+    for name in ("weight_ih", "weight_hh"):
+        check_matrix(name, arrays[name])
+    rows, hidden_size = arrays["weight_hh"].shape
+    gates = count_gates("weight_hh", rows, hidden_size, {4, 3})
+    shapes = {"weight_ih": (rows, arrays["weight_ih"].shape[1]), "bias": (rows,)}
+    biases = {"bias": (rows,), "bias_n": (hidden_size,)} if gates == 3 else {"bias": (rows,)}
+    if "bias" in arrays or "bias_n" in arrays:
+        check_names(_PEER, arrays, ["weight_ih", "weight_hh", *biases])
+    check_shapes(arrays, {**shapes, **biases})
+    dtype = arrays["weight_hh"].dtype
+    filled = [arrays.get(name, np.zeros(shape, dtype)) for name, shape in biases.items()]
+    cell = GRUParams if gates == 3 else LSTMParams
+    return cell(arrays["weight_ih"].T, arrays["weight_hh"].T, *filled)
+
+
+def _fields(cell):
+    """The arrays of a cell by name; a cell without biases has None there."""
+    names = ("weight_ih", "weight_hh", "bias", "bias_n")
+    if not all(hasattr(cell, name) for name in names[:2]):
+        raise TypeError(f"`source` must be {_PEER}, or a sequence of them, got {describe(cell)}.")
+    return {name: a for name in names if (a := getattr(cell, name, None)) is not None}
+
+
+def _make(params: CellParams) -> Any:
+    import equinox as eqx
+
+    kind = eqx.nn.LSTMCell if isinstance(params, LSTMParams) else eqx.nn.GRUCell
+    sizes = len(params.kernel), len(params.recurrent_kernel)
+    empty = eqx.filter_eval_shape(lambda key: kind(*sizes, key=key), jax.random.key(0))
+    values = {"weight_ih": params.kernel.T, "weight_hh": params.recurrent_kernel.T}
+    values["bias"] = params.bias
+    if isinstance(params, GRUParams):
+        values["bias_n"] = params.recurrent_bias
+    arrays = [jnp.array(value) for value in values.values()]
+    return eqx.tree_at(lambda cell: [getattr(cell, name) for name in values], empty, arrays)

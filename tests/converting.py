@@ -1,0 +1,187 @@
+"""What the tests of conversions share: random networks, and the law that every peer must keep."""
+
+import functools
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxrnn
+
+T, B, I, H = 4, 2, 3, 5
+SEEDS = 50
+SHAPES = {
+    jaxrnn.LSTMParams: lambda width: ((width, 4 * H), (H, 4 * H), (4 * H,)),
+    jaxrnn.GRUParams: lambda width: ((width, 3 * H), (H, 3 * H), (3 * H,), (H,)),
+    jaxrnn.ResetBeforeGRUParams: lambda width: ((width, 3 * H), (H, 3 * H), (3 * H,)),
+    jaxrnn.ElmanParams: lambda width: ((width, H), (H, H), (H,)),
+}
+
+
+class Case(NamedTuple):
+    cell: type
+    layers: int = 2
+    directions: int = 1
+
+
+class Peer(NamedTuple):
+    """A library, for one network: how weights get there and back, and how it runs them."""
+
+    write: Callable  # params -> weights, a pytree of arrays
+    read: Callable  # weights -> Network
+    run: (
+        Callable  # (weights, xs) -> ys, dxs, dweights; the gradients are of the loss below, or None
+    )
+    prepare: Callable = lambda params: params  # to params that the peer can hold exactly
+    tolerance: float = 1e-12  # of outputs; ten times that for gradients
+
+
+def random_params(case, rng, dtype=np.float64):
+    """Parameters of layers that follow one another, in NumPy."""
+
+    def cell(width):
+        return case.cell(*(rng.normal(0, 0.5, s).astype(dtype) for s in SHAPES[case.cell](width)))
+
+    def level(width):
+        if case.directions == 1:
+            return cell(width)
+        return jaxrnn.BidirectionalParams(cell(width), cell(width))
+
+    widths = [I] + [case.directions * H] * (case.layers - 1)
+    found = tuple(map(level, widths))
+    return found if case.layers > 1 else found[0]
+
+
+def random_inputs(rng, dtype=np.float64):
+    return rng.normal(size=(T, B, I)).astype(dtype)
+
+
+def loss_weights(ys):
+    """The loss is the sum of the outputs, each with a weight of its own."""
+    return np.cos(np.arange(ys.size)).reshape(ys.shape).astype(ys.dtype)
+
+
+def gradients(apply):
+    """Outputs, and gradients of inputs and weights, of ``apply(weights, xs)`` in JAX."""
+
+    def loss(xs, weights):
+        ys = apply(weights, xs)
+        return (loss_weights(ys) * ys).sum(), ys
+
+    grad = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
+    grad = jax.jit(grad, compiler_options={"xla_backend_optimization_level": 0})  # soon compiled
+
+    def run(weights, xs):
+        with jax.numpy_dtype_promotion("standard"):
+            (_, ys), (dxs, dweights) = grad(xs, weights)
+        return ys, dxs, dweights
+
+    return run
+
+
+def outputs(layer, params, xs):
+    return layer.apply(params, None, xs)[1]
+
+
+def program(layer, params, xs):
+    """The program of a layer; two layers with the same one are the same function."""
+    jaxpr = jax.make_jaxpr(functools.partial(outputs, layer))(params, xs)
+    return re.sub(r" at 0x\w+", "", str(jaxpr))
+
+
+COMPILED = {}  # by program, so that peers with the same layer share one
+
+
+def compiled(layer, params, xs):
+    """`gradients` of a layer."""
+    key = program(layer, params, xs)
+    if key not in COMPILED:
+        COMPILED[key] = gradients(functools.partial(outputs, layer))
+    return COMPILED[key]
+
+
+def check_conversion(case, peer):
+    """Outputs and gradients agree both ways, and the round trip is bit-exact."""
+    for seed in range(SEEDS):
+        rng = np.random.default_rng(seed)
+        params, xs = peer.prepare(random_params(case, rng)), random_inputs(rng)
+        weights = peer.write(params)
+        layer, back = peer.read(weights)
+        assert_bits(back, params)
+        if seed == 0:
+            ours = compiled(layer, back, xs)
+        check_same(ours(back, xs), peer.run(weights, xs), params, peer, rng)
+
+        theirs = noisy(weights, rng)
+        ys = ours(peer.read(theirs).params, xs)[0]
+        assert_close(ys, peer.run(theirs, xs)[0], peer.tolerance)
+
+
+def check_same(ours, theirs, params, peer, rng):
+    """Equal outputs, equal gradients of the inputs, and of the weights along a random direction.
+
+    `write` is affine, so a step in our parameters is a step in the weights of the peer, and both
+    losses have the same derivative along it.
+    """
+    ys, dxs, dparams = ours
+    want_ys, want_dxs, want_dweights = theirs
+    assert_close(ys, want_ys, peer.tolerance)
+    if want_dxs is None:
+        return  # the peer has no gradients
+    assert_close(dxs, want_dxs, 10 * peer.tolerance)
+    step = peer.prepare(jax.tree.map(lambda p: rng.normal(size=p.shape), params))
+    end = peer.write(jax.tree.map(np.add, params, step))
+    weights_step = jax.tree.map(lambda a, b: np.asarray(a) - np.asarray(b), end, peer.write(params))
+    assert_close(inner(dparams, step), inner(want_dweights, weights_step), 10 * peer.tolerance)
+
+
+def inner(a, b):
+    parts = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return np.array(sum(np.vdot(np.asarray(x), np.asarray(y)) for x, y in parts))
+
+
+def noisy(weights, rng):
+    """Weights that no `write` has made: no second bias of them is zero."""
+
+    def add(array):
+        noise = rng.normal(0, 0.3, np.shape(array))
+        return array + (array.new_tensor(noise) if hasattr(array, "new_tensor") else noise)
+
+    return jax.tree.map(add, weights)
+
+
+def check_outputs(case, peer):
+    """The layer as it is read gives the outputs of the peer, for one random network."""
+    rng = np.random.default_rng(0)
+    weights, xs = peer.write(random_params(case, rng)), random_inputs(rng)
+    layer, params = peer.read(weights)
+    assert_close(outputs(layer, params, xs), peer.run(weights, xs)[0], peer.tolerance)
+
+
+def check_narrow_round_trip(case, peer_of):
+    """The round trip keeps float32 and bfloat16, and the sign of zero, to the last bit."""
+    for dtype in ("float32", "bfloat16"):
+        peer = peer_of(dtype)
+        params = peer.prepare(random_params(case, np.random.default_rng(0), jnp.dtype(dtype)))
+        zeros = jax.tree.map(lambda p: np.where(np.abs(p) < 0.2, -np.zeros_like(p), p), params)
+        for given in (params, peer.prepare(zeros)):
+            assert_bits(peer.read(peer.write(given)).params, given)
+
+
+def assert_close(actual, expected, tolerance):
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape
+    assert np.isfinite(expected).all()
+    assert np.abs(actual - expected).max() <= tolerance * max(1, np.abs(expected).max())
+
+
+def assert_bits(actual, expected):
+    """Equal structure, dtypes and bits."""
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        a, e = np.asarray(a), np.asarray(e)
+        assert (a.dtype, a.shape) == (e.dtype, e.shape)
+        assert a.tobytes() == e.tobytes()

@@ -1,0 +1,231 @@
+"""Weights from and to ONNX, which is for inference: it has no gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxrnn
+from jaxrnn.convert import from_onnx, to_onnx
+from tests.converting import (
+    Case,
+    H,
+    I,
+    Peer,
+    assert_bits,
+    assert_close,
+    check_conversion,
+    check_narrow_round_trip,
+    random_inputs,
+    random_params,
+)
+
+pytest.importorskip("onnx", reason="onnx is not installed: pip install onnx")
+import onnx
+from onnx import TensorProto, checker, helper, numpy_helper, reference
+
+CELLS = [
+    jaxrnn.LSTMParams,
+    jaxrnn.GRUParams,
+    jaxrnn.ResetBeforeGRUParams,
+    jaxrnn.ElmanParams,
+]
+every_cell = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.__name__)
+
+
+def by_reference(model, xs):
+    return reference.ReferenceEvaluator(model).run(None, {"xs": xs})[0]
+
+
+def by_runtime(model, xs):
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    session = runtime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, {"xs": xs})[0]
+
+
+def peer_of(case, evaluate, dtype=np.float64, **options):
+    """The weights of the peer are the tensors of a model, by name."""
+    template = to_onnx(random_params(case, np.random.default_rng(0), dtype), **options)
+    checker.check_model(template, full_check=True)
+
+    def write(params):
+        tensors = to_onnx(params, **options).graph.initializer
+        found = {tensor.name: numpy_helper.to_array(tensor) for tensor in tensors}
+        return {name: array for name, array in found.items() if name != "by_step"}
+
+    def model(weights):
+        tensors = [numpy_helper.from_array(array, name) for name, array in weights.items()]
+        found = onnx.ModelProto()
+        found.CopyFrom(template)
+        kept = [tensor for tensor in template.graph.initializer if tensor.name == "by_step"]
+        del found.graph.initializer[:]
+        found.graph.initializer.extend(tensors + kept)
+        return found
+
+    def run(weights, xs):
+        return evaluate(model(weights), xs), None, None
+
+    return Peer(write, lambda weights: from_onnx(model(weights)), run)
+
+
+@every_cell
+def test_outputs_and_round_trip(cell):
+    case = Case(cell, layers=2, directions=2)
+    check_conversion(case, peer_of(case, by_reference))
+
+
+@every_cell
+@pytest.mark.parametrize("directions", [1, 2])
+def test_outputs_of_onnxruntime(cell, directions):
+    case = Case(cell, 2, directions)
+    rng = np.random.default_rng(0)
+    params, xs = random_params(case, rng, np.float32), random_inputs(rng, np.float32)
+    model = to_onnx(params)
+    layer, back = from_onnx(model)
+    assert_bits(back, params)
+    assert_close(layer.apply(back, None, xs)[1], by_runtime(model, xs), 1e-6)
+
+
+@every_cell
+def test_narrow_round_trip(cell):
+    case = Case(cell, layers=1)
+    check_narrow_round_trip(case, lambda dtype: peer_of(case, None, jnp.dtype(dtype)))
+
+
+@pytest.mark.parametrize("activation", [jax.nn.relu, jax.nn.sigmoid])
+def test_activation_of_the_nodes(activation):
+    rng = np.random.default_rng(0)
+    params = random_params(Case(jaxrnn.ElmanParams, 1, 2), rng, np.float32)
+    model, xs = to_onnx(params, activation=activation), random_inputs(rng, np.float32)
+    layer, back = from_onnx(model)
+    assert_close(layer.apply(back, None, xs)[1], by_runtime(model, xs), 1e-6)
+
+
+def test_reverse_and_constants():
+    """A node that reads backwards, with weights that are Constant nodes, without a bias."""
+    w, r = np.random.default_rng(0).normal(size=(2, 1, 4 * H, H))
+    constants = [
+        helper.make_node("Constant", [], [name], value=numpy_helper.from_array(array))
+        for name, array in (("W", w), ("R", r))
+    ]
+    node = helper.make_node(
+        "LSTM", ["xs", "W", "R"], ["Y"], hidden_size=H, direction="reverse", layout=0
+    )
+    info = helper.make_tensor_value_info
+    double = TensorProto.DOUBLE
+    ends = [info("xs", double, ["T", "B", H])], [info("Y", double, ["T", 1, "B", H])]
+    model = helper.make_model(helper.make_graph([*constants, node], "reverse", *ends))
+    xs = np.random.default_rng(1).normal(size=(4, 2, H))
+    layer, params = from_onnx(model)
+    want = by_reference(model, xs)[:, 0]
+    assert_close(layer.apply(params, None, xs)[1], want, 1e-12)
+
+
+def model_of(cell=jaxrnn.LSTMParams, layers=1, edit=lambda graph: None):
+    model = to_onnx(random_params(Case(cell, layers), np.random.default_rng(0)))
+    edit(model.graph)
+    return model
+
+
+def with_attribute(**attributes):
+    def edit(graph):
+        made = [helper.make_attribute(name, value) for name, value in attributes.items()]
+        kept = [a for a in graph.node[0].attribute if a.name not in attributes]
+        del graph.node[0].attribute[:]
+        graph.node[0].attribute.extend(kept + made)
+
+    return edit
+
+
+def with_tensor(name, array):
+    def edit(graph):
+        for tensor in graph.initializer:
+            if tensor.name == name:
+                tensor.CopyFrom(numpy_helper.from_array(array, name))
+
+    return edit
+
+
+def outside(graph):
+    graph.initializer[1].data_location = TensorProto.EXTERNAL
+
+
+def removed(graph):
+    del graph.initializer[1]
+
+
+def side_by_side(graph):
+    graph.node[3].input[0] = "xs"
+
+
+def in_a_circle(graph):
+    graph.node[1].input[0] = graph.node[2].output[0]
+
+
+def with_peepholes(graph):
+    graph.node[0].input.extend(["", "", "", "P"])
+
+
+BAD = {
+    "peepholes": (lambda: model_of(edit=with_peepholes), ValueError, "peepholes"),
+    "a clip": (lambda: model_of(edit=with_attribute(clip=1.0)), ValueError, "has clip"),
+    "coupled gates": (
+        lambda: model_of(edit=with_attribute(input_forget=1)),
+        ValueError,
+        "has input_forget",
+    ),
+    "other gates": (
+        lambda: model_of(edit=with_attribute(activations=["HardSigmoid", "Tanh", "Tanh"])),
+        ValueError,
+        "HardSigmoid",
+    ),
+    "another activation": (
+        lambda: model_of(jaxrnn.ElmanParams, edit=with_attribute(activations=["Affine"])),
+        ValueError,
+        "`activation`",
+    ),
+    "a tensor in another file": (lambda: model_of(edit=outside), ValueError, "not in the model"),
+    "a missing tensor": (lambda: model_of(edit=removed), ValueError, "not in the model"),
+    "a wrong shape": (
+        lambda: model_of(edit=with_tensor("B_0", np.ones((1, 4 * H)))),
+        ValueError,
+        r"`B` must have shape \(1, 40\)",
+    ),
+    "a wrong number of gates": (
+        lambda: model_of(edit=with_tensor("R_0", np.ones((1, 3 * H, H)))),
+        ValueError,
+        "3 gates",
+    ),
+    "a wrong number of axes": (
+        lambda: model_of(edit=with_tensor("W_0", np.ones((4 * H, I)))),
+        ValueError,
+        "three axes",
+    ),
+    "nodes side by side": (
+        lambda: model_of(layers=2, edit=side_by_side),
+        ValueError,
+        "does not read the outputs of",
+    ),
+    "a circle": (lambda: model_of(layers=2, edit=in_a_circle), ValueError, "does not read"),
+    "a direction that is none": (
+        lambda: model_of(edit=with_attribute(direction="sideways")),
+        ValueError,
+        "`direction`",
+    ),
+    "no recurrent node": (lambda: model_of(edit=lambda g: g.ClearField("node")), ValueError, "no"),
+    "a path": (lambda: "model.onnx", TypeError, r"onnx.load\(path\)"),
+}
+
+
+@pytest.mark.parametrize(("make", "error", "message"), BAD.values(), ids=BAD)
+def test_bad_input(make, error, message):
+    with pytest.raises(error, match=message):
+        from_onnx(make())
+
+
+def test_activations_that_onnx_has_not():
+    params = random_params(Case(jaxrnn.ElmanParams, layers=1), np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"`activation` must be jnp.tanh"):
+        to_onnx(params, activation=jax.nn.gelu)

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._checks import check_sequence, check_size
+from jaxrnn._checks import check_flags, check_sequence, check_size
 from jaxrnn._chunks import carry_before, scan_chunks
 from jaxrnn._compose import check_layer
 from jaxrnn._masking import select
@@ -14,8 +14,9 @@ def truncate(layer: Layer, every: int) -> Layer:
     """`layer`, with no gradient from one stretch of `every` steps to the stretch before.
 
     Values are those of `layer`; the carry goes on from stretch to stretch, its gradient does not.
-    Stretches are counted from the first step of each call. The gradient of an initial carry, one
-    that is learned for example, is that of the first stretch.
+    Stretches are counted from the first step of each call. A sequence that has no real step in a
+    stretch passes it as if it were not there, its gradient too. The gradient of an initial carry,
+    one that is learned for example, is that of the first stretch with a real step.
 
     Args:
       layer: one that can stream: it is applied to one stretch after the other.
@@ -35,17 +36,19 @@ def truncate(layer: Layer, every: int) -> Layer:
 
     def apply(params, carry, xs, *, mask=None, resets=None, key=None):
         check_sequence(xs)
+        check_flags("mask", mask, xs)
         carry = carry_before(layer, params, carry, xs, key)
 
         def run(state, stretch):
-            carry, is_first = state
+            carry, has_begun = state
             xs, mask, resets = stretch
-            carry = select(is_first, carry, jax.lax.stop_gradient(carry))
+            steps = jnp.array(True) if mask is None else mask.any(axis=0)
+            carry = select(has_begun & steps, jax.lax.stop_gradient(carry), carry)
             carry, ys = layer.apply(params, carry, xs, mask=mask, resets=resets, key=key)
-            return (carry, jnp.array(False)), ys
+            return (carry, has_begun | steps), ys
 
-        start = carry, jnp.array(True)
-        (carry, _), ys = scan_chunks(run, start, (xs, mask, resets), every)
+        begun = jnp.zeros(() if mask is None else mask.shape[1:], bool)
+        (carry, _), ys = scan_chunks(run, (carry, begun), (xs, mask, resets), every)
         return carry, ys
 
     return layer._replace(apply=apply)

@@ -6,6 +6,7 @@ Axis letters everywhere: T time, B batch, I input, H hidden, G gates; sequences 
 
 from jaxrnn import _initializers as initializers
 from jaxrnn import _losses as losses
+from jaxrnn._implementations import Explanation
 from jaxrnn._masking import length_mask
 from jaxrnn._noise import Noisy, NoisyCarry, StateDropoutCarry
 from jaxrnn._packing import (
@@ -28,7 +29,7 @@ from jaxrnn._pooling import (
 )
 from jaxrnn._training import train_windows
 from jaxrnn._types import Cell, Layer, from_step
-from jaxrnn._unroll import step, unroll
+from jaxrnn._unroll import explain, step, unroll
 from jaxrnn.cells import (
     ElmanCarry,
     ElmanParams,
@@ -95,6 +96,7 @@ __all__ = [
     "ElmanParams",
     "EmbedParams",
     "Emitted",
+    "Explanation",
     "GRUCarry",
     "GRUParams",
     "HighwayParams",
@@ -125,6 +127,7 @@ __all__ = [
     "elman",
     "embed",
     "emit_carry",
+    "explain",
     "from_step",
     "gru",
     "highway",

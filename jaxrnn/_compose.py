@@ -17,15 +17,16 @@ from jaxrnn._checks import (
     describe,
     example,
 )
+from jaxrnn._implementations import check_choice
 from jaxrnn._noise import Noisy, NoisyCarry, count_steps, for_each_step
 from jaxrnn._types import Cell, Layer, Params
-from jaxrnn._unroll import check_cell, choose, unroll
+from jaxrnn._unroll import check_cell, unroll
 
 
 def layer_of(cell: Cell, *, reverse: bool = False, implementation: str | None = None) -> Layer:
     """The layer that runs `cell` over a sequence: see `jaxrnn.rnn`."""
     check_cell(cell)
-    choose(cell, implementation)
+    check_choice(cell, implementation)
 
     def init(key, xs):
         return cell.init(key, example(xs))

@@ -1,7 +1,6 @@
 """Running a cell: one step, or a whole sequence by one of several implementations."""
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,10 +14,10 @@ from jaxrnn._checks import (
     describe,
     example,
 )
-from jaxrnn._derivative import trajectory
-from jaxrnn._loop import Loop, scan, varying_like
-from jaxrnn._masking import blank, masked, resetting, resetting_params
-from jaxrnn._types import Carry, Cell, Layer, Params, splits
+from jaxrnn._implementations import Explanation, check_choice, choose, implement, make_step
+from jaxrnn._loop import Loop, varying_like
+from jaxrnn._masking import blank
+from jaxrnn._types import Carry, Cell, Layer, Params
 
 
 def step(cell: Cell, params: Params, carry: Carry, x: Any) -> tuple[Carry, Any]:
@@ -39,7 +38,7 @@ def step(cell: Cell, params: Params, carry: Carry, x: Any) -> tuple[Carry, Any]:
     check_cell(cell)
     carry = _arrays("carry", carry)
     _check_initial(carry, jax.eval_shape(cell.init_carry, params, x))
-    return _step(cell, params, carry, x)
+    return make_step(cell, params, carry, x)
 
 
 def unroll(
@@ -71,8 +70,11 @@ def unroll(
         - ``"scan"``: a plain `jax.lax.scan` of `step`, with JAX's own autodiff. The definition.
         - ``"xla"``: the input projection is one product before the loop, and the weight gradients
           are one product each after the backward loop. For cells that split.
-        - None: ``"xla"`` for a cell that splits, ``"scan"`` for one from `from_step`, on every
-          platform; also ``"scan"`` where the functions of the cell close over a traced array.
+        - ``"native"``: C++ kernels on a CPU, for `jaxrnn.lstm`, `jaxrnn.gru` and `jaxrnn.elman`
+          with tanh or relu, in float32 or float64.
+        - None: ``"native"`` where it can run and there is one device, else ``"xla"`` for a cell
+          that splits, and ``"scan"`` for one from `from_step` or whose functions close over a
+          traced array. `jaxrnn.explain` says which, and why.
 
     Returns:
       The carry after the last step, and the outputs ys, (T, ..., H).
@@ -82,82 +84,61 @@ def unroll(
         cannot run `cell`.
     """
     check_cell(cell)
-    choose(cell, implementation)
+    check_choice(cell, implementation)
     length = check_sequence(xs)
     xs = _arrays("xs", xs)
     check_flags("mask", mask, xs)
     check_flags("resets", resets, xs)
-    x = example(xs)
-    initial = jax.eval_shape(cell.init_carry, params, x)
     if carry is not None:
         carry = _arrays("carry", carry)
-        _check_initial(carry, initial)
-    trace = jax.make_jaxpr(functools.partial(_step, cell), return_shape=True)
-    jaxpr, (new, y) = trace(params, initial, x)
-    _check_new(new, initial)
+        _check_initial(carry, jax.eval_shape(cell.init_carry, params, example(xs)))
+    initial, y, (name, _) = _plan(cell, params, example(xs), implementation)
     check_flags_fit("mask", mask, (initial, y))
     check_flags_fit("resets", resets, initial)
+    return _run(cell, name, Loop(length, bool(reverse)), params, carry, xs, mask, resets)
+
+
+def explain(cell: Cell, xs: Any, *, implementation: str | None = None) -> Explanation:
+    """Says what `jaxrnn.unroll` would run, and why.
+
+    Args:
+      cell: what would be run.
+      xs: inputs (T, ..., I), or only their shapes.
+      implementation: as in `jaxrnn.unroll`.
+
+    Returns:
+      `Explanation`: the name of the implementation and the reason. Where native kernels could run
+      the cell but are not built, it says how to get them.
+
+    Raises:
+      ValueError, TypeError: an argument does not fit the others, or `implementation` is unknown or
+        cannot run `cell`.
+    """
+    check_cell(cell)
+    x = example(xs)
+    params = jax.eval_shape(cell.init, jax.random.key(0), x)
+    _, _, explanation = _plan(cell, params, x, implementation)
+    return explanation
+
+
+def _plan(cell, params, x, implementation):
+    """The initial carry and the output of a step like x, in shape, and what is to run."""
+    initial = jax.eval_shape(cell.init_carry, params, x)
+    trace = jax.make_jaxpr(functools.partial(make_step, cell), return_shape=True)
+    jaxpr, (new, y) = trace(params, initial, x)
+    _check_new(new, initial)
     closes_over_traced = any(isinstance(const, jax.core.Tracer) for const in jaxpr.consts)
-    run = choose(cell, implementation, closes_over_traced)
-    return _run(cell, run, Loop(length, bool(reverse)), params, carry, xs, mask, resets)
-
-
-def _step(cell, params, carry, x):
-    return cell.update(params, carry, cell.project(params, x), cell.recur(params, carry))
+    explanation = choose(cell, implementation, params, initial, x, closes_over_traced)
+    return initial, y, explanation
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _run(cell, run, loop, params, carry, xs, mask, resets):
-    """`run` on the cell as masked and reset. Compiled as one, so that eager calls compile once."""
+def _run(cell, name, loop, params, carry, xs, mask, resets):
+    """Compiled as one, so that eager calls compile once."""
     xs = blank(mask, xs)
     initial = _arrays("carry", cell.init_carry(params, jax.tree.map(_first, xs)))
     carry = varying_like(xs, initial if carry is None else carry)
-    if resets is not None:
-        cell, params = resetting(cell), resetting_params(cell, params, initial)
-        xs = (xs, resets)
-    if mask is not None:
-        cell, xs = masked(cell), (xs, mask)
-    return run(cell, loop, params, carry, xs)
-
-
-def _run_scan(cell, loop, params, carry, xs):
-    return scan(loop, lambda carry, x: _step(cell, params, carry, x), carry, xs)
-
-
-def _run_xla(cell, loop, params, carry, xs):
-    us = cell.project(params, xs)
-    carry, ys, _, _ = trajectory(cell, loop, params, carry, us)
-    return carry, ys
-
-
-_IMPLEMENTATIONS = {"scan": _run_scan, "xla": _run_xla}
-
-
-def choose(cell: Cell, implementation: str | None, closes_over_traced: bool = False) -> Callable:
-    """What runs `cell`; raises where the named implementation cannot.
-
-    A rule for derivatives knows only what it is given: an array that the functions of a cell close
-    over would get no gradient. Where such an array is traced, the plain scan runs the cell.
-    """
-    if implementation is None:
-        implementation = "xla" if splits(cell) and not closes_over_traced else "scan"
-    if implementation not in _IMPLEMENTATIONS:
-        raise ValueError(
-            f"`implementation` must be None or one of {sorted(_IMPLEMENTATIONS)}, got "
-            f"{implementation!r}."
-        )
-    if implementation != "scan" and not splits(cell):
-        raise ValueError(
-            f"`implementation={implementation!r}` needs a cell that splits into project, recur and "
-            "update, and this one was made by `from_step` as a whole. Use None or 'scan'."
-        )
-    if implementation != "scan" and closes_over_traced:
-        raise ValueError(
-            f"`implementation={implementation!r}` cannot run a cell whose functions close over a "
-            "traced array, for it would get no gradient. Make the array one of the parameters, or "
-            "use None or 'scan'."
-        )
-    return _IMPLEMENTATIONS[implementation]
+    return implement(name, cell, loop, params, carry, initial, xs, mask, resets)
 
 
 def check_cell(cell: Cell) -> None:

@@ -10,6 +10,8 @@ from jax.test_util import check_grads
 
 import jaxrnn
 from jaxrnn._types import splits
+from jaxrnn.kernels._library import problem
+from jaxrnn.kernels._native import kernel_for
 from tests import oracle
 from tests.compiled import compilations
 from tests.tables import (
@@ -28,13 +30,18 @@ from tests.tables import (
 
 every_cell = pytest.mark.parametrize("name", CELLS)
 split_cell = pytest.mark.parametrize("name", [n for n, c in CELLS.items() if splits(c.cell)])
-run_by = pytest.mark.parametrize(
-    ("name", "implementation"),
-    [
-        (name, implementation)
-        for name, case in CELLS.items()
-        for implementation in (["scan", "xla"] if splits(case.cell) else ["scan"])
-    ],
+
+
+def implementations(cell):
+    """Those that run `cell` here in float64."""
+    has_kernel = kernel_for(cell) is not None and problem() is None
+    return ["scan"] + ["xla"] * splits(cell) + ["native"] * has_kernel
+
+
+RUNS = [(name, run) for name, case in CELLS.items() for run in implementations(case.cell)]
+run_by = pytest.mark.parametrize(("name", "implementation"), RUNS)
+run_in_any_dtype_by = pytest.mark.parametrize(
+    ("name", "implementation"), [(name, run) for name, run in RUNS if run != "native"]
 )
 
 
@@ -150,11 +157,13 @@ def test_implementations_agree_in_every_derivative(name):
 
         return jax.jit(first_and_second)(floats((ex.params, ex.carry, ex.xs)))
 
-    fast, plain = derivatives("xla"), derivatives("scan")
-    assert_close(fast[0], plain[0], 1e-12)
-    assert_close(fast[1:3], plain[1:3], 1e-10)
-    assert_close(fast[3:], plain[3:], 1e-8)
-    assert_close(fast[4], fast[3], 1e-8)
+    plain = derivatives("scan")
+    for implementation in implementations(CELLS[name].cell)[1:]:
+        fast = derivatives(implementation)
+        assert_close(fast[0], plain[0], 1e-12)
+        assert_close(fast[1:3], plain[1:3], 1e-10)
+        assert_close(fast[3:], plain[3:], 1e-8)
+        assert_close(fast[4], fast[3], 1e-8)
 
 
 @every_cell
@@ -332,7 +341,7 @@ def test_leading_axes_are_batch_axes(name):
     assert_close(jax.tree.map(lambda v: v[0], got), want, 1e-13)
 
 
-@run_by
+@run_in_any_dtype_by
 def test_dtype_in_is_dtype_out(name, implementation):
     def loss(params, xs):
         out = jaxrnn.unroll(CELLS[name].cell, params, None, xs, implementation=implementation)
@@ -351,7 +360,7 @@ def test_dtype_in_is_dtype_out(name, implementation):
         assert error <= 40 * float(jnp.finfo(jnp.bfloat16).eps) * max(1.0, np.abs(exact).max())
 
 
-@run_by
+@run_in_any_dtype_by
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float16])
 def test_the_shapes_of_every_dtype(name, implementation, dtype):
     ex = cell_example(CELLS[name].cell, dtype=dtype)

@@ -169,7 +169,7 @@ WRONG = {
     "unknown implementation": (
         lambda: unroll(implementation="cuda"),
         ValueError,
-        r"`implementation` must be None or one of \['scan', 'xla'\], got 'cuda'",
+        r"`implementation` must be None or one of \['scan', 'xla', 'native'\], got 'cuda'",
     ),
     "unknown implementation of a layer": (
         lambda: jaxrnn.rnn(CELL, implementation="cuda"),
@@ -179,7 +179,7 @@ WRONG = {
     "implementation that cannot run the cell": (
         lambda: jaxrnn.rnn(jaxrnn.gru(H, False), implementation="xla"),
         ValueError,
-        "`implementation='xla'` needs a cell that splits.*from_step",
+        "`implementation='xla'` cannot run this cell: it does not split.*from_step",
     ),
     "missing key": (lambda: CELL.init(None, XS[0]), ValueError, "`key` is None.*jax.random.key"),
     "missing key of a stack": (
@@ -594,6 +594,26 @@ WRONG = {
         lambda: jaxrnn.initializers.glorot_uniform(3)(KEY, (4, 8)),
         ValueError,
         "`shape` must end in a multiple of `num_gates` = 3",
+    ),
+    "a kernel for a wrapped cell": (
+        lambda: unroll(cell=jaxrnn.zoneout(CELL, 0.1), implementation="native"),
+        ValueError,
+        "`implementation='native'` cannot run this cell: there are native kernels for lstm",
+    ),
+    "a kernel for a layer of another activation": (
+        lambda: jaxrnn.rnn(jaxrnn.elman(H, jax.nn.selu), implementation="native"),
+        ValueError,
+        "`implementation='native'` cannot run this cell.*no wrapped cell",
+    ),
+    "a kernel for bfloat16": (
+        lambda: unroll(narrow(PARAMS), None, XS.astype(jnp.bfloat16), implementation="native"),
+        ValueError,
+        "`implementation='native'` cannot run this cell: .*not for bfloat16",
+    ),
+    "explanation of a layer": (
+        lambda: jaxrnn.explain(jaxrnn.rnn(CELL), XS),
+        TypeError,
+        "`cell` must be a Cell, got a Layer",
     ),
     "zoneout of everything": (
         lambda: jaxrnn.zoneout(CELL, 1.0),

@@ -1,0 +1,86 @@
+"""What the native kernels compute: a cell whose input projection is done, over a whole sequence.
+
+The arguments come in three kinds, by where their batch axis is: weights have none, states (B, H)
+have it first, and sequences (T, B, ...) second. Under `jax.vmap` the mapped axis joins it.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._derivative import trajectory
+from jaxrnn._loop import Loop
+from jaxrnn._masking import blank, masked, resetting, resetting_params
+from jaxrnn._types import Carry, Cell
+from jaxrnn.cells import _elman, _gru, _lstm
+
+
+class Kernel(NamedTuple):
+    """A cell that has native kernels."""
+
+    number: int  # in native/kernels.h
+    gates: int  # G
+    recur: Callable
+    update: Callable
+
+
+KERNELS = (
+    Kernel(0, 4, _lstm._recur, _lstm._update),
+    Kernel(1, 3, _gru._recur, _gru._update),
+    *(Kernel(2, 1, _elman._recur, _elman._update(f)) for f in (jnp.tanh, jax.nn.tanh)),
+    Kernel(3, 1, _elman._recur, _elman._update(jax.nn.relu)),
+)
+
+
+class Recurrence(NamedTuple):
+    """The choices that are fixed when a program is compiled."""
+
+    kernel: Kernel
+    reverse: bool
+    level: str | None  # an instruction set of `_library.LEVELS`; None for the best
+
+
+class Weights(NamedTuple):
+    recurrent_kernel: jax.Array  # (H, G*H)
+    recurrent_bias: jax.Array | None  # (H,), GRU only
+
+
+class States(NamedTuple):
+    carry: Carry  # before the first step
+    initial: Carry | None  # to which resets return; None without resets
+
+
+class Flags(NamedTuple):
+    mask: jax.Array | None  # bool (T, B)
+    resets: jax.Array | None  # bool (T, B)
+
+
+class Result(NamedTuple):
+    carry: Carry  # after the last step
+    ys: jax.Array  # (T, B, H)
+
+
+def reference(
+    recurrence: Recurrence, weights: Weights, states: States, us: jax.Array, flags: Flags
+) -> Result:
+    """The recurrence by the general rule, for derivatives that have no kernel.
+
+    Args:
+      recurrence: the cell, and the direction.
+      weights: of the recurrent product.
+      states: the carries to begin with.
+      us: the input projection, (T, B, G*H).
+      flags: mask and resets.
+    """
+    kernel, (mask, resets) = recurrence.kernel, flags
+    loop = Loop(us.shape[0], recurrence.reverse)
+    cell, params, us = Cell(None, None, None, kernel.recur, kernel.update), weights, blank(mask, us)
+    if resets is not None:
+        cell, params = resetting(cell), resetting_params(cell, params, states.initial)
+        us = (us, resets)
+    if mask is not None:
+        cell, us = masked(cell), (us, mask)
+    out = trajectory(cell, loop, params, states.carry, us)
+    return Result(out.carry, out.ys)

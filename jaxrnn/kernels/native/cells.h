@@ -1,0 +1,146 @@
+// The arithmetic of each cell and of its derivative, for a vector of units of one row at one step.
+#pragma once
+
+#include "activations.h"
+#include "kernels.h"
+
+namespace jaxrnn::JAXRNN_LEVEL {
+
+// Where the units are: `units` in an array (T, B, H), `gates` in one (T, B, G*H); H apart by gate.
+struct Place {
+  std::ptrdiff_t units, gates, hidden, unit, count;
+};
+
+// The state of these units before a step, then after it.
+template <class T>
+struct State {
+  Vector<T> h, memory;
+};
+
+// z (gates, lanes) is the recurrent product. Each cell computes its gates, and keeps them if asked.
+
+template <class T>
+struct Lstm {
+  static constexpr Cell kCell = Cell::kLstm;
+
+  JAXRNN_INLINE static State<T> forward(const Forward<T>& f, const Place& at, const T* z,
+                                        State<T> state) {
+    constexpr std::ptrdiff_t lanes = kLanes<T>;
+    const T* u = f.us + at.gates;
+    const auto i = sigmoid<T>(load(z) + load(u, at.count));
+    const auto f_gate = sigmoid<T>(load(z + lanes) + load(u + at.hidden, at.count));
+    const auto g = tanh<T>(load(z + 2 * lanes) + load(u + 2 * at.hidden, at.count));
+    const auto o = sigmoid<T>(load(z + 3 * lanes) + load(u + 3 * at.hidden, at.count));
+    if (f.gates) {
+      T* gates = f.gates + at.gates;
+      store(gates, i, at.count);
+      store(gates + at.hidden, f_gate, at.count);
+      store(gates + 2 * at.hidden, g, at.count);
+      store(gates + 3 * at.hidden, o, at.count);
+      store(f.extra + at.units, state.memory, at.count);
+    }
+    const Vector<T> memory = f_gate * state.memory + i * g;
+    return {o * tanh<T>(memory), memory};
+  }
+
+  // From the cotangent of h and memory after the step. Writes those of the gates, and returns those
+  // of the state before the step, but for what comes through the recurrent product.
+  JAXRNN_INLINE static State<T> backward(const Backward<T>& b, const Place& at, State<T> d) {
+    const T* gates = b.gates + at.gates;
+    const auto i = load(gates, at.count), f = load(gates + at.hidden, at.count);
+    const auto g = load(gates + 2 * at.hidden, at.count);
+    const auto o = load(gates + 3 * at.hidden, at.count);
+    const auto memory = load(b.extra + at.units, at.count);
+    const Vector<T> t = tanh<T>(f * memory + i * g);
+    const Vector<T> dmemory = d.memory + d.h * o * (T(1) - t * t);
+    T* du = b.dus + at.gates;
+    store<T>(du, dmemory * g * i * (T(1) - i), at.count);
+    store<T>(du + at.hidden, dmemory * memory * f * (T(1) - f), at.count);
+    store<T>(du + 2 * at.hidden, dmemory * i * (T(1) - g * g), at.count);
+    store<T>(du + 3 * at.hidden, d.h * t * o * (T(1) - o), at.count);
+    return {Vector<T>{}, dmemory * f};
+  }
+};
+
+template <class T>
+struct Gru {
+  static constexpr Cell kCell = Cell::kGru;
+
+  JAXRNN_INLINE static State<T> forward(const Forward<T>& f, const Place& at, const T* z,
+                                        State<T> state) {
+    constexpr std::ptrdiff_t lanes = kLanes<T>;
+    const T* u = f.us + at.gates;
+    const auto r = sigmoid<T>(load(z) + load(u, at.count));
+    const auto keep = sigmoid<T>(load(z + lanes) + load(u + at.hidden, at.count));
+    const Vector<T> v = load(z + 2 * lanes) + load(f.recurrent_bias + at.unit, at.count);
+    const auto n = tanh<T>(load(u + 2 * at.hidden, at.count) + r * v);
+    if (f.gates) {
+      T* gates = f.gates + at.gates;
+      store(gates, r, at.count);
+      store(gates + at.hidden, keep, at.count);
+      store(gates + 2 * at.hidden, n, at.count);
+      store(f.extra + at.units, v, at.count);
+    }
+    return {keep * state.h + (T(1) - keep) * n, state.memory};
+  }
+
+  JAXRNN_INLINE static State<T> backward(const Backward<T>& b, const Place& at, State<T> d) {
+    const T* gates = b.gates + at.gates;
+    const auto r = load(gates, at.count), keep = load(gates + at.hidden, at.count);
+    const auto n = load(gates + 2 * at.hidden, at.count);
+    const auto v = load(b.extra + at.units, at.count), h = load(b.previous + at.units, at.count);
+    const Vector<T> dn = d.h * (T(1) - keep) * (T(1) - n * n);
+    const Vector<T> dr = dn * v * r * (T(1) - r);
+    const Vector<T> dkeep = d.h * (h - n) * keep * (T(1) - keep);
+    write(b.dus + at.gates, at, dr, dkeep, dn);
+    write(b.dvs + at.gates, at, dr, dkeep, dn * r);
+    return {d.h * keep, d.memory};
+  }
+
+  JAXRNN_INLINE static void write(T* to, const Place& at, Vector<T> r, Vector<T> keep,
+                                  Vector<T> n) {
+    store(to, r, at.count);
+    store(to + at.hidden, keep, at.count);
+    store(to + 2 * at.hidden, n, at.count);
+  }
+};
+
+template <class T>
+struct ElmanTanh {
+  static constexpr Cell kCell = Cell::kElmanTanh;
+
+  JAXRNN_INLINE static State<T> forward(const Forward<T>& f, const Place& at, const T* z,
+                                        State<T> state) {
+    const auto h = tanh<T>(load(z) + load(f.us + at.gates, at.count));
+    if (f.gates) store(f.gates + at.gates, h, at.count);
+    return {h, state.memory};
+  }
+
+  JAXRNN_INLINE static State<T> backward(const Backward<T>& b, const Place& at, State<T> d) {
+    const auto h = load(b.gates + at.gates, at.count);
+    store<T>(b.dus + at.gates, d.h * (T(1) - h * h), at.count);
+    return {Vector<T>{}, d.memory};
+  }
+};
+
+template <class T>
+struct ElmanRelu {
+  static constexpr Cell kCell = Cell::kElmanRelu;
+
+  // Written so that NaN stays NaN.
+  JAXRNN_INLINE static State<T> forward(const Forward<T>& f, const Place& at, const T* z,
+                                        State<T> state) {
+    const Vector<T> sum = load(z) + load(f.us + at.gates, at.count);
+    const Vector<T> h = sum < T(0) ? Vector<T>{} : sum;
+    if (f.gates) store(f.gates + at.gates, h, at.count);
+    return {h, state.memory};
+  }
+
+  JAXRNN_INLINE static State<T> backward(const Backward<T>& b, const Place& at, State<T> d) {
+    const auto h = load(b.gates + at.gates, at.count);
+    store<T>(b.dus + at.gates, h > T(0) ? d.h : Vector<T>{}, at.count);
+    return {Vector<T>{}, d.memory};
+  }
+};
+
+}  // namespace jaxrnn::JAXRNN_LEVEL

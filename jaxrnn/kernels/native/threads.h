@@ -1,0 +1,36 @@
+// A loop whose turns are shared between the caller and XLA's own threads.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <thread>
+
+#include "xla/ffi/api/ffi.h"
+
+namespace jaxrnn {
+
+// Calls `body(0)` to `body(turns - 1)`, each once, and returns when all are done.
+//
+// The caller takes part, and waits only for turns that another thread has begun. So it cannot wait
+// forever where all threads of the pool are themselves in here.
+template <class Body>
+void parallel(xla::ffi::ThreadPool& pool, std::int64_t turns, const Body& body) {
+  struct Progress {
+    std::atomic<std::int64_t> next{0}, done{0};
+  };
+  auto progress = std::make_shared<Progress>();
+  // A thread that comes late finds no turn left, and does not touch `body`, which may be gone.
+  auto work = [progress, turns, &body] {
+    for (std::int64_t turn; (turn = progress->next.fetch_add(1)) < turns;) {
+      body(turn);
+      progress->done.fetch_add(1, std::memory_order_release);
+    }
+  };
+  const std::int64_t helpers = std::min(turns, pool.num_threads()) - 1;
+  for (std::int64_t helper = 0; helper < helpers; helper++) pool.Schedule(decltype(work)(work));
+  work();
+  while (progress->done.load(std::memory_order_acquire) < turns) std::this_thread::yield();
+}
+
+}  // namespace jaxrnn

@@ -1,0 +1,234 @@
+"""The C++ kernels of every instruction set against the NumPy oracle, at odd sizes."""
+
+import functools
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrnn.kernels import _library
+from jaxrnn.kernels._calls import forward, training_forward
+from jaxrnn.kernels._pullback import Primals, pull_back
+from jaxrnn.kernels._recurrence import KERNELS, Flags, Recurrence, Result, States, Weights
+from tests import oracle
+
+pytestmark = pytest.mark.skipif(_library.problem() is not None, reason=str(_library.problem()))
+
+STEPS = {
+    "lstm": (KERNELS[0], oracle.lstm),
+    "gru": (KERNELS[1], oracle.gru_reset_after),
+    "elman": (KERNELS[2], oracle.elman(np.tanh)),
+    "relu": (KERNELS[-1], oracle.elman(lambda x: np.maximum(x, 0))),
+}
+every_cell = pytest.mark.parametrize("name", STEPS)
+every_level = pytest.mark.parametrize("level", _library.levels())
+LEVELS_AND_DTYPES = [(level, dtype) for level in _library.levels() for dtype in "df"]
+
+
+def inputs(name, *, steps=5, batch=3, size=4, flags=True):
+    """Random arguments of a kernel in float64, and cotangents of its result."""
+    draw, gates = np.random.default_rng(size).normal, STEPS[name][0].gates
+
+    def carry():
+        return Carry(*(draw(size=(batch, size)) for _ in range(2 if gates == 4 else 1)))
+
+    bias = draw(size=size) if gates == 3 else None
+    weights = Weights(draw(size=(size, gates * size)) / (2 * np.sqrt(size)), bias)
+    random = [np.random.default_rng(k).random((steps, batch)) < 0.6 for k in (1, 2)]
+    us = draw(size=(steps, batch, gates * size))
+    states = States(carry(), carry() if flags else None)
+    dresult = Result(carry(), draw(size=(steps, batch, size)))
+    return Primals(weights, states, us), Flags(*random) if flags else Flags(None, None), dresult
+
+
+class Carry(tuple):
+    """A carry (h,) or (h, c): any pytree of fields in this order serves."""
+
+    def __new__(cls, *leaves):
+        return super().__new__(cls, leaves)
+
+
+jax.tree_util.register_pytree_node(Carry, lambda c: (tuple(c), None), lambda _, c: Carry(*c))
+
+
+def numpy_run(name, primals, flags, reverse):
+    """The recurrence step by step and row by row."""
+    weights, (carry, initial), us = primals
+    steps, batch, _ = us.shape
+    ys = np.zeros((steps, batch, carry[0].shape[-1]), us.dtype)
+    last = [np.copy(leaf) for leaf in carry]
+    for row in range(batch):
+        state = tuple(leaf[row] for leaf in carry)
+        for t in reversed(range(steps)) if reverse else range(steps):
+            if flags.mask is not None and not flags.mask[t, row]:
+                continue
+            if flags.resets is not None and flags.resets[t, row]:
+                state = tuple(leaf[row] for leaf in initial)
+            params = SimpleNamespace(
+                kernel=np.zeros((1, us.shape[-1])), bias=us[t, row], **weights._asdict()
+            )
+            state, ys[t, row] = STEPS[name][1](params, state, np.zeros(1))
+        for leaf, value in zip(last, state, strict=True):
+            leaf[row] = value
+    return Result(Carry(*last), ys)
+
+
+@functools.cache
+def kernels(name, level, reverse=False):
+    """Result and cotangents, compiled."""
+    recurrence = Recurrence(STEPS[name][0], reverse, level)
+
+    def run(primals, flags, dresult):
+        result, saved = training_forward(recurrence, *primals, flags)
+        alone = forward(recurrence, *primals, flags)
+        return result, alone, pull_back(recurrence, primals, flags, saved, dresult)
+
+    return jax.jit(run)
+
+
+def dot(a, b):
+    return sum(
+        np.sum(np.asarray(x) * y)
+        for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    )
+
+
+def assert_near(got, want, tolerance):
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        assert a.shape == b.shape
+        assert np.abs(np.asarray(a, np.float64) - b).max(initial=0) <= tolerance * max(
+            1, np.abs(b).max(initial=0)
+        )
+
+
+@every_cell
+@pytest.mark.parametrize(
+    ("batch", "size", "flags"), [(1, 1, True), (7, 3, True), (33, 17, True), (2, 130, False)]
+)
+def test_values_and_gradients(name, batch, size, flags):
+    """The gradient along a direction is the slope of the oracle."""
+    primals, flags, dresult = inputs(name, batch=batch, size=size, flags=flags)
+    reverse = size == 17
+    want = numpy_run(name, primals, flags, reverse)
+    direction = jax.tree.map(np.cos, primals)
+
+    # The complex step: f(x + ih) has imaginary part h f'(x), with nothing cancelled.
+    moved = jax.tree.map(lambda leaf, way: leaf + 1e-30j * way, primals, direction)
+    slope = dot(numpy_run(name, moved, flags, reverse), dresult).imag / 1e-30
+    for level, dtype in LEVELS_AND_DTYPES:
+        cast = functools.partial(jax.tree.map, lambda leaf, dtype=dtype: leaf.astype(dtype))
+        run = kernels(name, level, reverse)
+        result, alone, cotangents = run(cast(primals), flags, cast(dresult))
+        tolerance = 1e-12 if dtype == "d" else 2e-6
+        assert_near(result, want, tolerance)
+        assert_near(alone, want, tolerance)
+        scale = sum(np.abs(leaf).sum() for leaf in jax.tree.leaves(cotangents))
+        assert abs(dot(cotangents, direction) - slope) <= (1e-14 if dtype == "d" else 2e-6) * scale
+        assert {leaf.dtype for leaf in jax.tree.leaves(cotangents)} == {np.dtype(dtype)}
+
+
+@every_cell
+@every_level
+def test_float32_over_a_thousand_steps(name, level):
+    primals, flags, dresult = inputs(name, steps=1000, batch=2, size=32, flags=False)
+    want = kernels(name, None)(primals, flags, dresult)[0]
+    primals, dresult = jax.tree.map(lambda leaf: leaf.astype(np.float32), (primals, dresult))
+    got = kernels(name, level)(primals, flags, dresult)[0]
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        assert np.abs(np.asarray(a, np.float64) - b).max() <= 2e-6 * np.abs(b).max()
+
+
+@every_cell
+@every_level
+@pytest.mark.parametrize("dtype", ["f", "d"])
+def test_extremes_behave_as_in_the_oracle(name, level, dtype):
+    primals, flags, dresult = inputs(name, size=9, flags=False)
+    for index, value in enumerate([np.inf, -np.inf, np.nan, 1e30, -1e30, 95.0, -95.0, 1e-30]):
+        primals.us[0, 0, index::9] = value
+    primals, dresult = jax.tree.map(lambda leaf: leaf.astype(dtype), (primals, dresult))
+    got = kernels(name, level)(primals, flags, dresult)[0]
+    with np.errstate(all="ignore"):
+        wide = jax.tree.map(lambda leaf: leaf.astype("d"), primals)
+        want = numpy_run(name, wide, flags, False)
+    tolerance = 1e-12 if dtype == "d" else 3e-6
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(a, b.astype(dtype), rtol=tolerance, atol=tolerance)
+
+
+@every_level
+@pytest.mark.parametrize(("dtype", "ulps"), [(np.float32, 4), (np.float64, 4)])
+def test_the_gates_are_right_to_a_few_units_in_the_last_place(level, dtype, ulps):
+    """A GRU with no past shows sigmoid and tanh as they are: h' = (1 - z) n."""
+    x = np.concatenate([np.linspace(-12, 12, 4000), np.geomspace(1e-8, 1, 500)]).astype(dtype)
+    us = np.zeros((1, len(x), 3), dtype)
+    us[0, :, 1] = -60  # z = 0
+    us[0, :, 2] = x
+    got = gates_of_a_gru(us, level)
+    want = np.stack(
+        [np.full_like(x, 0.5, np.float64), np.zeros(len(x)), np.tanh(x.astype("d"))], -1
+    )
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(got[0, :, 2], want[:, 2], rtol=ulps * eps)
+    us[0, :, 1] = x
+    got = gates_of_a_gru(us, level)
+    np.testing.assert_allclose(got[0, :, 1], oracle.sigmoid(x.astype("d")), rtol=ulps * eps)
+
+
+def gates_of_a_gru(us, level):
+    start = Carry(np.zeros((us.shape[1], 1), us.dtype))
+    weights = Weights(np.zeros((1, 3), us.dtype), np.zeros(1, us.dtype))
+    recurrence = Recurrence(KERNELS[1], False, level)
+    run = jax.jit(functools.partial(training_forward, recurrence))
+    return np.asarray(run(weights, States(start, None), us, Flags(None, None))[1].gates)
+
+
+@every_cell
+@pytest.mark.parametrize(("steps", "batch"), [(0, 3), (4, 0)])
+def test_empty(name, steps, batch):
+    primals, flags, dresult = inputs(name, steps=steps, batch=batch)
+    result, alone, cotangents = kernels(name, None)(primals, flags, dresult)
+    if steps == 0:
+        assert_near(result.carry, primals.states.carry, 0)
+        assert_near(alone.carry, primals.states.carry, 0)
+        assert_near(cotangents.states.carry, dresult.carry, 0)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(cotangents))
+    assert not np.any(cotangents.weights.recurrent_kernel)
+
+
+@every_cell
+def test_padding_is_never_read(name):
+    primals, flags, dresult = inputs(name, size=17)
+    poisoned = np.where(flags.mask[..., None], primals.us, np.nan)
+    dys = np.where(flags.mask[..., None], dresult.ys, np.nan)
+    run = kernels(name, None)
+    clean = run(primals, flags, dresult)
+    dirty = run(primals._replace(us=poisoned), flags, dresult._replace(ys=dys))
+    jax.tree.map(np.testing.assert_array_equal, dirty, clean)
+
+
+def test_a_call_whose_arrays_do_not_fit_is_refused():
+    (weights, states, us), flags, _ = inputs("lstm", flags=False)
+    recurrence = Recurrence(KERNELS[0], False, None)
+    short = States(Carry(*(leaf[:2] for leaf in states.carry)), None)
+    with pytest.raises(
+        jax.errors.JaxRuntimeError, match="INVALID_ARGUMENT: h has another shape or dtype"
+    ):
+        jax.block_until_ready(forward(recurrence, weights, short, us, flags))
+    half = us.astype(np.float16)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="only float32 and float64"):
+        jax.block_until_ready(
+            forward(
+                recurrence, *jax.tree.map(lambda a: a.astype("e"), (weights, states)), half, flags
+            )
+        )
+
+
+def test_more_rows_than_threads_and_long_loops_give_the_same_bits_every_time():
+    primals, flags, dresult = inputs("lstm", steps=50, batch=33, size=48)
+    run = kernels("lstm", None)
+    first = run(primals, flags, dresult)
+    for _ in range(20):
+        jax.tree.map(np.testing.assert_array_equal, run(primals, flags, dresult), first)
+    assert jnp.all(jnp.isfinite(first[0].ys))

@@ -8,6 +8,7 @@ from jaxrnn import _initializers as initializers
 from jaxrnn import _losses as losses
 from jaxrnn._implementations import Explanation
 from jaxrnn._masking import length_mask
+from jaxrnn._named import WeightNormParams
 from jaxrnn._noise import Noisy, NoisyCarry, StateDropoutCarry
 from jaxrnn._packing import (
     Packed,
@@ -64,7 +65,6 @@ from jaxrnn.layers import (
     DropoutCarry,
     EmbedParams,
     HighwayParams,
-    WeightNormParams,
     bidirectional,
     dense,
     drop_connect,

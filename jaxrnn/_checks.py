@@ -26,12 +26,13 @@ def check_size(name: str, value: Any) -> None:
         raise ValueError(f"`{name}` must be a positive integer, got {value}.")
 
 
-def check_rate(name: str, value: Any) -> None:
-    """Raises unless `value` is a probability in [0, 1)."""
+def check_rate(name: str, value: Any) -> float:
+    """`value` as a float; raises unless it is a probability in [0, 1)."""
     if not isinstance(value, numbers.Real):
         raise TypeError(f"`{name}` must be a number in [0, 1), got {describe(value)}.")
     if not 0.0 <= value < 1.0:
         raise ValueError(f"`{name}` must be in [0, 1), got {value}.")
+    return float(value)  # a NumPy scalar would promote what it multiplies
 
 
 def check_key(key: Any) -> None:
@@ -90,25 +91,25 @@ def check_features(x: Any, size: int | None = None, dtype: Any = None) -> None:
         )
 
 
-def check_sequence(xs: Any) -> int:
+def check_sequence(xs: Any, name: str = "xs") -> int:
     """The number of time steps T of ``xs (T, ...)``; raises if its leaves do not agree on it."""
     leaves = jax.tree.leaves(xs)
     if not leaves:
-        raise ValueError(f"`xs` holds no array: expected (T, ..., I), got {xs!r}.")
+        raise ValueError(f"`{name}` holds no array: expected (T, ..., I), got {xs!r}.")
     for leaf in leaves:
         if not hasattr(leaf, "shape"):
             raise TypeError(
-                f"`xs` must be an array (T, ..., I) or a pytree of them, got {describe(leaf)}. "
+                f"`{name}` must be an array (T, ..., I) or a pytree of them, got {describe(leaf)}. "
                 "Turn lists of numbers into one array with `jnp.array`."
             )
         if len(leaf.shape) == 0:
             raise ValueError(
-                "`xs` needs a time axis: expected (T, ..., I), got a leaf of shape ()."
+                f"`{name}` needs a time axis: expected (T, ..., I), got a leaf of shape ()."
             )
     lengths = {leaf.shape[0] for leaf in leaves}
     if len(lengths) > 1:
         raise ValueError(
-            f"`xs` is time-first: every leaf must be (T, ..., I) with one T, got leaves with "
+            f"`{name}` is time-first: every leaf must be (T, ..., I) with one T, got leaves with "
             f"{sorted(lengths)} steps."
         )
     return lengths.pop()
@@ -165,6 +166,8 @@ def check_carry(carry: Any, expected: Any, *, name: str = "carry", cause: str) -
     wanted = jax.tree_util.tree_leaves_with_path(expected)
     for (path, want), got in zip(wanted, jax.tree.leaves(carry), strict=True):
         field = name + jax.tree_util.keystr(path)
+        if not hasattr(got, "shape") or not hasattr(got, "dtype"):
+            raise TypeError(f"`{field}` must be an array, got {describe(got)}. {cause}")
         if tuple(got.shape) != tuple(want.shape):
             raise ValueError(
                 f"`{field}` must have shape {tuple(want.shape)}, got {tuple(got.shape)}. {cause}"

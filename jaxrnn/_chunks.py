@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._checks import check_carry, check_sequence
+from jaxrnn._loop import varying_like
 from jaxrnn._types import Carry, Layer, Params
 
 
@@ -15,9 +16,9 @@ def carry_before(layer: Layer, params: Params, carry: Carry | None, xs: Any, key
 
     It is asked through ``apply`` on no steps, since a layer may draw its initial carry.
     """
-    if carry is not None:
-        return carry
-    return layer.apply(params, None, jax.tree.map(lambda x: x[:0], xs), key=key)[0]
+    if carry is None:
+        carry, _ = layer.apply(params, None, jax.tree.map(lambda x: x[:0], xs), key=key)
+    return varying_like(xs, carry)
 
 
 def scan_chunks(

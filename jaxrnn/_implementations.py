@@ -119,6 +119,8 @@ def implement(
       mask: bool (T, ...) or None.
       resets: bool (T, ...) or None.
     """
+    if loop.length == 0:
+        name = "scan"  # nothing to run, and no rule is needed for its derivative
     if name == "native":
         from jaxrnn.kernels._native import run
 

@@ -12,15 +12,18 @@ import jax.numpy as jnp
 
 from jaxrnn._checks import check_flags, check_rate, describe
 from jaxrnn._masking import blank
+from jaxrnn._precision import sum_dtype
 
 
 def masked_mean(values: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     """The mean of `values` (T, ...) over the steps where `mask` is True."""
     check_flags("mask", mask, values)
+    wide = sum_dtype(values.dtype)  # a sum in float16 would overflow
     if mask is None:
-        return values.sum() / max(values.size, 1)
+        return (values.sum(dtype=wide) / max(values.size, 1)).astype(values.dtype)
     count = mask.sum() * math.prod(values.shape[mask.ndim :])
-    return blank(mask, values).sum() / jnp.maximum(count, 1).astype(values.dtype)
+    total = blank(mask, values).sum(dtype=wide)
+    return (total / jnp.maximum(count, 1).astype(wide)).astype(values.dtype)
 
 
 def cross_entropy(
@@ -138,11 +141,18 @@ def temporal_activation_penalty(
     """
     check_flags("mask", mask, ys)
     check_flags("resets", resets, ys)
-    counts = None if mask is None else mask[1:] & mask[:-1]
-    if resets is not None:
-        counts = ~resets[1:] if counts is None else counts & ~resets[1:]
+    mask, resets = _over_batch(mask, ys, True), _over_batch(resets, ys, False)
+    counts = mask[1:] & mask[:-1] & ~resets[1:]
     ys = blank(mask, ys)
     return masked_mean(blank(counts, ys[1:] - ys[:-1]) ** 2, counts)
+
+
+def _over_batch(flags, ys, default):
+    """Flags (T, ...) that may lack the last batch axes of ys (T, ..., H), with all of them."""
+    shape = ys.shape[:-1]
+    if flags is None:
+        return jnp.full(shape, default)
+    return jnp.broadcast_to(flags.reshape(*flags.shape, *(1,) * (len(shape) - flags.ndim)), shape)
 
 
 def _blank(mask, *arrays):

@@ -1,10 +1,31 @@
 """Parameters found by their names."""
 
 from collections.abc import Callable, Collection
+from typing import NamedTuple
 
 import jax
 
 from jaxrnn._types import Params
+
+
+class WeightNormParams(NamedTuple):
+    """The parameters of `jaxrnn.weight_norm`."""
+
+    params: Params  # of the layer; its kernels V give the directions
+    gains: dict[str, jax.Array]  # (N,) for each kernel (I, N), by its path
+
+
+def check_no_weight_norm(name: str, params: Params) -> None:
+    """Raises where kernels are directions, so that a wrapper would not change the weights."""
+
+    def is_normed(node):
+        return isinstance(node, WeightNormParams)
+
+    if any(map(is_normed, jax.tree.leaves(params, is_leaf=is_normed))):
+        raise ValueError(
+            f"`{name}` must be inside of `weight_norm`, whose kernels are directions and no "
+            f"weights: write `weight_norm({name}(layer, ...))`."
+        )
 
 
 def take_named(params: Params, names: Collection[str]) -> tuple[dict[str, jax.Array], Callable]:

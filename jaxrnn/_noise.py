@@ -1,8 +1,8 @@
 """Random numbers come in through the front door: as inputs, drawn before the loop.
 
-What a cell draws for a step is a function of the key, the place of the sequence in the batch and
-the number of the step in its sequence, on nothing else. So it is the same in one run and in chunks,
-padded or not, packed or not.
+What a cell draws for a step is a function of the key, of the row, which is the place in the batch,
+and of the number of the step since the row began or was reset; of nothing else. So it is the same
+in one run and in chunks, padded on either side or not.
 """
 
 import math
@@ -59,6 +59,7 @@ def noisy(cell: Cell, draw: Callable, update: Callable) -> Cell:
         if not isinstance(x, Noisy):
             return cell.project(params, x), None
         own, inner = x.noise
+        _check_fits(own, x.x)
         return cell.project(params, x.x if inner is None else Noisy(x.x, inner)), own
 
     def update_with(params, carry, u, v):
@@ -74,6 +75,41 @@ def noisy(cell: Cell, draw: Callable, update: Callable) -> Cell:
     return Cell(init, init_carry, project, cell.recur, update_with, noise)
 
 
+def _check_fits(noise, x):
+    for leaf in jax.tree.leaves(noise):
+        if hasattr(x, "shape") and leaf.shape[: x.ndim - 1] != x.shape[:-1]:
+            raise ValueError(
+                f"`noise` must begin with the leading axes {x.shape[:-1]} of its input, got "
+                f"{leaf.shape}. Each sequence has noise of its own at each step."
+            )
+
+
+def check_no_state_dropout(name: str, carry: Carry) -> None:
+    """Raises where a carry holds the state twice, so that a wrapper would change one of the two."""
+    if any(map(_is_state_dropout, _nodes(carry))):
+        raise ValueError(
+            f"`{name}` must be inside of `state_dropout`, which makes what the recurrent product "
+            f"reads from the carry: write `state_dropout({name}(cell, ...), ...)`."
+        )
+
+
+def renew_state_dropout(carry: Carry) -> Carry:
+    """`carry`, with nothing dropped of what the recurrent product reads."""
+
+    def renew(node):
+        return StateDropoutCarry(node.carry, node.carry) if _is_state_dropout(node) else node
+
+    return jax.tree.map(renew, carry, is_leaf=_is_state_dropout)
+
+
+def _nodes(carry):
+    return jax.tree.leaves(carry, is_leaf=_is_state_dropout)
+
+
+def _is_state_dropout(node):
+    return isinstance(node, StateDropoutCarry)
+
+
 def for_each_step(draw: Callable, key: jax.Array, positions: jax.Array) -> Any:
     """``draw(key, position)`` for each step of each sequence, a pytree of arrays (T, ..., shape).
 
@@ -83,6 +119,7 @@ def for_each_step(draw: Callable, key: jax.Array, positions: jax.Array) -> Any:
       positions: int32 (T, ...).
     """
     num_steps, *batch = positions.shape
+    key = _threefry(key)
     rows = jnp.arange(math.prod(batch), dtype=jnp.uint32)
 
     def at(row, position):
@@ -93,9 +130,19 @@ def for_each_step(draw: Callable, key: jax.Array, positions: jax.Array) -> Any:
     return jax.tree.map(lambda x: x.reshape(*positions.shape, *x.shape[2:]), flat)
 
 
+def _threefry(key):
+    """A key of the kind whose draws do not depend on what is drawn beside them under `jax.vmap`."""
+    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    key = key if typed else jax.random.wrap_key_data(key)
+    if str(jax.random.key_impl(key)) == "threefry2x32":
+        return key
+    data = jax.random.bits(key, (2,), jnp.uint32)
+    return jax.random.wrap_key_data(data, impl="threefry2x32")
+
+
 def keep(key: jax.Array, rate: float, shape: tuple) -> jax.Array:
     """What dropout with this rate keeps, bool."""
-    return jax.random.bernoulli(key, 1 - rate, shape)
+    return jax.random.bernoulli(key, 1.0 - rate, shape)
 
 
 def drop(kept: jax.Array, x: jax.Array, rate: float) -> jax.Array:

@@ -44,9 +44,14 @@ def train_windows(
     of recurrent network trajectories".
     """
     check_size("window", window)
-    length = check_sequence(batch)
+    length = check_sequence(batch, "batch")
     if length == 0:
         raise ValueError("`batch` has no time step to train on: T is 0.")
+    if carry is None:
+        raise ValueError(
+            "`carry` must be given, since it is handed on. Start from "
+            "`layer.init_carry(params, xs)`."
+        )
     whole = length - length % window
 
     def run(loop, window):
@@ -56,8 +61,24 @@ def train_windows(
     def split(x):
         return x[:whole].reshape(whole // window, window, *x.shape[1:])
 
-    loop, outs = jax.lax.scan(run, (state, carry), jax.tree.map(split, batch))
+    def join(out, last):
+        last = jnp.asarray(last)
+        if out.shape[1:] != last.shape:
+            raise ValueError(
+                "`train_step` must return an `out` whose shape does not depend on the window, got "
+                f"{out.shape[1:]}, and {last.shape} for the last window of {length - whole} steps. "
+                "Reduce it over time, or let `window` divide T."
+            )
+        return jnp.concatenate([out, last[None]])
+
+    loop, parts = (state, carry), []
+    if whole:
+        loop, outs = jax.lax.scan(run, loop, jax.tree.map(split, batch))
+        parts.append(outs)
     if whole < length:
         loop, last = run(loop, jax.tree.map(lambda x: x[whole:], batch))
-        outs = jax.tree.map(lambda out, x: jnp.concatenate([out, jnp.asarray(x)[None]]), outs, last)
-    return *loop, outs
+        parts.append(last)
+    if len(parts) == 2:
+        return *loop, jax.tree.map(join, *parts)
+    first = (lambda x: x) if whole else (lambda x: jnp.asarray(x)[None])
+    return *loop, jax.tree.map(first, parts[0])

@@ -84,8 +84,8 @@ def independent():
 
 
 def regularized():
-    """An LSTM with all noise that a cell can have."""
-    cell = jaxrnn.candidate_dropout(jaxrnn.lstm(H), 0.3)
+    """An LSTM with all noise that a cell can have, and a learned initial carry."""
+    cell = jaxrnn.learned_carry(jaxrnn.candidate_dropout(jaxrnn.lstm(H), 0.3))
     return jaxrnn.state_dropout(jaxrnn.zoneout(cell, jaxrnn.LSTMCarry(h=0.1, c=0.4)), 0.25)
 
 
@@ -100,7 +100,7 @@ CELLS = {
     "layer_norm_lstm": CellCase(jaxrnn.layer_norm_lstm(H), oracle.layer_norm_lstm),
     "layer_norm_gru": CellCase(jaxrnn.layer_norm_gru(H), oracle.layer_norm_gru),
     "clip_cotangent": CellCase(jaxrnn.clip_cotangent(jaxrnn.gru(H), 1e6)),
-    "regularized": CellCase(jaxrnn.learned_carry(regularized())),
+    "regularized": CellCase(regularized()),
 }
 
 
@@ -151,7 +151,11 @@ LAYERS = {
     ),
     "noise": LayerCase(jaxrnn.rnn(regularized())),
     "noise_two_way": LayerCase(
-        jaxrnn.bidirectional(jaxrnn.zoneout(jaxrnn.gru(H), 0.3)), causal=False
+        jaxrnn.bidirectional(
+            jaxrnn.zoneout(jaxrnn.gru(H), 0.3),
+            jaxrnn.zoneout(jaxrnn.lstm(H), jaxrnn.LSTMCarry(h=0, c=0.3)),
+        ),
+        causal=False,
     ),
     "noise_once": LayerCase(
         jaxrnn.weight_norm(

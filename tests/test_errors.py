@@ -715,12 +715,69 @@ WRONG = {
     "noise of a negative deviation": (
         lambda: jaxrnn.noisy_carry(jaxrnn.rnn(CELL), -1.0),
         ValueError,
-        "`stddev` must be a number of 0 or more, got -1.0",
+        "`stddev` must be a finite number of 0 or more, got -1.0",
     ),
     "noise of no deviation": (
         lambda: jaxrnn.noisy_carry(jaxrnn.rnn(CELL), None),
         TypeError,
         "`stddev` must be a number of 0 or more, got NoneType",
+    ),
+    "a learned carry outside of state dropout": (
+        lambda: jaxrnn.learned_carry(jaxrnn.state_dropout(CELL, 0.1)).init(KEY, XS[0]),
+        ValueError,
+        "`learned_carry` must be inside of `state_dropout`",
+    ),
+    "a learned carry for symbols": (
+        lambda: jaxrnn.learned_carry(CELL).init(KEY, jnp.zeros(B, jnp.int32)),
+        TypeError,
+        "`x` must be floating",
+    ),
+    "a clip outside of state dropout": (
+        lambda: unroll(
+            carry=None, cell=jaxrnn.clip_cotangent(jaxrnn.state_dropout(CELL, 0.1), 1.0)
+        ),
+        ValueError,
+        "`clip_cotangent` must be inside of `state_dropout`",
+    ),
+    "DropConnect of directions": (
+        lambda: jaxrnn.drop_connect(jaxrnn.weight_norm(jaxrnn.rnn(CELL)), 0.1).init(KEY, XS),
+        ValueError,
+        "`drop_connect` must be inside of `weight_norm`",
+    ),
+    "gains of another layer": (
+        lambda: jaxrnn.weight_norm(jaxrnn.rnn(CELL)).apply(
+            jaxrnn.WeightNormParams(PARAMS, {".kernel": PARAMS.bias}), None, XS
+        ),
+        ValueError,
+        r"`params.gains` must be for \['.kernel', '.recurrent_kernel'\], got \['.kernel'\]",
+    ),
+    "noise of infinite deviation": (
+        lambda: jaxrnn.noisy_carry(jaxrnn.rnn(CELL), float("inf")),
+        ValueError,
+        "`stddev` must be a finite number",
+    ),
+    "noise of another shape": (
+        lambda: unroll(
+            cell=jaxrnn.zoneout(CELL, 0.1),
+            xs=jaxrnn.Noisy(XS, ([jnp.ones((T, H), bool)] * 2, None)),
+        ),
+        ValueError,
+        r"`noise` must begin with the leading axes \(3,\) of its input, got \(4,\)",
+    ),
+    "a position that is no array": (
+        lambda: jaxrnn.dropout(0.1).apply((), jaxrnn.DropoutCarry(0), XS),
+        TypeError,
+        "`carry.position` must be an array, got int",
+    ),
+    "windows without a carry": (
+        lambda: jaxrnn.train_windows(lambda *_: None, (), None, XS, 2),
+        ValueError,
+        "`carry` must be given",
+    ),
+    "windows of different length": (
+        lambda: jaxrnn.train_windows(lambda *_: None, (), CARRY, (XS, XS[1:]), 2),
+        ValueError,
+        "`batch` is time-first",
     ),
     "a limit of 0": (
         lambda: jaxrnn.clip_cotangent(CELL, 0),

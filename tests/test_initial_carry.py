@@ -53,6 +53,13 @@ def test_noise_comes_only_with_a_key_and_without_a_carry():
     assert (drawn.h != drawn.c).any()
 
 
+def test_noise_moves_the_state_and_what_is_read_of_it_alike():
+    layer = jaxrnn.noisy_carry(jaxrnn.rnn(jaxrnn.state_dropout(jaxrnn.gru(H), 0.2)), 0.5)
+    carry, _ = layer.apply(layer.init(KEY, XS), None, XS[:0], key=KEY)
+    np.testing.assert_array_equal(carry.carry.carry.h, carry.carry.dropped.h)
+    assert (carry.carry.dropped.h != 0).all()
+
+
 def test_noise_has_the_standard_deviation():
     layer = jaxrnn.noisy_carry(jaxrnn.rnn(jaxrnn.gru(50)), 0.5)
     xs = jnp.zeros((0, 200, I))

@@ -188,5 +188,12 @@ def test_activation_penalties():
     np.testing.assert_allclose(value, (changes**2).mean(), rtol=1e-12)
     assert np.isfinite(grad).all()
 
+    alike = MASK[:, :1].repeat(B, axis=1)
+    value = penalty(PREDICTIONS, MASK[:, 0], resets)[0]
+    np.testing.assert_allclose(value, penalty(PREDICTIONS, alike, resets)[0], rtol=1e-12)
     np.testing.assert_allclose(penalty(PREDICTIONS)[0], (np.diff(ys, axis=0) ** 2).mean())
     assert penalty(PREDICTIONS[:1])[0] == 0
+
+
+def test_a_sum_in_float16_does_not_overflow():
+    assert losses.activation_penalty(jnp.ones((100, 1000), jnp.float16)) == 1

@@ -9,7 +9,7 @@ import pytest
 
 import jaxrnn
 from tests import oracle
-from tests.tables import H, I, T, assert_close, cell_example, total
+from tests.tables import H, I, T, assert_close, cell_example, floats, leaky, total
 
 LSTM = jaxrnn.lstm(H)
 RATE = 0.25
@@ -113,6 +113,49 @@ def test_state_dropout_reads_the_same_units_at_every_step():
     start = tuple(map(np.asarray, ex.carry.carry))
     ((h, c), dropped), want = loop(step, ex, (start, start[0]))
     assert_close((*carry.carry, carry.dropped.h, ys), (h, c, dropped, want), 1e-14)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        jax.jit,
+        jax.checkpoint,
+        lambda update: jaxrnn.clip_cotangent(LSTM._replace(update=update), 1.0).update,
+    ],
+    ids=["jit", "checkpoint", "clip"],
+)
+def test_the_output_is_recognised_through(change):
+    cell = jaxrnn.zoneout(LSTM._replace(update=change(LSTM.update)), RATE)
+    ex = cell_example(LSTM)
+    carry, ys = jaxrnn.rnn(cell).apply(ex.params, None, ex.xs, key=jax.random.key(0))
+    np.testing.assert_array_equal(ys[-1], carry.carry.h)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        jaxrnn.zoneout(leaky(), 0.2),
+        jaxrnn.zoneout(LSTM, 0),
+        jaxrnn.candidate_dropout(LSTM, 0),
+        jaxrnn.state_dropout(LSTM, np.float32(0.3)),
+    ],
+    ids=["counter", "zoneout", "candidate", "state"],
+)
+def test_counters_and_rates_of_0(cell):
+    xs = jax.random.normal(jax.random.key(0), (T, 2, I), jnp.bfloat16)
+    layer = jaxrnn.rnn(cell)
+    params = jax.tree.map(lambda leaf: leaf.astype(xs.dtype), layer.init(jax.random.key(1), xs))
+    carry, ys = layer.apply(params, None, xs, key=jax.random.key(2))
+    assert {leaf.dtype for leaf in floats((carry, ys))} == {xs.dtype}
+
+
+@pytest.mark.parametrize("implementation", ["rbg", "unsafe_rbg"])
+def test_other_kinds_of_keys_draw_the_same_in_chunks(implementation):
+    key = jax.random.key(1, impl=implementation)
+    xs = jnp.ones((T, 2, I))
+    layer = jaxrnn.remat(jaxrnn.dropout(0.5), chunk=3)
+    _, whole = jaxrnn.dropout(0.5).apply((), None, xs, key=key)
+    np.testing.assert_array_equal(layer.apply((), None, xs, key=key)[1], whole)
 
 
 def every_noise():

@@ -41,6 +41,21 @@ for implementation in ("scan", "xla"):
 
         mapped = jax.shard_map(total, mesh=mesh, in_specs=(P(), rows, rows, rows), out_specs=P())
         close(jax.jit(jax.grad(mapped))(params, xs, mask, resets), expected)
+
+for chunked in (lambda layer: jaxrnn.truncate(layer, 2), jaxrnn.remat):
+    layer = chunked(jaxrnn.rnn(jaxrnn.lstm(H)))
+    params = layer.init(jax.random.key(2), xs)
+
+    def cost(params, carry, xs):
+        return jnp.sum(layer.apply(params, carry, xs)[1] ** 2)
+
+    def everywhere(params, xs):
+        given = layer.init_carry(params, xs)
+        return jax.lax.psum(cost(params, None, xs) + cost(params, given, xs), "batch")
+
+    mapped = jax.shard_map(everywhere, mesh=mesh, in_specs=(P(), rows), out_specs=P())
+    expected = [2 * leaf for leaf in jax.grad(cost)(params, None, xs)]
+    close(jax.jit(jax.grad(mapped))(params, xs), expected)
 """
 
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._checks import describe
+from jaxrnn._noise import check_no_state_dropout
 from jaxrnn._types import Cell
 from jaxrnn._unroll import check_cell
 
@@ -27,17 +28,20 @@ def clip_cotangent(cell: Cell, limit: float) -> Cell:
       A `Cell` with the parameters and the carry of `cell`.
 
     Raises:
-      ValueError, TypeError: `limit` is not a number above 0, or `cell` is no cell.
+      ValueError, TypeError: `limit` is not a number above 0, `cell` is no cell, or it is one of
+        `jaxrnn.state_dropout`, which goes outside.
 
-    References: Graves, 2013, "Generating sequences with recurrent neural networks".
+    References: after Graves, 2013, "Generating sequences with recurrent neural networks", who clips
+    what enters the gates.
     """
     check_cell(cell)
-    if not isinstance(limit, numbers.Real):
+    if not isinstance(limit, numbers.Real) or isinstance(limit, bool):
         raise TypeError(f"`limit` must be a number above 0, got {describe(limit)}.")
     if not 0 < limit < math.inf:
         raise ValueError(f"`limit` must be a finite number above 0, got {limit}.")
 
     def update(params, carry, u, v):
+        check_no_state_dropout("clip_cotangent", carry)
         new, y = cell.update(params, carry, u, v)
         return jax.tree.map(clip, new), y
 

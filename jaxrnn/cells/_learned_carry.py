@@ -5,7 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._checks import check_params
+from jaxrnn._checks import check_features, check_params
+from jaxrnn._noise import check_no_state_dropout
 from jaxrnn._types import Carry, Cell, Params, splits
 from jaxrnn._unroll import check_cell
 
@@ -21,20 +22,24 @@ def learned_carry(cell: Cell) -> Cell:
     It starts from the initial carry of `cell`. A reset returns to it too, and brings it gradient.
 
     Args:
-      cell: any cell.
+      cell: any cell for inputs (..., I).
 
     Returns:
       A `Cell` with parameters `LearnedCarryParams` and the carry of `cell`.
 
     Raises:
-      TypeError: `cell` is no cell.
+      ValueError, TypeError: `cell` is no cell, its input is not (..., I), or it is one of
+        `jaxrnn.state_dropout`, which goes outside.
     """
     check_cell(cell)
 
     def init(key, x):
+        for leaf in jax.tree.leaves(x):
+            check_features(leaf)
         params = cell.init(key, x)
         one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[-1:], leaf.dtype), x)
         carry = cell.init_carry(params, one)
+        check_no_state_dropout("learned_carry", carry)
         return LearnedCarryParams(params, jax.tree.map(_if_floating, carry))
 
     def init_carry(params, x):

@@ -35,7 +35,7 @@ def candidate_dropout(cell: Cell, rate: float) -> Cell:
     References: Semeniuta, Severyn and Barth, 2016, "Recurrent dropout without memory loss".
     """
     check_cell(cell)
-    check_rate("rate", rate)
+    rate = check_rate("rate", rate)
     if "drop" not in inspect.signature(cell.update).parameters:
         raise TypeError(
             "`cell` must have an `update` that takes `drop`, a function for its candidate: "
@@ -67,6 +67,8 @@ def _candidate_shape(cell, params, x):
         return cell.update(params, carry, u, v, drop=record)
 
     jax.eval_shape(step, params, x)
+    if not shapes:
+        raise TypeError("`cell` has an `update` that takes `drop`, and applies it to nothing.")
     return shapes[0]
 
 
@@ -76,8 +78,8 @@ def state_dropout(cell: Cell, rate: float) -> Cell:
         v = U d(h)
 
     d sets a unit to zero with probability `rate`, and divides the others by ``1 - rate``. It is
-    drawn once for a sequence and once for each leaf of the carry. The gates read the whole h, and
-    so does the first step, of the carry that it is given.
+    drawn once for a row of the batch and for each leaf of the carry; segments in a row share it.
+    The gates read the whole h, and so does the first step, of the carry that it is given.
 
     Args:
       cell: one that splits.
@@ -94,7 +96,7 @@ def state_dropout(cell: Cell, rate: float) -> Cell:
     recurrent neural networks".
     """
     check_cell(cell)
-    check_rate("rate", rate)
+    rate = check_rate("rate", rate)
     if not splits(cell):
         raise ValueError(
             "`state_dropout` needs a cell that splits: this one, made by `from_step`, has no "

@@ -1,12 +1,13 @@
 """Zoneout: units of the carry that stay as they were."""
 
+import functools
 import numbers
 
 import jax
 
 from jaxrnn._checks import check_rate
 from jaxrnn._masking import select
-from jaxrnn._noise import StateDropoutCarry, is_floating, keep_leaves, noisy
+from jaxrnn._noise import check_no_state_dropout, is_floating, keep_leaves, noisy
 from jaxrnn._types import Carry, Cell
 from jaxrnn._unroll import check_cell
 
@@ -18,10 +19,10 @@ def zoneout(cell: Cell, rate: float | Carry) -> Cell:
         c' = rate c + (1 - rate) cell(c)  without: its expectation
 
     An output that is itself a leaf of the new carry, as in ``return LSTMCarry(h, c), h``, is that
-    leaf after zoneout.
+    leaf after zoneout; other outputs stay as the cell made them.
 
     Args:
-      cell: any cell.
+      cell: any cell for inputs (..., I).
       rate: the probability, in [0, 1), for every floating leaf of the carry; or a carry that holds
         one for each leaf, such as ``LSTMCarry(h=0.05, c=0.5)``.
 
@@ -37,8 +38,7 @@ def zoneout(cell: Cell, rate: float | Carry) -> Cell:
     activations".
     """
     check_cell(cell)
-    for leaf in jax.tree.leaves(rate):
-        check_rate("rate", leaf)
+    rate = jax.tree.map(functools.partial(check_rate, "rate"), rate)
 
     def draw(params, key, step, x):
         carry = jax.eval_shape(cell.init_carry, params, x)
@@ -48,14 +48,47 @@ def zoneout(cell: Cell, rate: float | Carry) -> Cell:
         rates = _rates(rate, carry)
         new, y = cell.update(params, carry, u, v)
         old, structure = jax.tree.flatten(carry)
-        fresh = jax.tree.leaves(new)
         blend = _expectation if renew is None else select
-        zoned = list(map(blend, rates if renew is None else renew, fresh, old))
-        # The output is recognised by identity: it is the same array, not an equal one.
-        after = {id(leaf): zoned_leaf for leaf, zoned_leaf in zip(fresh, zoned, strict=True)}
-        return structure.unflatten(zoned), jax.tree.map(lambda leaf: after.get(id(leaf), leaf), y)
+        zoned = list(map(blend, rates if renew is None else renew, jax.tree.leaves(new), old))
+        leaves, outputs = jax.tree.flatten(y)
+        ties = _ties(cell.update, params, carry, u, v)
+        leaves = [leaf if i is None else zoned[i] for leaf, i in zip(leaves, ties, strict=True)]
+        return structure.unflatten(zoned), outputs.unflatten(leaves)
 
     return noisy(cell, draw, update)
+
+
+def _ties(update, *args):
+    """For each leaf of y, the number of the leaf of the new carry that it is; None if it is none.
+
+    Two outputs are one array where the program of `update` says so: not by their values, and not
+    by the identity of Python objects, which `jax.jit` or `jax.checkpoint` within would lose.
+    """
+    program, (new, _) = jax.make_jaxpr(update, return_shape=True)(*args)
+    names = _names(program.jaxpr)
+    count = len(jax.tree.leaves(new))
+    carry, outputs = names[:count], names[count:]
+    return [carry.index(name) if name in carry else None for name in outputs]
+
+
+def _names(jaxpr):
+    """A name for each output of a program; outputs that are one array have the same."""
+    same = {}
+
+    def name(var):
+        return id(var) if hasattr(var, "val") else same.get(var, var)  # a constant has a value
+
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "clip_cotangent":
+            same[equation.outvars[0]] = name(equation.invars[0])
+        inner = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
+        if inner is not None and len(equation.outvars) > 1:
+            first = {}
+            inner_names = _names(getattr(inner, "jaxpr", inner))
+            if len(inner_names) == len(equation.outvars):
+                for inner_name, var in zip(inner_names, equation.outvars, strict=True):
+                    same[var] = first.setdefault(inner_name, var)
+    return [name(var) for var in jaxpr.outvars]
 
 
 def _expectation(rate, fresh, old):
@@ -64,12 +97,7 @@ def _expectation(rate, fresh, old):
 
 def _rates(rate, carry):
     """The rate of each leaf of `carry`; 0 for those that are not floating."""
-    nodes = jax.tree.leaves(carry, is_leaf=lambda node: isinstance(node, StateDropoutCarry))
-    if any(isinstance(node, StateDropoutCarry) for node in nodes):
-        raise ValueError(
-            "`zoneout` must be inside of `state_dropout`: the carry that the recurrent product "
-            "reads is made from the zoned one. Write `state_dropout(zoneout(cell, ...), ...)`."
-        )
+    check_no_state_dropout("zoneout", carry)
     leaves, structure = jax.tree.flatten(carry)
     if isinstance(rate, numbers.Real):
         rates = [rate] * len(leaves)
@@ -77,7 +105,7 @@ def _rates(rate, carry):
         rates = jax.tree.leaves(rate)
     else:
         raise ValueError(
-            f"`rate` must be a number, or a carry of numbers with the structure {structure}, got "
-            f"{rate!r}."
+            "`rate` must be a number, or a carry of numbers such as "
+            f"{jax.tree.map(lambda _: 0.1, carry)!r}, got {rate!r}."
         )
     return [r if is_floating(leaf) else 0 for r, leaf in zip(rates, leaves, strict=True)]

@@ -17,7 +17,7 @@ from jaxrnn.layers._residual import residual
 from jaxrnn.layers._rnn import rnn
 from jaxrnn.layers._stack import skip, stack
 from jaxrnn.layers._truncate import truncate
-from jaxrnn.layers._weight_norm import WeightNormParams, weight_norm
+from jaxrnn.layers._weight_norm import weight_norm
 
 __all__ = [
     "BidirectionalCarry",
@@ -27,7 +27,6 @@ __all__ = [
     "DropoutCarry",
     "EmbedParams",
     "HighwayParams",
-    "WeightNormParams",
     "bidirectional",
     "dense",
     "drop_connect",

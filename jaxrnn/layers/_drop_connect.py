@@ -4,7 +4,7 @@ import jax
 
 from jaxrnn._checks import check_rate
 from jaxrnn._compose import check_layer, fold_key
-from jaxrnn._named import take_named
+from jaxrnn._named import check_no_weight_norm, take_named
 from jaxrnn._noise import drop, keep
 from jaxrnn._types import Layer
 
@@ -31,15 +31,17 @@ def drop_connect(layer: Layer, rate: float) -> Layer:
     Keskar and Socher, 2018, "Regularizing and optimizing LSTM language models".
     """
     check_layer("`layer`", layer)
-    check_rate("rate", rate)
+    rate = check_rate("rate", rate)
 
     def init(key, xs):
         params = layer.init(key, xs)
         take_named(params, _NAMES)
+        check_no_weight_norm("drop_connect", params)
         return params
 
     def apply(params, carry, xs, *, mask=None, resets=None, key=None):
         kernels, put = take_named(params, _NAMES)
+        check_no_weight_norm("drop_connect", params)
         if key is not None and rate > 0:
             keys = jax.random.split(fold_key(key, 1), len(kernels))
             pairs = zip(keys, kernels.items(), strict=True)

@@ -26,9 +26,9 @@ class DropoutCarry(NamedTuple):
 def dropout(rate: float) -> Layer:
     """Sets features to zero with probability `rate`, and divides the others by ``1 - rate``.
 
-    The draw for a feature depends on the key, the position in its sequence and the place in the
-    batch, on nothing else: it is the same in one run and in chunks, padded or not, and packed or
-    not, since the carry counts each sequence's own steps. With ``key=None`` nothing is dropped.
+    The draw for a feature depends on the key, the place in the batch and the number of the step
+    since the row began or was reset, on nothing else: it is the same in one run and in chunks,
+    padded or not. Segments in a row draw alike. With ``key=None`` nothing is dropped.
 
     Args:
       rate: the probability, in [0, 1).
@@ -42,7 +42,7 @@ def dropout(rate: float) -> Layer:
     References: Srivastava et al., 2014, "Dropout: a simple way to prevent neural networks from
     overfitting".
     """
-    check_rate("rate", rate)
+    rate = check_rate("rate", rate)
 
     def init_carry(params, xs):
         return DropoutCarry(jnp.zeros(example(xs).shape[:-1], jnp.int32))
@@ -87,7 +87,7 @@ def variational_dropout(rate: float) -> Layer:
     References: Gal and Ghahramani, 2016, "A theoretically grounded application of dropout in
     recurrent neural networks".
     """
-    check_rate("rate", rate)
+    rate = check_rate("rate", rate)
 
     def init_carry(params, xs):
         return ()

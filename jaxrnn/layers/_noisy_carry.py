@@ -1,12 +1,13 @@
 """An initial carry with noise."""
 
+import math
 import numbers
 
 import jax
 
 from jaxrnn._checks import describe
 from jaxrnn._compose import check_layer, fold_key
-from jaxrnn._noise import is_floating
+from jaxrnn._noise import is_floating, renew_state_dropout
 from jaxrnn._types import Layer
 
 
@@ -32,8 +33,9 @@ def noisy_carry(layer: Layer, stddev: float) -> Layer:
     check_layer("`layer`", layer)
     if not isinstance(stddev, numbers.Real):
         raise TypeError(f"`stddev` must be a number of 0 or more, got {describe(stddev)}.")
-    if not stddev >= 0:
-        raise ValueError(f"`stddev` must be a number of 0 or more, got {stddev}.")
+    stddev = float(stddev)
+    if not 0 <= stddev < math.inf:
+        raise ValueError(f"`stddev` must be a finite number of 0 or more, got {stddev}.")
 
     def apply(params, carry, xs, *, mask=None, resets=None, key=None):
         if carry is None and key is not None:
@@ -52,4 +54,5 @@ def _with_noise(carry, stddev, key):
         return leaf + stddev * jax.random.normal(at, leaf.shape, leaf.dtype)
 
     leaves, structure = jax.tree.flatten(carry)
-    return structure.unflatten(list(map(add, range(len(leaves)), leaves)))
+    noisy = structure.unflatten(list(map(add, range(len(leaves)), leaves)))
+    return renew_state_dropout(noisy)

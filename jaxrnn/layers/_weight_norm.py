@@ -1,20 +1,12 @@
 """Weights as a direction and a length."""
 
-from typing import NamedTuple
-
-import jax
 import jax.numpy as jnp
 
 from jaxrnn._checks import check_params
 from jaxrnn._compose import check_layer
-from jaxrnn._named import take_named
+from jaxrnn._named import WeightNormParams, take_named
 from jaxrnn._precision import sum_dtype
-from jaxrnn._types import Layer, Params
-
-
-class WeightNormParams(NamedTuple):
-    params: Params  # of the layer; its kernels V give the directions
-    gains: dict[str, jax.Array]  # (N,) for each kernel (I, N), by its path
+from jaxrnn._types import Layer
 
 
 def weight_norm(layer: Layer) -> Layer:
@@ -54,6 +46,11 @@ def weight_norm(layer: Layer) -> Layer:
     def weights(params):
         check_params(params, WeightNormParams)
         kernels, put = take_named(params.params, _NAMES)
+        if set(params.gains) != set(kernels):
+            raise ValueError(
+                f"`params.gains` must be for {sorted(kernels)}, got {sorted(params.gains)}. Were "
+                "they made by the `init` of another layer?"
+            )
         return put({at: _scaled(kernel, params.gains[at]) for at, kernel in kernels.items()})
 
     return Layer(init, init_carry, apply)

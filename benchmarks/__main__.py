@@ -1,86 +1,65 @@
-"""Times forward and train step of every contestant on every workload, and prints a table.
+"""Times jaxrnn and its peers side by side, and leaves tables, a picture and all records.
 
-python -m benchmarks                       all workloads
-python -m benchmarks --quick               few rounds
-python -m benchmarks --out results.jsonl   also a line of JSON for each figure
+python -m benchmarks                  all workloads, all peers, every pass
+python -m benchmarks --quick          a few of them, in under a minute
+python -m benchmarks --scaling        time against T, B and H
+python -m benchmarks --workloads gru lstm_8_50_32 --peers linen torch --passes train
+
+A workload is named cell_B_T_H.
 """
 
-import argparse
-import datetime
 import json
 import pathlib
-import platform
-import statistics
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
 
-import jax
+from benchmarks import contestants, machine
+from benchmarks.arguments import parse
+from benchmarks.records import Record, cases, measure
 
-from benchmarks.contestants import contestants, missing
-from benchmarks.timing import interleave, ratio
-from benchmarks.workloads import WORKLOADS
+try:
+    from rich.console import Console
 
+    from benchmarks import plots, tables
+except ModuleNotFoundError as error:
+    sys.exit(f"{error.name} is missing, and the benchmarks need it: pip install '.[peers]'")
 
-def device() -> str:
-    """The name of the machine's accelerator, or of its processor."""
-    found = jax.devices()[0]
-    if found.platform != "cpu":
-        return found.device_kind
-    names = (
-        [
-            line.split(":")[1].strip()
-            for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ]
-        if pathlib.Path("/proc/cpuinfo").exists()
-        else []
-    )
-    return f"{names[0] if names else platform.processor()}, {len(names) or '?'} cores"
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
-def measure(workload, rounds):
-    """One record for each pass and contestant of `workload`."""
-    entrants = contestants(workload)
-    for kind in ("forward", "train"):
-        seconds = interleave({name: getattr(c, kind) for name, c in entrants.items()}, rounds)
-        for name, times in seconds.items():
-            yield {
-                "workload": str(workload),
-                "pass": kind,
-                "contestant": name,
-                "milliseconds": round(1e3 * statistics.median(times), 3),
-                "over jaxrnn xla": round(ratio(times, seconds["jaxrnn xla"]), 3),
-                "device": device(),
-                "jax": jax.__version__,
-                "date": datetime.date.today().isoformat(),
-            }
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parse(arguments, __doc__)
+    about = machine.describe()
+    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
+    console.print(f"{about['device']}; jax {about['jax']}, {versions}")
+    for peer, package in contestants.missing(options.peers).items():
+        console.print(f"{peer} is missing: {package} is not installed. pip install '.[peers]'")
+    options.out.mkdir(parents=True, exist_ok=True)
+    name = machine.slug() + ("-scaling" if options.scaling else "")
+    records = run(options, options.out / f"{name}.jsonl")
+    if options.scaling:
+        plots.scaling(records, options.out / f"{name}.png")
+    else:
+        console.print(tables.means_table(records))
+        (options.out / f"{name}.md").write_text(tables.markdown(records))
+        plots.bars(records, options.out / f"{name}.png")
+    console.print(f"The tables, the picture and the records are {options.out / name}.*")
 
 
-def row(records):
-    """A line of the Markdown table: milliseconds, and the ratio to ours in parentheses."""
-    cells = [f"{r['milliseconds']:.1f} ({r['over jaxrnn xla']:.2f})" for r in records]
-    return f"| {records[0]['workload']} | {records[0]['pass']} | {' | '.join(cells)} |"
-
-
-def main():
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="5 rounds instead of 40")
-    parser.add_argument("--out", type=pathlib.Path, help="a file for the records, one JSON a line")
-    options = parser.parse_args()
-    print(f"{device()}, jax {jax.__version__}; medians in ms, (times as long as jaxrnn xla)")
-    for peer in missing():
-        print(f"{peer} is not installed, and left out: pip install '.[peers]' brings it")
+def run(options: Namespace, path: pathlib.Path) -> list[Record]:
+    """Measures all cases; the file at `path` has the records of each as soon as it is measured."""
+    names = [] if options.scaling or options.quick else contestants.IMPLEMENTATIONS
+    entrants = contestants.ours(names) | contestants.theirs(options.peers)
     records = []
-    for workload in WORKLOADS:
-        found = list(measure(workload, 5 if options.quick else 40))
-        if not records:
-            names = list(dict.fromkeys(r["contestant"] for r in found))
-            print("| workload B,T,H | pass | " + " | ".join(names) + " |")
-            print("|---|---|" + "---|" * len(names))
-        for kind in ("forward", "train"):
-            print(row([r for r in found if r["pass"] == kind]), flush=True)
-        records += found
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text("".join(json.dumps(r) + "\n" for r in records))
+    with path.open("w") as lines:
+        for case in cases(options.workloads, options.passes):
+            measured = measure(case, entrants, options.rounds)
+            console.print(tables.case_table(case, measured))
+            lines.writelines(json.dumps(record) + "\n" for record in measured.records)
+            lines.flush()
+            records += measured.records
+    return records
 
 
 if __name__ == "__main__":

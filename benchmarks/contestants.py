@@ -1,60 +1,78 @@
-"""Who is timed: for a workload, a name and a pair of compiled functions without arguments."""
+"""Who is timed: jaxrnn by each of its implementations, and the peers that are installed."""
 
-import functools
+import importlib
 import importlib.util
-from collections.abc import Callable
-from typing import NamedTuple
-
-import jax
-import jax.numpy as jnp
+from collections.abc import Callable, Sequence
 
 import jaxrnn
+from benchmarks.programs import Model, Program, on_jax
 from benchmarks.workloads import Workload
+from jaxrnn import _implementations
+
+OURS = "jaxrnn"  # as it comes: implementation=None
+PEERS = {  # and what to install for each
+    "linen": "flax",
+    "nnx": "flax",
+    "haiku": "dm-haiku",
+    "equinox": "equinox",
+    "keras": "keras",
+    "torch": "torch",
+}
+_MODULES = {"dm-haiku": "haiku"}  # where the package has another name
+
+IMPLEMENTATIONS = _implementations.NAMES
+
+Contestant = Callable[[Workload, str], Program]
 
 
-class Contestant(NamedTuple):
-    """Two compiled functions without arguments, ready to be timed."""
-
-    forward: Callable[[], jax.Array]  # the outputs
-    train: Callable[[], tuple]  # a scalar loss and its gradient for the parameters
+def ours(names: Sequence[str]) -> dict[str, Contestant]:
+    """jaxrnn as it comes, and by the implementations of these names."""
+    return {OURS: _ours(None)} | {f"{OURS} {name}": _ours(name) for name in names}
 
 
-def contestants(workload: Workload) -> dict[str, Contestant]:
-    """All that can run `workload` here; a peer that is not installed is left out."""
-    found = {f"jaxrnn {name}": ours(workload, implementation=name) for name in ("xla", "scan")}
-    if importlib.util.find_spec("flax"):
-        found["flax nn.RNN"] = flax(workload)
-    return found
+def theirs(peers: Sequence[str]) -> dict[str, Contestant]:
+    """Those of `peers` that are installed."""
+    return {peer: _theirs(peer) for peer in peers if peer not in missing(peers)}
 
 
-def missing() -> list[str]:
-    """The peers that are not installed."""
-    return [peer for peer in ("flax",) if not importlib.util.find_spec(peer)]
+def missing(peers: Sequence[str]) -> dict[str, str]:
+    """Those of `peers` that are not installed, and the package that brings each."""
+    packages = {peer: PEERS[peer] for peer in peers}
+    return {
+        peer: package
+        for peer, package in packages.items()
+        if importlib.util.find_spec(_MODULES.get(package, package)) is None
+    }
 
 
-def ours(workload: Workload, *, implementation: str) -> Contestant:
-    cell, xs = getattr(jaxrnn, workload.cell)(workload.size), workload.inputs()
-    params = cell.init(jax.random.key(1), xs[0])
+def _theirs(peer):
+    def program_of(workload, kind):
+        module = importlib.import_module(f"benchmarks.peers.{peer}")
+        make = module.program if hasattr(module, "program") else on_jax(module.model)
+        return make(workload, kind)
 
-    def forward(params, xs):
+    return program_of
+
+
+def _ours(implementation):
+    def model_of(workload):
+        cell = getattr(jaxrnn, workload.cell)(workload.hidden)
+        return model(workload, cell, implementation)
+
+    return on_jax(model_of)
+
+
+def model(workload: Workload, cell: jaxrnn.Cell, implementation: str | None) -> Model:
+    """jaxrnn with this cell; one step by `jaxrnn.step`, or by the implementation that is named."""
+    params, xs = workload.params(cell), workload.xs()
+
+    def apply(params, xs):
         return jaxrnn.unroll(cell, params, None, xs, implementation=implementation)[1]
 
-    return _contestant(forward, params, xs)
+    def step(params, carry, x):
+        if implementation is None:
+            return jaxrnn.step(cell, params, carry, x)
+        carry, ys = jaxrnn.unroll(cell, params, carry, x[None], implementation=implementation)
+        return carry, ys[0]
 
-
-def flax(workload: Workload) -> Contestant:
-    from flax import linen as nn
-
-    cells = {"lstm": nn.OptimizedLSTMCell, "gru": nn.GRUCell, "elman": nn.SimpleCell}
-    model, xs = nn.RNN(cells[workload.cell](workload.size), time_major=True), workload.inputs()
-    return _contestant(model.apply, model.init(jax.random.key(1), xs), xs)
-
-
-def _contestant(forward, params, xs):
-    def loss(params, xs):
-        return jnp.sum(forward(params, xs) ** 2)
-
-    return Contestant(
-        functools.partial(jax.jit(forward), params, xs),
-        functools.partial(jax.jit(jax.value_and_grad(loss)), params, xs),
-    )
+    return Model(params, xs, apply, cell.init_carry(params, xs[0]), step)

@@ -1,26 +1,43 @@
 """Timing by turns: every contestant once a round, so that a noisy machine is noisy for all."""
 
-import statistics
 import time
-from collections.abc import Callable
+from typing import NamedTuple
 
-import jax
+import numpy as np
+
+from benchmarks.programs import Program
 
 
-def interleave(functions: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
-    """The seconds of each function in each round, after two calls to warm up."""
-    for function in functions.values():
-        for _ in range(2):
-            jax.block_until_ready(function())
-    seconds = {name: [] for name in functions}
-    for _ in range(rounds):
-        for name, function in functions.items():
+class Spread(NamedTuple):
+    """The quartiles of a number of figures."""
+
+    low: float
+    median: float
+    high: float
+
+
+def interleave(programs: dict[str, Program], rounds: int) -> dict[str, list[float]]:
+    """The seconds of one call of each program in each round.
+
+    In its turn a program runs twice, and the second run is timed: by then the caches hold its own
+    data, and the threads of the program before it have come to rest. Every second round goes
+    through the programs backwards, so that none always follows the same other.
+    """
+    seconds = {name: [] for name in programs}
+    for i in range(rounds):
+        for name in programs if i % 2 == 0 else reversed(programs):
+            programs[name].run()
             start = time.perf_counter()
-            jax.block_until_ready(function())
-            seconds[name].append(time.perf_counter() - start)
+            programs[name].run()
+            seconds[name].append((time.perf_counter() - start) / programs[name].calls)
     return seconds
 
 
-def ratio(slower: list[float], faster: list[float]) -> float:
-    """The median over the rounds of how many times longer the first took than the second."""
-    return statistics.median(a / b for a, b in zip(slower, faster, strict=True))
+def spread(figures: list[float]) -> Spread:
+    """Their quartiles."""
+    return Spread(*(float(q) for q in np.quantile(figures, (0.25, 0.5, 0.75))))
+
+
+def ratios(theirs: list[float], ours: list[float]) -> list[float]:
+    """Round by round, how many times longer the first took than the second."""
+    return [a / b for a, b in zip(theirs, ours, strict=True)]

@@ -1,9 +1,16 @@
-"""What is timed: a cell and the sizes that it runs at."""
+"""What is timed: a cell and the sizes that it runs at, by a name such as ``lstm_32_100_128``."""
 
-from typing import NamedTuple
+import re
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+import jaxrnn
+
+GATES = {"lstm": 4, "gru": 3, "elman": 1}
+DTYPES = ("float32", "bfloat16")
+_NAME = re.compile(rf"({'|'.join(GATES)})_(\d+)_(\d+)_(?:(\d+)x)?(\d+)(?:_({'|'.join(DTYPES)}))?")
 
 
 class Workload(NamedTuple):
@@ -12,24 +19,81 @@ class Workload(NamedTuple):
     cell: str  # "lstm", "gru" or "elman"
     batch: int  # B
     steps: int  # T
-    size: int  # I = H
+    inputs: int  # I
+    hidden: int  # H
+    dtype: str = "float32"
 
-    def __str__(self):
-        return f"{self.cell} {self.batch},{self.steps},{self.size}"
+    @property
+    def name(self) -> str:
+        """``cell_B_T_H``, with ``IxH`` for H where they differ, and the dtype if unusual."""
+        width = f"{self.inputs}x{self.hidden}" if self.inputs != self.hidden else self.hidden
+        dtype = "" if self.dtype == "float32" else f"_{self.dtype}"
+        return f"{self.cell}_{self.batch}_{self.steps}_{width}{dtype}"
 
-    def inputs(self) -> jax.Array:
-        """Random inputs (T, B, I), float32."""
-        shape = (self.steps, self.batch, self.size)
-        return jax.random.normal(jax.random.key(0), shape, jnp.float32)
+    def streaming(self) -> "Workload":
+        """One step of one sequence."""
+        return self._replace(batch=1, steps=1)
+
+    def xs(self) -> jax.Array:
+        """Random inputs (T, B, I)."""
+        shape = (self.steps, self.batch, self.inputs)
+        return jax.random.normal(jax.random.key(0), shape, jnp.dtype(self.dtype))
+
+    def params(self, cell: jaxrnn.Cell) -> Any:
+        """The weights that every contestant gets, each in its own form."""
+        x = jax.ShapeDtypeStruct((self.batch, self.inputs), jnp.dtype(self.dtype))
+        return cell.init(jax.random.key(1), x)
+
+    def flops(self, kind: str) -> int:
+        """Additions and multiplications of the products that a pass cannot do without.
+
+        Forward: W x and U h. The gradient of the weights: one product for each of W and U, and one
+        that carries the gradient of h to the step before.
+        """
+        by_input, by_carry = {"forward": (1, 1), "train": (2, 3), "stream": (1, 1)}[kind]
+        columns = 2 * self.steps * self.batch * GATES[self.cell] * self.hidden
+        return columns * (by_input * self.inputs + by_carry * self.hidden)
+
+
+def parse(name: str) -> Workload:
+    """The workload of that name."""
+    found = _NAME.fullmatch(name)
+    if not found:
+        raise ValueError(
+            f"A workload is named cell_B_T_H, such as lstm_32_100_128, or cell_B_T_IxH, with a "
+            f"cell of {list(GATES)}, and ends in _bfloat16 if it is not float32; got {name!r}."
+        )
+    cell, *sizes, dtype = found.groups()
+    batch, steps, inputs, hidden = (int(size) if size else None for size in sizes)
+    return Workload(cell, batch, steps, inputs or hidden, hidden, dtype or "float32")
+
+
+def select(start: str) -> list[Workload]:
+    """The workloads of the table whose names begin like this, or any one by its whole name."""
+    return [w for w in WORKLOADS if w.name.startswith(start)] or [parse(start)]
 
 
 WORKLOADS = [
-    Workload("lstm", 1, 500, 128),
-    Workload("lstm", 16, 200, 64),
-    Workload("lstm", 32, 100, 128),
-    Workload("lstm", 32, 100, 256),
-    Workload("gru", 1, 500, 128),
-    Workload("gru", 32, 100, 128),
-    Workload("elman", 1, 500, 128),
-    Workload("elman", 32, 100, 128),
+    parse(name)
+    for name in (
+        "lstm_1_500_128",
+        "lstm_16_200_64",
+        "lstm_32_100_128",
+        "lstm_32_100_256",
+        "lstm_64_50_512",
+        "gru_1_500_128",
+        "gru_32_100_128",
+        "gru_64_50_512",
+        "elman_1_500_128",
+        "elman_32_100_128",
+        "elman_64_50_512",
+    )
 ]
+QUICK = [parse("lstm_32_100_128"), parse("gru_1_500_128")]
+
+_BASE = parse("lstm_32_100_128")
+SCALING = {
+    "steps": [_BASE._replace(steps=steps) for steps in (10, 32, 100, 320, 1000)],
+    "batch": [_BASE._replace(batch=batch) for batch in (1, 4, 16, 64, 256)],
+    "hidden": [_BASE._replace(inputs=size, hidden=size) for size in (16, 64, 256, 512, 1024)],
+}

@@ -12,6 +12,17 @@ def pytest_addoption(parser):
     )
 
 
+@pytest.fixture
+def quick_compilation():
+    """Without most optimisations programs compile in two thirds of the time.
+
+    For tests of what is made of cells; cells and kernels are tested as users run them.
+    """
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(scope="session")
 def thorough(request):
     return request.config.getoption("--thorough")

@@ -10,6 +10,8 @@ import pytest
 import jaxrnn
 from tests.tables import LAYERS, B, H, I, T, assert_close, layer_example, total
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 every_kind = pytest.mark.parametrize("name", ["bidirectional", "bidirectional_sum"])
 
 

@@ -10,6 +10,8 @@ import pytest
 from tests.compiled import compilations
 from tests.tables import LAYERS, B, I, T, assert_close, assert_same, floats, layer_example, total
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 every_layer = pytest.mark.parametrize("name", LAYERS)
 KEY = jax.random.key(11)
 

@@ -11,6 +11,8 @@ import jaxrnn
 from tests import oracle
 from tests.tables import H, I, T, assert_close, cell_example, floats, leaky, total
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 LSTM = jaxrnn.lstm(H)
 RATE = 0.25
 

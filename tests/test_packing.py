@@ -11,6 +11,8 @@ import jaxrnn
 from tests.compiled import compilations
 from tests.tables import H, I, assert_close, assert_same
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 def ragged(count, longest, seed=0, features=(I,)):
     rng = np.random.default_rng(seed)

@@ -3,9 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import jaxrnn
 from tests.tables import B, H, I, T, assert_close, assert_same, total
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 XS = jax.random.normal(jax.random.key(0), (T, B, I), jnp.float64)
 KEY = jax.random.key(1)

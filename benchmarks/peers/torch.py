@@ -1,0 +1,111 @@
+"""torch: an `nn.LSTM`, `nn.GRU` or `nn.RNN` on CPU threads or a GPU; one step by its cell."""
+
+import statistics
+import timeit
+from collections.abc import Callable
+
+import jax
+import numpy as np
+import torch
+
+import jaxrnn
+from benchmarks.machine import cores
+from benchmarks.programs import STREAM_STEPS, Program
+from benchmarks.workloads import Workload
+from jaxrnn.convert import to_torch
+
+_MODULES = {
+    "lstm": (torch.nn.LSTM, torch.nn.LSTMCell, jaxrnn.lstm),
+    "gru": (torch.nn.GRU, torch.nn.GRUCell, jaxrnn.gru),
+    "elman": (torch.nn.RNN, torch.nn.RNNCell, jaxrnn.elman),
+}
+
+
+def program(workload: Workload, kind: str) -> Program:
+    layer, cell, ours = _MODULES[workload.cell]
+    # A cell takes a single step sooner than a layer takes a sequence of one.
+    kind_of_module, suffix = (cell, "_l0") if kind == "stream" else (layer, "")
+    options = {"device": _device(), "dtype": getattr(torch, workload.dtype)}
+    module = kind_of_module(workload.inputs, workload.hidden, **options)
+    weights = to_torch(workload.params(ours(workload.hidden)))
+    module.load_state_dict({name.removesuffix(suffix): w for name, w in weights.items()})
+    xs = torch.from_numpy(np.array(workload.xs(), np.float32)).to(**options)
+    run = _threaded({"forward": _forward, "train": _train, "stream": _stream}[kind](module, xs))
+    return Program(run, STREAM_STEPS if kind == "stream" else 1, None, _peak_bytes(run))
+
+
+def _threaded(run):
+    """`run` on all cores or on one, whichever takes less time: for small products it is one."""
+
+    def on(count):
+        def run_on():
+            torch.set_num_threads(count)
+            return run()
+
+        return run_on
+
+    return min((on(count) for count in {1, cores()}), key=_seconds)
+
+
+def _seconds(run):
+    """The median of a few runs after the first."""
+    return statistics.median(timeit.repeat(run, number=1, repeat=4)[1:])
+
+
+def _forward(module, xs):
+    @torch.inference_mode()
+    def run():
+        ys = module(xs)[0]
+        _wait()
+        return ys
+
+    return run
+
+
+def _train(module, xs):
+    params = list(module.parameters())
+
+    def run():
+        loss = module(xs)[0].float().square().sum()
+        grads = torch.autograd.grad(loss, params)
+        _wait()
+        return loss, grads
+
+    return run
+
+
+def _stream(module, xs):
+    zeros = xs.new_zeros(len(xs[0]), module.hidden_size)
+    two = isinstance(module, torch.nn.LSTMCell)
+
+    @torch.inference_mode()
+    def run():
+        carry = (zeros, zeros) if two else zeros
+        for _ in range(STREAM_STEPS):
+            carry = module(xs[0], carry)
+            _wait()
+        return carry[0] if two else carry
+
+    return run
+
+
+def _device() -> str:
+    if jax.default_backend() == "cpu":
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise ValueError(f"torch sees no {jax.default_backend()} here")
+    return "cuda"
+
+
+def _wait() -> None:
+    if jax.default_backend() != "cpu":
+        torch.cuda.synchronize()
+
+
+def _peak_bytes(run: Callable) -> int | None:
+    """Of the allocator of the GPU; there is no such count on a CPU."""
+    if jax.default_backend() == "cpu":
+        return None
+    torch.cuda.reset_peak_memory_stats()
+    run()
+    return torch.cuda.max_memory_allocated()

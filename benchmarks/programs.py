@@ -1,0 +1,86 @@
+"""What is run: a model of a library, compiled for one pass."""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from benchmarks.workloads import Workload
+
+PASSES = ("forward", "train", "stream")
+STREAM_STEPS = 100  # in one run of a streaming program
+
+
+class Program(NamedTuple):
+    """One pass of one contestant, compiled and ready to be timed."""
+
+    run: Callable[[], Any]  # returns when its results are there
+    calls: int = 1  # passes in one run
+    compile_seconds: float | None = None  # None where nothing is compiled
+    peak_bytes: int | None = None  # None where the library does not tell
+
+
+class Model(NamedTuple):
+    """A model of a library that runs on JAX, as pure functions."""
+
+    params: Any
+    xs: jax.Array  # in the order of axes that the library prefers
+    apply: Callable  # (params, xs) -> ys
+    carry: Any  # before the first step
+    step: Callable  # (params, carry, x) -> (carry, y); x is (B, I)
+
+
+def on_jax(model_of: Callable[[Workload], Model]) -> Callable[[Workload, str], Program]:
+    """A contestant from the function that makes its model."""
+
+    def program_of(workload, kind):
+        model = model_of(workload)
+        if kind == "stream":
+            return _stream(model, workload.xs()[0])
+        apply = model.apply if kind == "forward" else jax.value_and_grad(_loss(model.apply))
+        jitted, *told = _compile(apply, model.params, model.xs)
+
+        def run():
+            return jax.block_until_ready(jitted(model.params, model.xs))
+
+        return Program(run, 1, *told)
+
+    return program_of
+
+
+def _loss(apply):
+    def loss(params, xs):
+        return jnp.sum(apply(params, xs).astype(jnp.float32) ** 2)
+
+    return loss
+
+
+def _stream(model, x):
+    step, *told = _compile(model.step, model.params, model.carry, x)
+
+    def run():
+        carry = model.carry
+        for _ in range(STREAM_STEPS):
+            carry, y = step(model.params, carry, x)
+            y.block_until_ready()
+        return y
+
+    return Program(run, STREAM_STEPS, *told)
+
+
+def _compile(function, *args):
+    """The compiled function, the seconds to trace and compile it, and the bytes that it takes."""
+    jitted = jax.jit(function)
+    start = time.perf_counter()
+    compiled = jitted.lower(*args).compile()
+    seconds = time.perf_counter() - start
+    memory = compiled.memory_analysis()  # None on some platforms
+    return jitted, seconds, memory and _bytes(memory)
+
+
+def _bytes(memory):
+    parts = ("argument", "output", "temp")
+    whole = sum(getattr(memory, f"{part}_size_in_bytes") for part in parts)
+    return whole - memory.alias_size_in_bytes

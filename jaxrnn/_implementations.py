@@ -25,6 +25,7 @@ def choose(
     params: Params,
     carry: Carry,
     x: Any,
+    length: int,
     closes_over_traced: bool,
 ) -> Explanation:
     """What runs `cell`; raises where the named implementation cannot.
@@ -35,6 +36,7 @@ def choose(
       params: of the cell; of these three, only shapes and dtypes are read.
       carry: like that of the run.
       x: an example of one step.
+      length: T.
       closes_over_traced: whether the functions of the cell close over a traced array. A rule for
         derivatives knows only what it is given: such an array would get no gradient.
     """
@@ -54,9 +56,11 @@ def choose(
     from jaxrnn.kernels._fit import why_not, why_not_chosen
 
     if implementation is None:
-        problem = why_not_chosen(cell, params, carry, x)
+        problem = why_not_chosen(cell, params, carry, x, length)
         if problem is None:
-            return Explanation("native", "there is a kernel for this cell on this processor")
+            return Explanation(
+                "native", "there is a kernel for this cell, and it is the fastest at these sizes"
+            )
         return Explanation("xla", f'the cell splits, and "native" is not for it: {problem}')
     problem = why_not(cell, params, carry, x)
     if problem is not None:

@@ -72,9 +72,10 @@ def unroll(
           are one product each after the backward loop. For cells that split.
         - ``"native"``: C++ kernels on a CPU, for `jaxrnn.lstm`, `jaxrnn.gru` and `jaxrnn.elman`
           with tanh or relu, in float32 or float64.
-        - None: ``"native"`` where it can run and there is one device, else ``"xla"`` for a cell
-          that splits, and ``"scan"`` for one from `from_step` or whose functions close over a
-          traced array. `jaxrnn.explain` says which, and why.
+        - None: ``"native"`` where it can run, there is one device, and it is the fastest at
+          these sizes; else ``"xla"`` for a cell that splits, and ``"scan"`` for one from
+          `from_step` or whose functions close over a traced array. `jaxrnn.explain` says which, and
+          why.
 
     Returns:
       The carry after the last step, and the outputs ys, (T, ..., H).
@@ -92,7 +93,7 @@ def unroll(
     if carry is not None:
         carry = _arrays("carry", carry)
         _check_initial(carry, jax.eval_shape(cell.init_carry, params, example(xs)))
-    initial, y, (name, _) = _plan(cell, params, example(xs), implementation)
+    initial, y, (name, _) = _plan(cell, params, xs, implementation)
     check_flags_fit("mask", mask, (initial, y))
     check_flags_fit("resets", resets, initial)
     return _run(cell, name, Loop(length, bool(reverse)), params, carry, xs, mask, resets)
@@ -115,20 +116,20 @@ def explain(cell: Cell, xs: Any, *, implementation: str | None = None) -> Explan
         cannot run `cell`.
     """
     check_cell(cell)
-    x = example(xs)
-    params = jax.eval_shape(cell.init, jax.random.key(0), x)
-    _, _, explanation = _plan(cell, params, x, implementation)
+    params = jax.eval_shape(cell.init, jax.random.key(0), example(xs))
+    _, _, explanation = _plan(cell, params, xs, implementation)
     return explanation
 
 
-def _plan(cell, params, x, implementation):
-    """The initial carry and the output of a step like x, in shape, and what is to run."""
+def _plan(cell, params, xs, implementation):
+    """The initial carry and the output of a step of xs, in shape, and what is to run."""
+    x, length = example(xs), check_sequence(xs)
     initial = jax.eval_shape(cell.init_carry, params, x)
     trace = jax.make_jaxpr(functools.partial(make_step, cell), return_shape=True)
     jaxpr, (new, y) = trace(params, initial, x)
     _check_new(new, initial)
     closes_over_traced = any(isinstance(const, jax.core.Tracer) for const in jaxpr.consts)
-    explanation = choose(cell, implementation, params, initial, x, closes_over_traced)
+    explanation = choose(cell, implementation, params, initial, x, length, closes_over_traced)
     return initial, y, explanation
 
 

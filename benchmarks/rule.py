@@ -1,0 +1,53 @@
+"""Where the native kernels are faster than XLA: the measurements behind `jaxrnn.kernels._fit.RULE`.
+
+python -m benchmarks.rule
+"""
+
+import itertools
+import statistics
+
+import jax
+
+import jaxrnn
+from benchmarks.programs import Program
+from benchmarks.timing import interleave, ratios
+
+CELLS = {"lstm": jaxrnn.lstm, "gru": jaxrnn.gru, "elman": jaxrnn.elman}
+ROWS, STEPS, HIDDEN = (1, 2, 8, 32), (1, 4, 16, 64, 128), (64, 256, 512)
+ROUNDS = 7
+
+
+def main() -> None:
+    print(
+        "cell, B, T, H, bytes of the recurrent kernel: xla over native, forward and train"
+    )
+    for name, hidden, rows, steps in itertools.product(CELLS, HIDDEN, ROWS, STEPS):
+        cell = CELLS[name](hidden)
+        xs = jax.random.normal(jax.random.key(0), (steps, rows, hidden))
+        params = cell.init(jax.random.key(1), xs[0])
+        found = [gain(cell, params, xs, kind) for kind in ("forward", "train")]
+        size, chosen = params.recurrent_kernel.nbytes, jaxrnn.explain(cell, xs).implementation
+        figures = " ".join(f"{x:5.2f}" for x in found)
+        print(f"{name:6} {rows:3} {steps:4} {hidden:4} {size:8} {figures}  chosen: {chosen}")
+
+
+def gain(cell, params, xs, kind):
+    """The median of the ratios, round by round."""
+    programs = {name: program(cell, params, xs, kind, name) for name in ("xla", "native")}
+    seconds = interleave(programs, ROUNDS)
+    return statistics.median(ratios(seconds["xla"], seconds["native"]))
+
+
+def program(cell, params, xs, kind, implementation):
+    def forward(params, xs):
+        return jaxrnn.unroll(cell, params, None, xs, implementation=implementation)[1]
+
+    def loss(params, xs):
+        return (forward(params, xs) ** 2).sum()
+
+    run = jax.jit(forward if kind == "forward" else jax.value_and_grad(loss))
+    return Program(lambda: jax.block_until_ready(run(params, xs)))
+
+
+if __name__ == "__main__":
+    main()

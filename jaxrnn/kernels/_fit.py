@@ -54,6 +54,6 @@ def _too_small(params, carry, length):
         if fits and length >= least.fewest_steps:
             return None
     return (
-        f"{length} steps of {rows} sequences with a recurrent kernel of {size} bytes are too few to "
-        "be faster by it"
+        f"{length} steps of {rows} sequences with a recurrent kernel of {size} bytes are too few "
+        "to be faster by it"
     )

@@ -18,9 +18,7 @@ ROUNDS = 7
 
 
 def main() -> None:
-    print(
-        "cell, B, T, H, bytes of the recurrent kernel: xla over native, forward and train"
-    )
+    print("cell, B, T, H, bytes of the recurrent kernel: xla over native, forward and train")
     for name, hidden, rows, steps in itertools.product(CELLS, HIDDEN, ROWS, STEPS):
         cell = CELLS[name](hidden)
         xs = jax.random.normal(jax.random.key(0), (steps, rows, hidden))

@@ -152,6 +152,13 @@ def check_flags_fit(name: str, flags: Any, tree: Any) -> None:
             )
 
 
+def check_mask_and_resets(mask: Any, resets: Any, xs: Any, tree: Any) -> None:
+    """Raises unless both, where given, fit the leading axes of `xs` and begin those of `tree`."""
+    for name, flags in (("mask", mask), ("resets", resets)):
+        check_flags(name, flags, xs)
+        check_flags_fit(name, flags, tree)
+
+
 def check_carry(carry: Any, expected: Any, *, name: str = "carry", cause: str) -> None:
     """Raises unless `carry` has the structure, shapes and dtypes of `expected`.
 

@@ -38,25 +38,36 @@ def scan_chunks(
     Raises:
       ValueError, TypeError: the carry after a chunk is not like the one before it.
     """
+    if check_sequence(xs) >= chunk:
+        _check_goes_on(run, carry, jax.tree.map(lambda x: x[:0], xs))
+    carry, chunks, rest = over_chunks(run, carry, xs, chunk)
+    if chunks is None:
+        return carry, rest
+    ys = jax.tree.map(lambda y: y.reshape(y.shape[0] * y.shape[1], *y.shape[2:]), chunks)
+    if rest is None:
+        return carry, ys
+    return carry, jax.tree.map(lambda y, r: jnp.concatenate([y, r]), ys, rest)
+
+
+def over_chunks(
+    run: Callable[[Carry, Any], tuple[Carry, Any]], carry: Carry, xs: Any, chunk: int
+) -> tuple[Carry, Any, Any]:
+    """The carry, what `run` returns for all whole chunks, (N, ...), and for a shorter last one.
+
+    Either is None where there is no such chunk. Without any step, the last one is empty.
+    """
     length = check_sequence(xs)
     whole = length - length % chunk
 
     def split(x):
         return x[:whole].reshape(whole // chunk, chunk, *x.shape[1:])
 
-    def join(y):
-        return y.reshape(whole, *y.shape[2:])
-
+    chunks = rest = None
     if whole:
-        _check_goes_on(run, carry, jax.tree.map(lambda x: x[:0], xs))
-        carry, ys = jax.lax.scan(run, carry, jax.tree.map(split, xs))
-        ys = jax.tree.map(join, ys)
-    if whole == length and whole:
-        return carry, ys
-    carry, rest = run(carry, jax.tree.map(lambda x: x[whole:], xs))
-    if not whole:
-        return carry, rest
-    return carry, jax.tree.map(lambda y, r: jnp.concatenate([y, r]), ys, rest)
+        carry, chunks = jax.lax.scan(run, carry, jax.tree.map(split, xs))
+    if whole < length or not whole:
+        carry, rest = run(carry, jax.tree.map(lambda x: x[whole:], xs))
+    return carry, chunks, rest
 
 
 def _check_goes_on(run, carry, xs):

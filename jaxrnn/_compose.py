@@ -10,9 +10,8 @@ import jax.numpy as jnp
 from jaxrnn._checks import (
     check_carry,
     check_features,
-    check_flags,
-    check_flags_fit,
     check_key,
+    check_mask_and_resets,
     check_sequence,
     describe,
     example,
@@ -55,9 +54,7 @@ def _with_noise(layer: Layer, noise: Callable, reverse: bool) -> Layer:
 
     def apply(params, carry, xs, *, mask=None, resets=None, key=None):
         initial = jax.eval_shape(init_carry, params, xs)
-        for name, flags in (("mask", mask), ("resets", resets)):
-            check_flags(name, flags, xs)
-            check_flags_fit(name, flags, initial.position)
+        check_mask_and_resets(mask, resets, xs, initial.position)
         carry = init_carry(params, xs) if carry is None else carry
         cause = "A layer whose cell draws random numbers counts the steps of each sequence."
         check_carry(carry, initial, cause=cause)

@@ -30,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn._loop import Loop, scan, scan_ahead
+from jaxrnn._precision import is_floating
 from jaxrnn._types import Carry, Cell, Params
 
 
@@ -125,19 +126,15 @@ def _update(cell, params, carry, u, v):
 # the inputs has none: it stays what it is, and JAX writes its tangent as float0.
 
 
-def _is_floating(leaf) -> bool:
-    return jnp.issubdtype(leaf.dtype, jnp.inexact)
-
-
 def _floating(tree: Any) -> list[jax.Array]:
     """The leaves of `tree` that have a tangent, in order."""
-    return [leaf for leaf in jax.tree.leaves(tree) if _is_floating(leaf)]
+    return [leaf for leaf in jax.tree.leaves(tree) if is_floating(leaf)]
 
 
 def _with_floating(tree: Any, floating: list[jax.Array]) -> Any:
     """`tree` with those leaves replaced."""
     floating = iter(floating)
-    return jax.tree.map(lambda leaf: next(floating) if _is_floating(leaf) else leaf, tree)
+    return jax.tree.map(lambda leaf: next(floating) if is_floating(leaf) else leaf, tree)
 
 
 def _tangent(tree: Any, floating: list[jax.Array]) -> Any:
@@ -145,5 +142,5 @@ def _tangent(tree: Any, floating: list[jax.Array]) -> Any:
     floating = iter(floating)
     none = jax.dtypes.float0
     return jax.tree.map(
-        lambda leaf: next(floating) if _is_floating(leaf) else np.zeros(leaf.shape, none), tree
+        lambda leaf: next(floating) if is_floating(leaf) else np.zeros(leaf.shape, none), tree
     )

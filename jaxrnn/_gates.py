@@ -1,4 +1,4 @@
-"""The parameters that most cells begin with: what multiplies x, what multiplies h, and a bias."""
+"""What most cells begin with: a kernel that multiplies x, one that multiplies h, and a bias."""
 
 from typing import Any
 
@@ -6,6 +6,8 @@ import jax
 
 from jaxrnn._checks import check_features, check_key
 from jaxrnn._initializers import Initializer
+from jaxrnn._precision import affine, matmul
+from jaxrnn._types import Carry, Params
 
 
 def draw_gates(
@@ -26,3 +28,14 @@ def draw_gates(
     shapes = (x.shape[-1], width), (hidden_size, width), (width,)
     keys = jax.random.split(key, 3)
     return tuple(init(k, s, x.dtype) for init, k, s in zip(inits, keys, shapes, strict=True))
+
+
+def project(params: Params, x: jax.Array) -> jax.Array:
+    """W x + b, (..., I) -> (..., G*H)."""
+    check_features(x, params.kernel.shape[0], params.kernel.dtype)
+    return affine(x, params.kernel, params.bias)
+
+
+def recur(params: Params, carry: Carry) -> jax.Array:
+    """U h, (..., H) -> (..., G*H)."""
+    return matmul(carry.h, params.recurrent_kernel)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._checks import check_flags, check_rate, describe
-from jaxrnn._masking import blank
+from jaxrnn._masking import blank, over_batch
 from jaxrnn._precision import sum_dtype
 
 
@@ -141,18 +141,11 @@ def temporal_activation_penalty(
     """
     check_flags("mask", mask, ys)
     check_flags("resets", resets, ys)
-    mask, resets = _over_batch(mask, ys, True), _over_batch(resets, ys, False)
+    mask = over_batch(mask, ys.shape[:-1], True)
+    resets = over_batch(resets, ys.shape[:-1], False)
     counts = mask[1:] & mask[:-1] & ~resets[1:]
     ys = blank(mask, ys)
     return masked_mean(blank(counts, ys[1:] - ys[:-1]) ** 2, counts)
-
-
-def _over_batch(flags, ys, default):
-    """Flags (T, ...) that may lack the last batch axes of ys (T, ..., H), with all of them."""
-    shape = ys.shape[:-1]
-    if flags is None:
-        return jnp.full(shape, default)
-    return jnp.broadcast_to(flags.reshape(*flags.shape, *(1,) * (len(shape) - flags.ndim)), shape)
 
 
 def _blank(mask, *arrays):

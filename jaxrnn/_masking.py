@@ -38,6 +38,13 @@ def length_mask(lengths: jax.Array, num_steps: int) -> jax.Array:
     return steps.reshape(num_steps, *(1,) * lengths.ndim) < lengths
 
 
+def over_batch(flags: jax.Array | None, shape: tuple[int, ...], default: bool) -> jax.Array:
+    """Flags (T, ...) that may lack the last batch axes, with all of `shape`; None is `default`."""
+    if flags is None:
+        return jnp.full(shape, default)
+    return jnp.broadcast_to(flags.reshape(*flags.shape, *(1,) * (len(shape) - flags.ndim)), shape)
+
+
 def select(flags: jax.Array, where_true: Any, where_false: Any) -> Any:
     """`jnp.where` on pytrees, with `flags` (...) aligned to the leading axes of each leaf."""
 

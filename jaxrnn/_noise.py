@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxrnn._masking import over_batch
 from jaxrnn._types import Carry, Cell
 
 
@@ -157,11 +158,6 @@ def keep_leaves(key: jax.Array, rates: list[float], carry: Carry) -> list[jax.Ar
     return [keep(k, r, leaf.shape) for k, r, leaf in zip(keys, rates, leaves, strict=True)]
 
 
-def is_floating(leaf: Any) -> bool:
-    """Whether noise applies to a leaf of a carry; a counter stays as it is."""
-    return jnp.issubdtype(leaf.dtype, jnp.inexact)
-
-
 def count_steps(
     start: jax.Array, mask: jax.Array | None, resets: jax.Array | None, num_steps: int
 ) -> tuple[jax.Array, jax.Array]:
@@ -174,8 +170,8 @@ def count_steps(
       num_steps: T.
     """
     shape = (num_steps, *start.shape)
-    is_real = _broadcast(mask, shape, True)
-    is_reset = _broadcast(resets, shape, False)
+    is_real = over_batch(mask, shape, True)
+    is_reset = over_batch(resets, shape, False)
     steps = is_real.astype(jnp.int32)
     before = jnp.cumsum(steps, axis=0) - steps
     # The count at the latest reset, or -start where there has been none.
@@ -184,9 +180,3 @@ def count_steps(
     if num_steps == 0:
         return positions, start
     return positions, positions[-1] + steps[-1]
-
-
-def _broadcast(flags, shape, default):
-    if flags is None:
-        return jnp.full(shape, default)
-    return jnp.broadcast_to(flags.reshape(*flags.shape, *(1,) * (len(shape) - flags.ndim)), shape)

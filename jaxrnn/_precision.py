@@ -45,6 +45,11 @@ def sum_dtype(dtype) -> jnp.dtype:
     return dtype if dtype.itemsize >= 4 else jnp.dtype(jnp.float32)
 
 
+def is_floating(leaf: jax.Array) -> bool:
+    """Whether a leaf of a pytree has a tangent, as a counter, a flag or a random key has none."""
+    return jnp.issubdtype(leaf.dtype, jnp.inexact)
+
+
 def wide_update(update: Callable) -> Callable:
     """Runs the gates of a cell in the dtype of the sums, and narrows what they return.
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._checks import check_sequence, check_size
+from jaxrnn._chunks import over_chunks
 from jaxrnn._types import Carry
 
 
@@ -52,33 +53,21 @@ def train_windows(
             "`carry` must be given, since it is handed on. Start from "
             "`layer.init_carry(params, xs)`."
         )
-    whole = length - length % window
 
     def run(loop, window):
         state, carry, out = train_step(*loop, window)
-        return (state, carry), out
-
-    def split(x):
-        return x[:whole].reshape(whole // window, window, *x.shape[1:])
+        return (state, carry), jax.tree.map(jnp.asarray, out)
 
     def join(out, last):
-        last = jnp.asarray(last)
         if out.shape[1:] != last.shape:
             raise ValueError(
                 "`train_step` must return an `out` whose shape does not depend on the window, got "
-                f"{out.shape[1:]}, and {last.shape} for the last window of {length - whole} steps. "
-                "Reduce it over time, or let `window` divide T."
+                f"{out.shape[1:]}, and {last.shape} for the last window of {length % window} "
+                "steps. Reduce it over time, or let `window` divide T."
             )
         return jnp.concatenate([out, last[None]])
 
-    loop, parts = (state, carry), []
-    if whole:
-        loop, outs = jax.lax.scan(run, loop, jax.tree.map(split, batch))
-        parts.append(outs)
-    if whole < length:
-        loop, last = run(loop, jax.tree.map(lambda x: x[whole:], batch))
-        parts.append(last)
-    if len(parts) == 2:
-        return *loop, jax.tree.map(join, *parts)
-    first = (lambda x: x) if whole else (lambda x: jnp.asarray(x)[None])
-    return *loop, jax.tree.map(first, parts[0])
+    loop, outs, last = over_chunks(run, (state, carry), batch, window)
+    if outs is None:
+        return *loop, jax.tree.map(lambda x: x[None], last)
+    return *loop, outs if last is None else jax.tree.map(join, outs, last)

@@ -90,10 +90,11 @@ def unroll(
     xs = _arrays("xs", xs)
     check_flags("mask", mask, xs)
     check_flags("resets", resets, xs)
+    initial = jax.eval_shape(cell.init_carry, params, example(xs))
     if carry is not None:
         carry = _arrays("carry", carry)
-        _check_initial(carry, jax.eval_shape(cell.init_carry, params, example(xs)))
-    initial, y, (name, _) = _plan(cell, params, xs, implementation)
+        _check_initial(carry, initial)
+    y, (name, _) = _plan(cell, params, initial, xs, implementation)
     check_flags_fit("mask", mask, (initial, y))
     check_flags_fit("resets", resets, initial)
     return _run(cell, name, Loop(length, bool(reverse)), params, carry, xs, mask, resets)
@@ -117,20 +118,18 @@ def explain(cell: Cell, xs: Any, *, implementation: str | None = None) -> Explan
     """
     check_cell(cell)
     params = jax.eval_shape(cell.init, jax.random.key(0), example(xs))
-    _, _, explanation = _plan(cell, params, xs, implementation)
-    return explanation
+    initial = jax.eval_shape(cell.init_carry, params, example(xs))
+    return _plan(cell, params, initial, xs, implementation)[1]
 
 
-def _plan(cell, params, xs, implementation):
-    """The initial carry and the output of a step of xs, in shape, and what is to run."""
+def _plan(cell, params, initial, xs, implementation):
+    """The output of a step of xs, in shape, and what is to run."""
     x, length = example(xs), check_sequence(xs)
-    initial = jax.eval_shape(cell.init_carry, params, x)
     trace = jax.make_jaxpr(functools.partial(make_step, cell), return_shape=True)
     jaxpr, (new, y) = trace(params, initial, x)
     _check_new(new, initial)
     closes_over_traced = any(isinstance(const, jax.core.Tracer) for const in jaxpr.consts)
-    explanation = choose(cell, implementation, params, initial, x, length, closes_over_traced)
-    return initial, y, explanation
+    return y, choose(cell, implementation, params, initial, x, length, closes_over_traced)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))

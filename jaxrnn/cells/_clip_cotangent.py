@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jaxrnn._checks import describe
 from jaxrnn._noise import check_no_state_dropout
+from jaxrnn._precision import is_floating
 from jaxrnn._types import Cell
 from jaxrnn._unroll import check_cell
 
@@ -46,8 +47,7 @@ def clip_cotangent(cell: Cell, limit: float) -> Cell:
         return jax.tree.map(clip, new), y
 
     def clip(leaf: Any):
-        floating = jnp.issubdtype(leaf.dtype, jnp.inexact)
-        return _primitive().bind(leaf, limit=float(limit)) if floating else leaf
+        return _primitive().bind(leaf, limit=float(limit)) if is_floating(leaf) else leaf
 
     return cell._replace(update=update)
 

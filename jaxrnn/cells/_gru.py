@@ -5,10 +5,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._checks import check_features, check_params, check_size
-from jaxrnn._gates import draw_gates
+from jaxrnn._checks import check_params, check_size
+from jaxrnn._gates import draw_gates, project, recur
 from jaxrnn._initializers import Initializer, glorot_uniform, orthogonal
-from jaxrnn._precision import affine, matmul, wide_update
+from jaxrnn._precision import matmul, wide_update
 from jaxrnn._types import Cell, from_step
 
 
@@ -82,7 +82,7 @@ def _reset_after(hidden_size, draw):
     def init(key, x):
         return GRUParams(*draw(key, x), jnp.zeros((hidden_size,), x.dtype))
 
-    return Cell(init, _init_carry(hidden_size, GRUParams), _project, _recur, _update)
+    return Cell(init, _init_carry(hidden_size, GRUParams), project, recur, _update)
 
 
 def _reset_before(hidden_size, draw):
@@ -104,15 +104,6 @@ def _init_carry(hidden_size, params_type):
     return init_carry
 
 
-def _project(params, x):
-    check_features(x, params.kernel.shape[0], params.kernel.dtype)
-    return affine(x, params.kernel, params.bias)
-
-
-def _recur(params, carry):
-    return matmul(carry.h, params.recurrent_kernel)
-
-
 @wide_update
 def _update(params, carry, u, v, drop=lambda candidate: candidate):
     (u_r, u_z, u_n), (v_r, v_z, v_n) = jnp.split(u, 3, axis=-1), jnp.split(v, 3, axis=-1)
@@ -126,7 +117,7 @@ def _update(params, carry, u, v, drop=lambda candidate: candidate):
 @wide_update
 def _update_reset_before(params, carry, x, v, drop=lambda candidate: candidate):
     hidden_size = carry.h.shape[-1]
-    u_rz, u_n = jnp.split(_project(params, x), [2 * hidden_size], axis=-1)
+    u_rz, u_n = jnp.split(project(params, x), [2 * hidden_size], axis=-1)
     kernel_rz, kernel_n = jnp.split(params.recurrent_kernel, [2 * hidden_size], axis=-1)
     v_rz = matmul(carry.h.astype(kernel_rz.dtype), kernel_rz)
     r, z = jnp.split(jax.nn.sigmoid(u_rz + v_rz), 2, axis=-1)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._checks import check_features, check_params, check_size
-from jaxrnn._gates import draw_gates
+from jaxrnn._gates import draw_gates, recur
 from jaxrnn._initializers import Initializer, glorot_uniform, orthogonal
 from jaxrnn._normalization import normalize
 from jaxrnn._precision import matmul, sum_dtype, wide_update
@@ -73,17 +73,13 @@ def layer_norm_gru(
         check_params(params, LayerNormGRUParams)
         return LayerNormGRUCarry(jnp.zeros((*x.shape[:-1], hidden_size), params.kernel.dtype))
 
-    return Cell(init, init_carry, _project, _recur, _update)
+    return Cell(init, init_carry, _project, recur, _update)
 
 
 def _project(params, x):
     check_features(x, params.kernel.shape[0], params.kernel.dtype)
     bias = params.bias.astype(sum_dtype(params.bias.dtype))
     return _normalized(matmul(x, params.kernel), params.gain) + bias
-
-
-def _recur(params, carry):
-    return matmul(carry.h, params.recurrent_kernel)
 
 
 @wide_update

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jaxrnn._checks import check_features, check_params
 from jaxrnn._noise import check_no_state_dropout
+from jaxrnn._precision import is_floating
 from jaxrnn._types import Carry, Cell, Params, splits
 from jaxrnn._unroll import check_cell
 
@@ -40,7 +41,9 @@ def learned_carry(cell: Cell) -> Cell:
         one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[-1:], leaf.dtype), x)
         carry = cell.init_carry(params, one)
         check_no_state_dropout("learned_carry", carry)
-        return LearnedCarryParams(params, jax.tree.map(_if_floating, carry))
+        return LearnedCarryParams(
+            params, jax.tree.map(lambda leaf: leaf if is_floating(leaf) else None, carry)
+        )
 
     def init_carry(params, x):
         def take(learned, fixed):
@@ -70,7 +73,3 @@ def learned_carry(cell: Cell) -> Cell:
         update,
         noise if cell.noise else None,
     )
-
-
-def _if_floating(leaf):
-    return leaf if jnp.issubdtype(leaf.dtype, jnp.inexact) else None

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._checks import check_features, check_params, check_size
-from jaxrnn._gates import draw_gates
+from jaxrnn._checks import check_params, check_size
+from jaxrnn._gates import draw_gates, project, recur
 from jaxrnn._initializers import Initializer, glorot_uniform, orthogonal, unit_forget_bias
-from jaxrnn._precision import affine, matmul, wide_update
+from jaxrnn._precision import wide_update
 from jaxrnn._types import Cell
 
 
@@ -63,16 +63,7 @@ def lstm(
         zeros = jnp.zeros((*x.shape[:-1], hidden_size), params.kernel.dtype)
         return LSTMCarry(zeros, jnp.zeros_like(zeros))
 
-    return Cell(init, init_carry, _project, _recur, _update)
-
-
-def _project(params, x):
-    check_features(x, params.kernel.shape[0], params.kernel.dtype)
-    return affine(x, params.kernel, params.bias)
-
-
-def _recur(params, carry):
-    return matmul(carry.h, params.recurrent_kernel)
+    return Cell(init, init_carry, project, recur, _update)
 
 
 @wide_update

@@ -5,7 +5,8 @@ import inspect
 import jax
 
 from jaxrnn._checks import check_rate
-from jaxrnn._noise import StateDropoutCarry, drop, is_floating, keep, keep_leaves, noisy
+from jaxrnn._noise import StateDropoutCarry, drop, keep, keep_leaves, noisy
+from jaxrnn._precision import is_floating
 from jaxrnn._types import Cell, splits
 from jaxrnn._unroll import check_cell
 

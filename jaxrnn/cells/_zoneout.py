@@ -7,7 +7,8 @@ import jax
 
 from jaxrnn._checks import check_rate
 from jaxrnn._masking import select
-from jaxrnn._noise import check_no_state_dropout, is_floating, keep_leaves, noisy
+from jaxrnn._noise import check_no_state_dropout, keep_leaves, noisy
+from jaxrnn._precision import is_floating
 from jaxrnn._types import Carry, Cell
 from jaxrnn._unroll import check_cell
 

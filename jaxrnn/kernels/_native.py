@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._loop import Loop, varying_like
+from jaxrnn._masking import over_batch
 from jaxrnn._types import Carry, Cell, Params
 from jaxrnn.kernels._calls import forward, training_forward
 from jaxrnn.kernels._library import problem
@@ -96,17 +97,11 @@ def run(
     weights = Weights(params.recurrent_kernel, getattr(params, "recurrent_bias", None))
     states = States(carry, None if resets is None else initial)
     batch = us.shape[1:-1]
-    flags = jax.tree.map(lambda flag: _over_batch(flag, us), Flags(mask, resets))
+    flags = jax.tree.map(lambda flag: over_batch(flag, us.shape[:-1], True), Flags(mask, resets))
     args = varying_like(us, (weights, _merge(states, 0, batch), _merge((us, flags), 1, batch)))
     weights, states, (us, flags) = args
     last, ys = _recur(recurrence, weights, states, us, flags)
     return _split(last, 0, batch), _split(ys, 1, batch)
-
-
-def _over_batch(flags, us):
-    """Flags (T, ...) that may lack the last batch axes, with all of them."""
-    missing = us.ndim - 1 - flags.ndim
-    return jnp.broadcast_to(flags.reshape(*flags.shape, *(1,) * missing), us.shape[:-1])
 
 
 def _merge(tree, axis, batch):

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._derivative import trajectory
+from jaxrnn._gates import recur
 from jaxrnn._loop import Loop
 from jaxrnn._masking import blank, masked, resetting, resetting_params
 from jaxrnn._types import Carry, Cell
@@ -27,10 +28,10 @@ class Kernel(NamedTuple):
 
 
 KERNELS = (
-    Kernel(0, 4, _lstm._recur, _lstm._update),
-    Kernel(1, 3, _gru._recur, _gru._update),
-    *(Kernel(2, 1, _elman._recur, _elman._update(f)) for f in (jnp.tanh, jax.nn.tanh)),
-    Kernel(3, 1, _elman._recur, _elman._update(jax.nn.relu)),
+    Kernel(0, 4, recur, _lstm._update),
+    Kernel(1, 3, recur, _gru._update),
+    *(Kernel(2, 1, recur, _elman._update(f)) for f in (jnp.tanh, jax.nn.tanh)),
+    Kernel(3, 1, recur, _elman._update(jax.nn.relu)),
 )
 
 

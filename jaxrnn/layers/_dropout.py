@@ -8,9 +8,8 @@ import jax.numpy as jnp
 from jaxrnn._checks import (
     check_carry,
     check_features,
-    check_flags,
-    check_flags_fit,
     check_key,
+    check_mask_and_resets,
     check_rate,
     example,
 )
@@ -50,9 +49,7 @@ def dropout(rate: float) -> Layer:
     def apply(params, carry, xs, *, mask=None, resets=None, key=None):
         check_features(example(xs))
         initial = init_carry(params, xs)
-        for name, flags in (("mask", mask), ("resets", resets)):
-            check_flags(name, flags, xs)
-            check_flags_fit(name, flags, initial)
+        check_mask_and_resets(mask, resets, xs, initial)
         carry = initial if carry is None else carry
         check_carry(carry, initial, cause="Is it the carry of another layer or batch?")
         xs = blank(mask, jnp.asarray(xs))
@@ -95,9 +92,7 @@ def variational_dropout(rate: float) -> Layer:
     def apply(params, carry, xs, *, mask=None, resets=None, key=None):
         check_features(example(xs))
         batch = jax.ShapeDtypeStruct(xs.shape[1:-1], xs.dtype)
-        for name, flags in (("mask", mask), ("resets", resets)):
-            check_flags(name, flags, xs)
-            check_flags_fit(name, flags, batch)
+        check_mask_and_resets(mask, resets, xs, batch)
         carry = () if carry is None else carry
         check_carry(carry, (), cause="Is it the carry of another layer?")
         xs = blank(mask, jnp.asarray(xs))

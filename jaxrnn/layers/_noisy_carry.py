@@ -7,7 +7,8 @@ import jax
 
 from jaxrnn._checks import describe
 from jaxrnn._compose import check_layer, fold_key
-from jaxrnn._noise import is_floating, renew_state_dropout
+from jaxrnn._noise import renew_state_dropout
+from jaxrnn._precision import is_floating
 from jaxrnn._types import Layer
 
 

@@ -10,8 +10,16 @@ import pytest
 
 from jaxrnn.kernels import _library
 from jaxrnn.kernels._calls import forward, training_forward
-from jaxrnn.kernels._pullback import Primals, pull_back
-from jaxrnn.kernels._recurrence import KERNELS, Flags, Recurrence, Result, States, Weights
+from jaxrnn.kernels._pullback import pull_back
+from jaxrnn.kernels._recurrence import (
+    KERNELS,
+    Flags,
+    Primals,
+    Recurrence,
+    Result,
+    States,
+    Weights,
+)
 from tests import oracle
 
 pytestmark = pytest.mark.skipif(_library.problem() is not None, reason=str(_library.problem()))
@@ -27,20 +35,27 @@ every_level = pytest.mark.parametrize("level", _library.levels())
 LEVELS_AND_DTYPES = [(level, dtype) for level in _library.levels() for dtype in "df"]
 
 
-def inputs(name, *, steps=5, batch=3, size=4, flags=True):
-    """Random arguments of a kernel in float64, and cotangents of its result."""
+def inputs(name, *, steps=5, batch=3, size=4, width=3, flags=True):
+    """Random arguments of a kernel in float64, and cotangents of its result.
+
+    Without a `width` the inputs are projected already.
+    """
     draw, gates = np.random.default_rng(size).normal, STEPS[name][0].gates
 
     def carry():
         return Carry(*(draw(size=(batch, size)) for _ in range(2 if gates == 4 else 1)))
 
-    bias = draw(size=size) if gates == 3 else None
-    weights = Weights(draw(size=(size, gates * size)) / (2 * np.sqrt(size)), bias)
+    weights = Weights(
+        None if width is None else draw(size=(width, gates * size)) / np.sqrt(width),
+        None if width is None else draw(size=gates * size),
+        draw(size=(size, gates * size)) / (2 * np.sqrt(size)),
+        draw(size=size) if gates == 3 else None,
+    )
     random = [np.random.default_rng(k).random((steps, batch)) < 0.6 for k in (1, 2)]
-    us = draw(size=(steps, batch, gates * size))
+    xs = draw(size=(steps, batch, gates * size if width is None else width))
     states = States(carry(), carry() if flags else None)
     dresult = Result(carry(), draw(size=(steps, batch, size)))
-    return Primals(weights, states, us), Flags(*random) if flags else Flags(None, None), dresult
+    return Primals(weights, states, xs), Flags(*random) if flags else Flags(None, None), dresult
 
 
 class Carry(tuple):
@@ -55,9 +70,10 @@ jax.tree_util.register_pytree_node(Carry, lambda c: (tuple(c), None), lambda _, 
 
 def numpy_run(name, primals, flags, reverse):
     """The recurrence step by step and row by row."""
-    weights, (carry, initial), us = primals
-    steps, batch, _ = us.shape
-    ys = np.zeros((steps, batch, carry[0].shape[-1]), us.dtype)
+    weights, (carry, initial), xs = primals
+    steps, batch, _ = xs.shape
+    columns = weights.recurrent_kernel.shape[-1]
+    ys = np.zeros((steps, batch, carry[0].shape[-1]), xs.dtype)
     last = [np.copy(leaf) for leaf in carry]
     for row in range(batch):
         state = tuple(leaf[row] for leaf in carry)
@@ -66,10 +82,10 @@ def numpy_run(name, primals, flags, reverse):
                 continue
             if flags.resets is not None and flags.resets[t, row]:
                 state = tuple(leaf[row] for leaf in initial)
-            params = SimpleNamespace(
-                kernel=np.zeros((1, us.shape[-1])), bias=us[t, row], **weights._asdict()
-            )
-            state, ys[t, row] = STEPS[name][1](params, state, np.zeros(1))
+            params, x = SimpleNamespace(**weights._asdict()), xs[t, row]
+            if weights.kernel is None:
+                params.kernel, params.bias, x = np.zeros((1, columns)), x, np.zeros(1)
+            state, ys[t, row] = STEPS[name][1](params, state, x)
         for leaf, value in zip(last, state, strict=True):
             leaf[row] = value
     return Result(Carry(*last), ys)
@@ -81,9 +97,9 @@ def kernels(name, level, reverse=False):
     recurrence = Recurrence(STEPS[name][0], reverse, level)
 
     def run(primals, flags, dresult):
-        result, saved = training_forward(recurrence, *primals, flags)
-        alone = forward(recurrence, *primals, flags)
-        return result, alone, pull_back(recurrence, primals, flags, saved, dresult)
+        result, saved = training_forward(recurrence, primals, flags)
+        alone = forward(recurrence, primals, flags)
+        return result, alone, pull_back(recurrence, True, True, primals, flags, saved, dresult)
 
     return jax.jit(run)
 
@@ -105,11 +121,12 @@ def assert_near(got, want, tolerance):
 
 @every_cell
 @pytest.mark.parametrize(
-    ("batch", "size", "flags"), [(1, 1, True), (7, 3, True), (33, 17, True), (2, 130, False)]
+    ("batch", "size", "width", "flags"),
+    [(1, 1, 1, True), (7, 3, None, True), (33, 17, 18, True), (2, 130, 65, False), (3, 4, 0, True)],
 )
-def test_values_and_gradients(name, batch, size, flags):
+def test_values_and_gradients(name, batch, size, width, flags):
     """The gradient along a direction is the slope of the oracle."""
-    primals, flags, dresult = inputs(name, batch=batch, size=size, flags=flags)
+    primals, flags, dresult = inputs(name, batch=batch, size=size, width=width, flags=flags)
     reverse = size == 17
     want = numpy_run(name, primals, flags, reverse)
     direction = jax.tree.map(np.cos, primals)
@@ -144,9 +161,9 @@ def test_float32_over_a_thousand_steps(name, level):
 @every_level
 @pytest.mark.parametrize("dtype", ["f", "d"])
 def test_extremes_behave_as_in_the_oracle(name, level, dtype):
-    primals, flags, dresult = inputs(name, size=9, flags=False)
+    primals, flags, dresult = inputs(name, size=9, width=None, flags=False)
     for index, value in enumerate([np.inf, -np.inf, np.nan, 1e30, -1e30, 95.0, -95.0, 1e-30]):
-        primals.us[0, 0, index::9] = value
+        primals.inputs[0, 0, index::9] = value
     primals, dresult = jax.tree.map(lambda leaf: leaf.astype(dtype), (primals, dresult))
     got = kernels(name, level)(primals, flags, dresult)[0]
     with np.errstate(all="ignore"):
@@ -178,10 +195,10 @@ def test_the_gates_are_right_to_a_few_units_in_the_last_place(level, dtype, ulps
 
 def gates_of_a_gru(us, level):
     start = Carry(np.zeros((us.shape[1], 1), us.dtype))
-    weights = Weights(np.zeros((1, 3), us.dtype), np.zeros(1, us.dtype))
+    weights = Weights(None, None, np.zeros((1, 3), us.dtype), np.zeros(1, us.dtype))
     recurrence = Recurrence(KERNELS[1], False, level)
     run = jax.jit(functools.partial(training_forward, recurrence))
-    return np.asarray(run(weights, States(start, None), us, Flags(None, None))[1].gates)
+    return np.asarray(run(Primals(weights, States(start, None), us), Flags(None, None))[1].gates)
 
 
 @every_cell
@@ -199,34 +216,70 @@ def test_empty(name, steps, batch):
 
 @every_cell
 def test_padding_is_never_read(name):
-    primals, flags, dresult = inputs(name, size=17)
-    poisoned = np.where(flags.mask[..., None], primals.us, np.nan)
+    """Of the inputs only what a projection has made of it: `unroll` blanks the inputs before."""
+    primals, flags, dresult = inputs(name, size=17, width=None)
+    poisoned = np.where(flags.mask[..., None], primals.inputs, np.nan)
     dys = np.where(flags.mask[..., None], dresult.ys, np.nan)
     run = kernels(name, None)
     clean = run(primals, flags, dresult)
-    dirty = run(primals._replace(us=poisoned), flags, dresult._replace(ys=dys))
+    dirty = run(primals._replace(inputs=poisoned), flags, dresult._replace(ys=dys))
     jax.tree.map(np.testing.assert_array_equal, dirty, clean)
 
 
+@every_cell
+@every_level
+@pytest.mark.parametrize("flags", [True, False])
+def test_bfloat16_is_summed_in_float32(name, level, flags):
+    """Values as in float32 but for what is rounded at each step, and gradients likewise."""
+    primals, flags, dresult = inputs(name, steps=12, batch=5, size=33, width=20, flags=flags)
+    narrow = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), (primals, dresult))
+    wide = jax.tree.map(lambda leaf: leaf.astype(np.float32), narrow)
+    run = kernels(name, level)
+    got, want = run(narrow[0], flags, narrow[1]), run(wide[0], flags, wide[1])
+    eps = float(jnp.finfo(jnp.bfloat16).eps)
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        assert a.dtype == jnp.bfloat16
+        error = np.abs(np.asarray(a, np.float32) - b)
+        assert np.sqrt(np.mean(error**2)) <= eps * max(1, np.sqrt(np.mean(b**2)))
+
+
+@every_cell
+@every_level
+@pytest.mark.parametrize("reverse", [False, True])
+def test_threads_that_share_one_row_agree_with_one_thread(name, level, reverse):
+    """Long enough for several chunks of time, with a mask and resets; the same bits every time."""
+    primals, flags, dresult = inputs(name, steps=200, batch=1, size=160, width=130)
+    run = kernels(name, level, reverse)
+    first = run(primals, flags, dresult)
+    want = numpy_run(name, primals, flags, reverse)
+    assert_near(first[0], want, 1e-12)
+    assert_near(first[1], want, 1e-12)
+    for _ in range(5):
+        jax.tree.map(np.testing.assert_array_equal, run(primals, flags, dresult), first)
+    twice = jax.tree.map(lambda leaf: np.repeat(leaf, 2, 0), (primals.states, dresult.carry))
+    sequences = primals.inputs, flags, dresult.ys
+    xs, both, dys = jax.tree.map(lambda leaf: np.repeat(leaf, 2, 1), sequences)
+    apart = run(Primals(primals.weights, twice[0], xs), both, Result(twice[1], dys))
+    assert_near(jax.tree.map(lambda leaf: leaf[:1], apart[2].states), first[2].states, 1e-12)
+    halves = jax.tree.map(lambda leaf: np.asarray(leaf) / 2, apart[2].weights)
+    assert_near(halves, first[2].weights, 1e-11)
+
+
 def test_a_call_whose_arrays_do_not_fit_is_refused():
-    (weights, states, us), flags, _ = inputs("lstm", flags=False)
+    primals, flags, _ = inputs("lstm", flags=False)
     recurrence = Recurrence(KERNELS[0], False, None)
-    short = States(Carry(*(leaf[:2] for leaf in states.carry)), None)
+    short = States(Carry(*(leaf[:2] for leaf in primals.states.carry)), None)
     with pytest.raises(
         jax.errors.JaxRuntimeError, match="INVALID_ARGUMENT: h has another shape or dtype"
     ):
-        jax.block_until_ready(forward(recurrence, weights, short, us, flags))
-    half = us.astype(np.float16)
-    with pytest.raises(jax.errors.JaxRuntimeError, match="only float32 and float64"):
-        jax.block_until_ready(
-            forward(
-                recurrence, *jax.tree.map(lambda a: a.astype("e"), (weights, states)), half, flags
-            )
-        )
+        jax.block_until_ready(forward(recurrence, primals._replace(states=short), flags))
+    half = jax.tree.map(lambda leaf: leaf.astype(np.float16), primals)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="only float32, float64 and bfloat16"):
+        jax.block_until_ready(forward(recurrence, half, flags))
 
 
 def test_more_rows_than_threads_and_long_loops_give_the_same_bits_every_time():
-    primals, flags, dresult = inputs("lstm", steps=50, batch=33, size=48)
+    primals, flags, dresult = inputs("lstm", steps=50, batch=33, size=48, width=40)
     run = kernels("lstm", None)
     first = run(primals, flags, dresult)
     for _ in range(20):

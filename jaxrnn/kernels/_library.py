@@ -7,7 +7,7 @@ import pathlib
 import jax
 
 PATH = pathlib.Path(__file__).parent / "libjaxrnn.so"
-INTERFACE = 1  # of the functions in native/handlers.cc
+INTERFACE = 2  # of the functions in native/handlers.cc
 LEVELS = ("plain", "avx2", "avx512")  # instruction sets, in the order of native/handlers.cc
 
 _BUILD = (
@@ -27,7 +27,7 @@ def problem() -> str | None:
         # Once the backend is there, XLA refuses what it cannot call; before, it would refuse to
         # start at all.
         jax.local_devices(backend="cpu")
-        for name in ("jaxrnn_forward", "jaxrnn_backward"):
+        for name in ("jaxrnn_forward", "jaxrnn_backward", "jaxrnn_gradients"):
             capsule = jax.ffi.pycapsule(getattr(library, name))
             jax.ffi.register_ffi_target(name, capsule, platform="cpu")
     except _Unusable as reason:

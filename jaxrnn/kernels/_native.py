@@ -7,22 +7,25 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxrnn._gates import project
 from jaxrnn._loop import Loop, varying_like
 from jaxrnn._masking import over_batch
+from jaxrnn._precision import sum_dtype
 from jaxrnn._types import Carry, Cell, Params
 from jaxrnn.kernels._calls import forward, training_forward
 from jaxrnn.kernels._library import problem
-from jaxrnn.kernels._pullback import Primals
 from jaxrnn.kernels._recurrence import (
     KERNELS,
     Flags,
     Kernel,
+    Primals,
     Recurrence,
     States,
     Weights,
 )
 from jaxrnn.kernels._tangent import tangent
 
+DTYPES = ("float32", "float64", "bfloat16")  # bfloat16 with sums and gates in float32
 NO_KERNEL = (
     "there are native kernels for lstm, gru and elman with tanh or relu, and for no wrapped cell"
 )
@@ -49,13 +52,22 @@ def unfit(cell: Cell, params: Params, carry: Carry, x: Any) -> str | None:
     if kernel is None:
         return NO_KERNEL
     h = jax.tree.leaves(carry)[0]
-    if h.dtype not in (jnp.float32, jnp.float64):
-        return f"there are native kernels for float32 and float64, not for {h.dtype}"
+    dtypes = {leaf.dtype.name for leaf in jax.tree.leaves((params, carry))}
+    if len(dtypes) > 1 or not dtypes <= set(DTYPES):
+        return f"there are native kernels for {_listed(DTYPES)}, not for {_listed(sorted(dtypes))}"
     u = jax.eval_shape(cell.project, params, x)
-    wanted = (*h.shape[:-1], kernel.gates * h.shape[-1])
-    if not hasattr(u, "shape") or (u.shape, u.dtype) != (wanted, h.dtype):
-        return f"its kernel needs a `project` that gives {h.dtype} {wanted}, and this one gives {u}"
+    wanted = (*h.shape[:-1], kernel.gates * h.shape[-1]), sum_dtype(h.dtype)
+    if not hasattr(u, "shape") or (u.shape, u.dtype) != wanted:
+        return (
+            f"its kernel needs a `project` that gives {wanted[1]} {wanted[0]}, and this one gives "
+            f"{u}"
+        )
     return None
+
+
+def _listed(names):
+    *rest, last = names
+    return f"{', '.join(rest)} and {last}" if rest else last
 
 
 def run(
@@ -92,15 +104,24 @@ def run(
     reason = problem()
     if reason is not None:
         raise RuntimeError(reason)
-    us = cell.project(params, xs)
+    fused = cell.project is project  # which the kernel has within
+    inputs = xs if fused else cell.project(params, xs)
+    weights = Weights(
+        params.kernel if fused else None,
+        params.bias if fused else None,
+        params.recurrent_kernel,
+        getattr(params, "recurrent_bias", None),
+    )
     recurrence = Recurrence(kernel_for(cell), loop.reverse, level)
-    weights = Weights(params.recurrent_kernel, getattr(params, "recurrent_bias", None))
     states = States(carry, None if resets is None else initial)
-    batch = us.shape[1:-1]
-    flags = jax.tree.map(lambda flag: over_batch(flag, us.shape[:-1], True), Flags(mask, resets))
-    args = varying_like(us, (weights, _merge(states, 0, batch), _merge((us, flags), 1, batch)))
-    weights, states, (us, flags) = args
-    last, ys = _recur(recurrence, weights, states, us, flags)
+    steps, *batch = inputs.shape[:-1]
+    flags = jax.tree.map(
+        lambda flag: over_batch(flag, (steps, *batch), True), Flags(mask, resets)
+    )
+    sequences = _merge((inputs, flags), 1, batch)
+    args = varying_like(inputs, (weights, _merge(states, 0, batch), sequences))
+    weights, states, (inputs, flags) = args
+    last, ys = _recur(recurrence, Primals(weights, states, inputs), flags)
     return _split(last, 0, batch), _split(ys, 1, batch)
 
 
@@ -121,25 +142,25 @@ def _split(tree, axis, batch):
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _recur(recurrence, weights, states, us, flags):
-    return forward(recurrence, weights, states, us, flags)
+def _recur(recurrence, primals, flags):
+    return forward(recurrence, primals, flags)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _train(recurrence, weights, states, us, flags):
-    return training_forward(recurrence, weights, states, us, flags)
+def _train(recurrence, primals, flags):
+    return training_forward(recurrence, primals, flags)
 
 
 @_train.defjvp
-def _train_jvp(recurrence, primals, tangents):
-    weights, states, us, flags = primals
-    out, saved = _train(recurrence, weights, states, us, flags)
-    dout = tangent(recurrence, Primals(weights, states, us), flags, saved, Primals(*tangents[:3]))
+def _train_jvp(recurrence, args, tangents):
+    primals, flags = args
+    out, saved = _train(recurrence, primals, flags)
+    dout = tangent(recurrence, primals, flags, saved, tangents[0])
     # What is saved only tells the backward kernel again what the arguments tell the general rule.
     return (out, saved), (dout, jax.tree.map(jnp.zeros_like, saved))
 
 
 @_recur.defjvp
-def _recur_jvp(recurrence, primals, tangents):
-    (out, _), (dout, _) = _train_jvp(recurrence, primals, tangents)
+def _recur_jvp(recurrence, args, tangents):
+    (out, _), (dout, _) = _train_jvp(recurrence, args, tangents)
     return out, dout

@@ -1,53 +1,46 @@
 """Backpropagation through time by the native backward kernel."""
 
 import functools
-from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
-from jaxrnn.kernels._calls import Cotangents, Saved, backward
-from jaxrnn.kernels._recurrence import (
-    Flags,
-    Recurrence,
-    Result,
-    States,
-    Weights,
-    reference,
-)
+from jaxrnn.kernels._calls import Saved, backward, products
+from jaxrnn.kernels._recurrence import Flags, Primals, Recurrence, Result, States, reference
 
 
-class Primals(NamedTuple):
-    """The arguments that have tangents."""
-
-    weights: Weights
-    states: States
-    us: jax.Array  # (T, B, G*H)
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
 def pull_back(
-    recurrence: Recurrence, primals: Primals, flags: Flags, saved: Saved, dresult: Result
+    recurrence: Recurrence,
+    of_weights: bool,
+    of_inputs: bool,
+    primals: Primals,
+    flags: Flags,
+    saved: Saved,
+    dresult: Result,
 ) -> Primals:
-    """The cotangents of `primals` from that of the result.
+    """The cotangents of `primals` from that of the result; None for what is not asked.
 
     `saved` follows from the other arguments, and the derivative is taken for those alone.
     """
-    out = backward(recurrence, primals.weights, flags, saved, dresult)
+    out = backward(recurrence, primals, flags, saved, dresult)
+    dweights, dinputs = products(recurrence, primals, saved, out, of_weights, of_inputs)
     dinitial = None if primals.states.initial is None else out.initial
-    return Primals(_dweights(primals.weights, saved, out), States(out.carry, dinitial), out.us)
+    return Primals(dweights, States(out.carry, dinitial), dinputs)
 
 
 @pull_back.defjvp
-def _pull_back_jvp(recurrence, primals, tangents):
+def _pull_back_jvp(recurrence, of_weights, of_inputs, primals, tangents):
     args, flags, saved, dresult = primals
     dargs, _, _, ddresult = tangents
 
     def general(args, dresult):
         run = functools.partial(_reference, recurrence, flags)
-        return jax.vjp(run, args)[1](dresult)[0]
+        dweights, dstates, dinputs = jax.vjp(run, args)[1](dresult)[0]
+        if not of_weights:
+            dweights = jax.tree.map(lambda _: None, dweights)
+        return Primals(dweights, dstates, dinputs if of_inputs else None)
 
-    out = pull_back(recurrence, args, flags, saved, dresult)
+    out = pull_back(recurrence, of_weights, of_inputs, args, flags, saved, dresult)
     return out, jax.jvp(general, (args, dresult), (dargs, ddresult))[1]
 
 
@@ -60,14 +53,4 @@ def push_forward(
 
 
 def _reference(recurrence, flags, primals):
-    return reference(recurrence, primals.weights, primals.states, primals.us, flags)
-
-
-def _dweights(weights: Weights, saved: Saved, out: Cotangents) -> Weights:
-    """One product over all steps, as recur is linear; and the sum, for the bias of a GRU."""
-    steps, batch, columns = out.vs.shape
-    dvs = out.vs.reshape(steps * batch, columns)
-    dkernel = saved.previous.reshape(steps * batch, saved.previous.shape[-1]).T @ dvs
-    if weights.recurrent_bias is None:
-        return Weights(dkernel, None)
-    return Weights(dkernel, jnp.sum(dvs, axis=0)[-len(weights.recurrent_bias) :])
+    return reference(recurrence, primals, flags)

@@ -1,4 +1,4 @@
-"""What the native kernels compute: a cell whose input projection is done, over a whole sequence.
+"""What the native kernels compute: a cell over a whole sequence.
 
 The arguments come in three kinds, by where their batch axis is: weights have none, states (B, H)
 have it first, and sequences (T, B, ...) second. Under `jax.vmap` the mapped axis joins it.
@@ -14,6 +14,7 @@ from jaxrnn._derivative import trajectory
 from jaxrnn._gates import recur
 from jaxrnn._loop import Loop
 from jaxrnn._masking import blank, masked, resetting, resetting_params
+from jaxrnn._precision import affine
 from jaxrnn._types import Carry, Cell
 from jaxrnn.cells import _elman, _gru, _lstm
 
@@ -44,6 +45,8 @@ class Recurrence(NamedTuple):
 
 
 class Weights(NamedTuple):
+    kernel: jax.Array | None  # (I, G*H); None where the inputs are projected already
+    bias: jax.Array | None  # (G*H,), likewise
     recurrent_kernel: jax.Array  # (H, G*H)
     recurrent_bias: jax.Array | None  # (H,), GRU only
 
@@ -58,30 +61,29 @@ class Flags(NamedTuple):
     resets: jax.Array | None  # bool (T, B)
 
 
+class Primals(NamedTuple):
+    """The arguments that have tangents."""
+
+    weights: Weights
+    states: States
+    inputs: jax.Array  # xs (T, B, I); without a kernel us (T, B, G*H)
+
+
 class Result(NamedTuple):
     carry: Carry  # after the last step
     ys: jax.Array  # (T, B, H)
 
 
-def reference(
-    recurrence: Recurrence, weights: Weights, states: States, us: jax.Array, flags: Flags
-) -> Result:
-    """The recurrence by the general rule, for derivatives that have no kernel.
-
-    Args:
-      recurrence: the cell, and the direction.
-      weights: of the recurrent product.
-      states: the carries to begin with.
-      us: the input projection, (T, B, G*H).
-      flags: mask and resets.
-    """
-    kernel, (mask, resets) = recurrence.kernel, flags
-    loop = Loop(us.shape[0], recurrence.reverse)
+def reference(recurrence: Recurrence, primals: Primals, flags: Flags) -> Result:
+    """The same by the general rule, for derivatives that have no kernel."""
+    (weights, (carry, initial), inputs), (mask, resets) = primals, flags
+    kernel, loop = recurrence.kernel, Loop(inputs.shape[0], recurrence.reverse)
+    us = inputs if weights.kernel is None else affine(inputs, weights.kernel, weights.bias)
     cell, params, us = Cell(None, None, None, kernel.recur, kernel.update), weights, blank(mask, us)
     if resets is not None:
-        cell, params = resetting(cell), resetting_params(cell, params, states.initial)
+        cell, params = resetting(cell), resetting_params(cell, params, initial)
         us = (us, resets)
     if mask is not None:
         cell, us = masked(cell), (us, mask)
-    out = trajectory(cell, loop, params, states.carry, us)
+    out = trajectory(cell, loop, params, carry, us)
     return Result(out.carry, out.ys)

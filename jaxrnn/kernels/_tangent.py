@@ -12,8 +12,8 @@ from jax.interpreters import ad, batching, mlir
 
 from jaxrnn.kernels._calls import Saved
 from jaxrnn.kernels._folding import folded, one_by_one
-from jaxrnn.kernels._pullback import Primals, pull_back, push_forward
-from jaxrnn.kernels._recurrence import Flags, Recurrence, Result
+from jaxrnn.kernels._pullback import pull_back, push_forward
+from jaxrnn.kernels._recurrence import Flags, Primals, Recurrence, Result
 
 _tangent_p = Primitive("jaxrnn_tangent")
 _tangent_p.multiple_results = True
@@ -44,8 +44,8 @@ def _general(*leaves, recurrence, structure):
 def _abstract(*avals, recurrence, structure):
     primals, *_ = structure.unflatten(avals)
     carry = jax.tree.leaves(primals.states.carry)
-    steps, batch, _ = primals.us.shape
-    return [*carry, primals.us.update(shape=(steps, batch, carry[0].shape[-1]))]
+    steps, batch, _ = primals.inputs.shape
+    return [*carry, carry[0].update(shape=(steps, batch, carry[0].shape[-1]))]
 
 
 def _jvp(operands, tangents, *, recurrence, structure):
@@ -65,12 +65,15 @@ def _jvp(operands, tangents, *, recurrence, structure):
 
 
 def _transpose(cotangents, *operands, recurrence, structure):
-    primals, flags, saved, _ = structure.unflatten(operands)
+    primals, flags, saved, tangents = structure.unflatten(operands)
     dresult = _result(primals, [ad.instantiate_zeros(c) for c in cotangents])
-    out = jax.tree.leaves(pull_back(recurrence, primals, flags, saved, dresult))
-    known, linear = operands[: -len(out)], operands[-len(out) :]
-    return [None] * len(known) + [
-        c if ad.is_undefined_primal(x) else None for c, x in zip(out, linear, strict=True)
+    linear, form = jax.tree.flatten(tangents, is_leaf=ad.is_undefined_primal)
+    of_weights = any(map(ad.is_undefined_primal, linear[: len(jax.tree.leaves(primals.weights))]))
+    of_inputs = ad.is_undefined_primal(tangents.inputs)
+    out = pull_back(recurrence, of_weights, of_inputs, primals, flags, saved, dresult)
+    return [None] * (len(operands) - len(linear)) + [
+        c if ad.is_undefined_primal(x) else None
+        for c, x in zip(form.flatten_up_to(out), linear, strict=True)
     ]
 
 
@@ -83,9 +86,10 @@ def _batch(operands, dims, *, recurrence, structure):
     weights_mapped, directions_mapped = (any(jax.tree.leaves(tree)) for tree in is_mapped[0])
 
     def call(weights, states, sequences):
-        (weights, dweights), (states, dstates), (us, flags, saved, dus) = weights, states, sequences
-        tangents = Primals(dweights, dstates, dus)
-        return tangent(recurrence, Primals(weights, states, us), flags, saved, tangents)
+        (weights, dweights), (states, dstates) = weights, states
+        inputs, flags, saved, dinputs = sequences
+        tangents = Primals(dweights, dstates, dinputs)
+        return tangent(recurrence, Primals(weights, states, inputs), flags, saved, tangents)
 
     if directions_mapped and not weights_mapped:
         axes = [None if d is None else 0 for d in dims]
@@ -100,7 +104,7 @@ def _batch(operands, dims, *, recurrence, structure):
 def _by_kind(primals, flags, saved, tangents):
     weights = (primals.weights, tangents.weights)
     states = (primals.states, tangents.states)
-    return weights, states, (primals.us, flags, saved, tangents.us)
+    return weights, states, (primals.inputs, flags, saved, tangents.inputs)
 
 
 _tangent_p.def_impl(jax.jit(_general, static_argnames=("recurrence", "structure")))

@@ -6,6 +6,10 @@
 
 #include "vector.h"
 
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
 namespace jaxrnn::JAXRNN_LEVEL {
 
 template <class T>
@@ -19,7 +23,7 @@ struct Constants<float> {
   static constexpr float kRound = 12582912.0f;          // 1.5 * 2^23: adding it rounds to integers
   static constexpr float kLn2High = 0.693359375f;       // few bits: k times it is exact
   static constexpr float kLn2Low = -2.12194440e-4f;
-  static constexpr float kExpMin = -88.0f, kExpMax = 89.0f;  // exp is 0, infinity
+  static constexpr float kExpMin = -87.0f, kExpMax = 88.0f;  // exp is normal between
   static constexpr float kTanhMax = 10.0f;                   // tanh rounds to 1
   static constexpr float q[] = {0.5f, 0.16666576266288757f, 0.041666556149721146f,
                                 0.008363203145563602f, 0.0013926213141530752f};
@@ -33,7 +37,7 @@ struct Constants<double> {
   static constexpr double kRound = 6755399441055744.0;  // 1.5 * 2^52
   static constexpr double kLn2High = 6.93147180369123816490e-01;
   static constexpr double kLn2Low = 1.90821492927058770002e-10;
-  static constexpr double kExpMin = -709.0, kExpMax = 710.0;
+  static constexpr double kExpMin = -708.0, kExpMax = 709.0;
   static constexpr double kTanhMax = 20.0;
   static constexpr double q[] = {0.5,
                                  0.1666666666666667,
@@ -68,18 +72,36 @@ JAXRNN_INLINE Exponential<T> exponential(Vector<T> x) {
   return {(Vector<T>)exponent, r * r * q + r};
 }
 
-// The comparisons are false for NaN, which passes.
+// NaN passes: a comparison with it is false, and the intrinsics return their second operand.
 template <class T>
 JAXRNN_INLINE Vector<T> clamp(Vector<T> x, T low, T high) {
+#ifdef __AVX512F__
+  if constexpr (sizeof(T) == 4)
+    return _mm512_min_ps(_mm512_set1_ps(high), _mm512_max_ps(_mm512_set1_ps(low), x));
+#endif
   x = x < low ? all<T>(low) : x;
   return x > high ? all<T>(high) : x;
+}
+
+// 1 / x, for x that are finite and not tiny.
+template <class T>
+JAXRNN_INLINE Vector<T> reciprocal(Vector<T> x) {
+#ifdef __AVX512F__
+  // A division takes as long as ten products: an estimate to 14 bits, and a step of Newton's method.
+  if constexpr (sizeof(T) == 4) {
+    const Vector<T> r = _mm512_rcp14_ps(x);
+    return r + r * (T(1) - x * r);
+  }
+#endif
+  return T(1) / x;
 }
 
 template <class T>
 JAXRNN_INLINE Vector<T> sigmoid(Vector<T> x) {
   using C = Constants<T>;
   const auto e = exponential<T>(clamp<T>(-x, C::kExpMin, C::kExpMax));
-  return T(1) / (T(1) + (e.scale * e.p + e.scale));
+  const Vector<T> y = reciprocal<T>(T(1) + (e.scale * e.p + e.scale));
+  return -x > C::kExpMax ? Vector<T>{} : y;
 }
 
 // expm1(2x) / (expm1(2x) + 2), so that small x keep all their digits.
@@ -88,7 +110,7 @@ JAXRNN_INLINE Vector<T> tanh(Vector<T> x) {
   using C = Constants<T>;
   const auto e = exponential<T>(T(2) * clamp<T>(x, -C::kTanhMax, C::kTanhMax));
   const Vector<T> expm1 = e.scale * e.p + (e.scale - T(1));
-  return expm1 / (expm1 + T(2));
+  return expm1 * reciprocal<T>(expm1 + T(2));
 }
 
 }  // namespace jaxrnn::JAXRNN_LEVEL

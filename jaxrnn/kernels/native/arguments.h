@@ -3,6 +3,7 @@
 
 #include <initializer_list>
 #include <string>
+#include <type_traits>
 
 #include "kernels.h"
 #include "xla/ffi/api/ffi.h"
@@ -11,18 +12,29 @@ namespace jaxrnn {
 
 namespace ffi = xla::ffi;
 
+template <class T>
+constexpr ffi::DataType dtype_of() {
+  if constexpr (std::is_same_v<T, bool>) return ffi::DataType::PRED;
+  if constexpr (std::is_same_v<T, float>) return ffi::DataType::F32;
+  if constexpr (std::is_same_v<T, double>) return ffi::DataType::F64;
+  if constexpr (std::is_same_v<T, Bfloat16>) return ffi::DataType::BF16;
+}
+
+// Whether a buffer stands for an array that is not there.
+inline bool is_absent(const ffi::AnyBuffer& buffer) {
+  const auto dims = buffer.dimensions();
+  return dims.size() == 1 && dims[0] == 0;
+}
+
 // Gathers the first complaint about the buffers of a call.
 class Arguments {
  public:
-  explicit Arguments(ffi::DataType dtype) : dtype_(dtype) {}
-
   // The numbers of `buffer`, which must have this shape.
   template <class T>
   T* array(const char* name, const ffi::AnyBuffer& buffer,
            std::initializer_list<std::ptrdiff_t> shape) {
-    const bool flags = std::is_same_v<std::remove_const_t<T>, bool>;
     const auto dims = buffer.dimensions();
-    bool fits = buffer.element_type() == (flags ? ffi::DataType::PRED : dtype_) &&
+    bool fits = buffer.element_type() == dtype_of<std::remove_const_t<T>>() &&
                 dims.size() == shape.size();
     for (std::size_t axis = 0; fits && axis < shape.size(); axis++)
       fits = dims[axis] == shape.begin()[axis];
@@ -35,9 +47,7 @@ class Arguments {
   template <class T>
   T* optional(const char* name, const ffi::AnyBuffer& buffer,
               std::initializer_list<std::ptrdiff_t> shape) {
-    const auto dims = buffer.dimensions();
-    if (dims.size() == 1 && dims[0] == 0) return nullptr;
-    return array<T>(name, buffer, shape);
+    return is_absent(buffer) ? nullptr : array<T>(name, buffer, shape);
   }
 
   void require(bool condition, const char* message) {
@@ -47,7 +57,6 @@ class Arguments {
   const ffi::Error& error() const { return error_; }
 
  private:
-  ffi::DataType dtype_;
   ffi::Error error_;
 };
 

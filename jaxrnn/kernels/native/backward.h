@@ -5,70 +5,116 @@
 
 namespace jaxrnn::JAXRNN_LEVEL {
 
-template <class T, template <class> class CellOf>
+template <class T>
+Packing transposed_recurrence(const Sizes& sizes, int gates) {
+  const std::ptrdiff_t vectors = panel_vectors<T>(1, sizes.hidden, sizes.rows, sizes.members);
+  return {1, gates * sizes.hidden, sizes.hidden, vectors};
+}
+
+// For the tile of a product, and for four copies of the state.
+template <class S>
+std::ptrdiff_t backward_scratch(const Sizes& sizes, int) {
+  using T = Wide<S>;
+  return kTile * kLanes<T> + 4 * sizes.rows * padded<T>(sizes.hidden);
+}
+
+// What one member of a crew does.
+template <class S, template <class> class CellOf>
 struct BackwardPass {
-  static constexpr int gates = gates_of(CellOf<T>::kCell);
-  static constexpr bool remembers = has_memory(CellOf<T>::kCell);
+  using T = Wide<S>;
+  static constexpr int gates = gates_of(CellOf<S>::kCell);
+  static constexpr bool remembers = has_memory(CellOf<S>::kCell);
 
-  const Backward<T>& b;
-  const std::ptrdiff_t begin, rows;
-  const std::ptrdiff_t stride = padded<T>(b.sizes.hidden);
-  // Of h, what does not come through the recurrent product; of memory; and of the initial carry.
-  T *tile, *direct, *memory, *initial, *initial_memory;
-  std::ptrdiff_t later = -1;  // the first row in (T, B) of the step that was done before
+  const Backward<S>& b;
+  const std::ptrdiff_t begin, rows, hidden = b.sizes.hidden, stride = padded<T>(hidden);
+  const Packing packing = transposed_recurrence<T>(b.sizes, gates);
+  Member member;
+  // Of the leader, the cotangents: of h, what does not come through the recurrent product; of
+  // memory; and of the initial carry.
+  T *direct, *memory, *initial, *initial_memory;
+  T* tile;
+  std::ptrdiff_t later;  // the first row in (T, B) of the step that was done before, or negative
 
-  BackwardPass(const Backward<T>& backward, std::ptrdiff_t begin, std::ptrdiff_t end, T* scratch)
-      : b(backward), begin(begin), rows(end - begin), tile(scratch) {
-    direct = tile + kMaxRows * kMaxVectors * kLanes<T>;
-    memory = direct + b.sizes.rows * stride;
-    initial = memory + b.sizes.rows * stride;
-    initial_memory = initial + b.sizes.rows * stride;
-    std::memset(initial, 0, 2 * b.sizes.rows * stride * sizeof(T));
+  BackwardPass(const Backward<S>& backward, const Part<T>& part)
+      : b(backward), begin(part.begin), rows(part.end - part.begin), member(*part.crew, part.leads) {
+    const std::ptrdiff_t size = b.sizes.rows * stride;
+    direct = part.scratch + kTile * kLanes<T>;
+    memory = direct + size;
+    initial = memory + size;
+    initial_memory = initial + size;
+    tile = part.scratch + member.number() * backward_scratch<S>(b.sizes, gates);
   }
 
   void run() {
-    for (std::ptrdiff_t row = 0; row < rows; row++) {
-      const std::ptrdiff_t from = (begin + row) * b.sizes.hidden;
-      read_row(direct + row * stride, b.dlast_h + from, b.sizes);
-      if (remembers) read_row(memory + row * stride, b.dlast_memory + from, b.sizes);
+    if (member.leads()) start();
+    const std::ptrdiff_t steps = b.sizes.steps, most = chunk_steps(b.sizes);
+    while (member.next_chunk(steps ? (steps + most - 1) / most : 0)) {
+      const std::ptrdiff_t done = member.chunk() * most, left = steps - done;
+      const std::ptrdiff_t last = done + (left < most ? left : most);
+      for (std::ptrdiff_t step = done; step < last; step++) {
+        later = step ? at(step - 1) : -1;
+        go_back(step);
+        member.meet();
+      }
     }
-    for (std::ptrdiff_t step = 0; step < b.sizes.steps; step++) {
-      const std::ptrdiff_t t = b.sizes.reverse ? step : b.sizes.steps - 1 - step;
-      const std::ptrdiff_t at = t * b.sizes.batch + begin;
-      sweep([&](std::ptrdiff_t row, std::ptrdiff_t unit, Vector<T> dh) {
-        finish(row, at + row, unit, dh);
-      });
-      later = at;
-    }
-    sweep([&](std::ptrdiff_t row, std::ptrdiff_t unit, Vector<T> dh) {
+    if (!member.leads()) return;
+    later = steps ? at(steps - 1) : -1;
+    sweep(0, panels<T>(packing), [&](std::ptrdiff_t row, std::ptrdiff_t unit, Vector<T> dh) {
       store(direct + row * stride + unit, dh);
     });
     for (std::ptrdiff_t row = 0; row < rows; row++) write(row);
   }
 
+  void start() {
+    const Units all = {0, hidden};
+    std::memset(initial, 0, 2 * b.sizes.rows * stride * sizeof(T));
+    for (std::ptrdiff_t row = 0; row < rows; row++) {
+      const std::ptrdiff_t from = (begin + row) * hidden;
+      read_row(direct + row * stride, b.dlast_h + from, all, hidden);
+      if (remembers) read_row(memory + row * stride, b.dlast_memory + from, all, hidden);
+    }
+  }
+
+  // Where the rows of a step begin in (T, B); the first step is the last in time.
+  std::ptrdiff_t at(std::ptrdiff_t step) const {
+    return (b.sizes.reverse ? step : b.sizes.steps - 1 - step) * b.sizes.batch + begin;
+  }
+
+  void go_back(std::ptrdiff_t step) {
+    const std::ptrdiff_t here = at(step), number = panels<T>(packing);
+    const S* before = step + 1 < b.sizes.steps ? b.ys + at(step + 1) * hidden : b.h + begin * hidden;
+    if (b.previous) before = b.previous + here * hidden;
+    sweep(member.begin(number), member.end(number),
+          [&](std::ptrdiff_t row, std::ptrdiff_t unit, Vector<T> dh) {
+            finish(row, here + row, unit, before, dh);
+          });
+  }
+
   void write(std::ptrdiff_t row) {
-    const std::ptrdiff_t to = (begin + row) * b.sizes.hidden;
-    write_row(b.dh + to, direct + row * stride, b.sizes);
-    write_row(b.dinitial_h + to, initial + row * stride, b.sizes);
+    const Units all = {0, hidden};
+    const std::ptrdiff_t to = (begin + row) * hidden;
+    write_row(b.dh + to, direct + row * stride, all, hidden);
+    write_row(b.dinitial_h + to, initial + row * stride, all, hidden);
     if (!remembers) return;
-    write_row(b.dmemory + to, memory + row * stride, b.sizes);
-    write_row(b.dinitial_memory + to, initial_memory + row * stride, b.sizes);
+    write_row(b.dmemory + to, memory + row * stride, all, hidden);
+    write_row(b.dinitial_memory + to, initial_memory + row * stride, all, hidden);
   }
 
   bool is_real(std::ptrdiff_t at) const { return !b.mask || b.mask[at]; }
   bool is_reset(std::ptrdiff_t at) const { return b.resets && b.resets[at] && is_real(at); }
 
-  // Calls `body(row, unit, the cotangent of h before the later step)`.
+  // Calls `body(row, unit, the cotangent of h before the later step)` for the units of panels.
   template <class Body>
-  JAXRNN_INLINE void sweep(Body body) {
-    for (std::ptrdiff_t number = 0; number < panels<T>(1, b.sizes); number++) {
-      const Panel panel = panel_at<T>(1, b.sizes, number);
-      const std::ptrdiff_t unit = panel.first * kLanes<T>, depth = gates * b.sizes.hidden;
-      const T* dv = b.dvs + (later < 0 ? 0 : later * depth);
+  JAXRNN_INLINE void sweep(std::ptrdiff_t first_panel, std::ptrdiff_t last_panel, Body body) {
+    const std::ptrdiff_t depth = packing.depth;
+    const T* dv = b.dvs + (later < 0 ? 0 : later * depth);
+    for (std::ptrdiff_t number = first_panel; number < last_panel; number++) {
+      const Panel panel = panel_at<T>(packing, number);
+      const std::ptrdiff_t unit = panel.first * kLanes<T>;
       tiles(rows, panel.vectors, [&](std::ptrdiff_t first, std::ptrdiff_t count) {
-        multiply_of<T>(count, panel.vectors)({dv + first * depth, depth,
-                                              b.packed + unit * depth, later < 0 ? 0 : depth,
-                                              direct + first * stride + unit, stride, tile});
+        multiply_of<T>(count, panel.vectors)(
+            {dv + first * depth, depth, 1, b.packed + unit * depth, later < 0 ? 0 : depth,
+             direct + first * stride + unit, stride, tile, panel.vectors * kLanes<T>});
         const T* z = tile;
         for (std::ptrdiff_t row = first; row < first + count; row++)
           for (std::ptrdiff_t v = 0; v < panel.vectors; v++, z += kLanes<T>) {
@@ -88,9 +134,8 @@ struct BackwardPass {
   }
 
   JAXRNN_INLINE void finish(std::ptrdiff_t row, std::ptrdiff_t at, std::ptrdiff_t unit,
-                            Vector<T> dh) {
-    const std::ptrdiff_t hidden = b.sizes.hidden, count = hidden - unit;
-    const std::ptrdiff_t here = row * stride + unit;
+                            const S* before, Vector<T> dh) {
+    const std::ptrdiff_t count = hidden - unit, here = row * stride + unit;
     const Place place = {at * hidden + unit, at * gates * hidden + unit, hidden, unit, count};
     if (!is_real(at)) {
       store(direct + here, dh);
@@ -98,7 +143,7 @@ struct BackwardPass {
     }
     const Vector<T> dmemory = remembers ? load(memory + here) : Vector<T>{};
     State<T> d = {dh + load(b.dys + place.units, count), dmemory};
-    d = CellOf<T>::backward(b, place, d);
+    d = CellOf<S>::backward(b, place, load(before + row * hidden + unit, count), d);
     store(direct + here, d.h);
     if (!remembers) return;
     if (is_reset(at)) {
@@ -117,9 +162,9 @@ struct BackwardPass {
   }
 };
 
-template <class T, template <class> class CellOf>
-void backward(const Backward<T>& b, std::ptrdiff_t begin, std::ptrdiff_t end, T* scratch) {
-  BackwardPass<T, CellOf>(b, begin, end, scratch).run();
+template <class S, template <class> class CellOf>
+void backward(const Backward<S>& b, const Part<Wide<S>>& part) {
+  BackwardPass<S, CellOf>(b, part).run();
 }
 
 }  // namespace jaxrnn::JAXRNN_LEVEL

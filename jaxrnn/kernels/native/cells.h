@@ -17,20 +17,21 @@ struct State {
   Vector<T> h, memory;
 };
 
-// z (gates, lanes) is the recurrent product. Each cell computes its gates, and keeps them if asked.
+// u and z (gates, lanes) are the products with x and with h. Each cell computes its gates, and keeps
+// them if asked.
 
-template <class T>
+template <class S>
 struct Lstm {
   static constexpr Cell kCell = Cell::kLstm;
+  using T = Wide<S>;
 
-  JAXRNN_INLINE static State<T> forward(const Forward<T>& f, const Place& at, const T* z,
-                                        State<T> state) {
+  JAXRNN_INLINE static State<T> forward(const Forward<S>& f, const Place& at, const T* u,
+                                        const T* z, State<T> state) {
     constexpr std::ptrdiff_t lanes = kLanes<T>;
-    const T* u = f.us + at.gates;
-    const auto i = sigmoid<T>(load(z) + load(u, at.count));
-    const auto f_gate = sigmoid<T>(load(z + lanes) + load(u + at.hidden, at.count));
-    const auto g = tanh<T>(load(z + 2 * lanes) + load(u + 2 * at.hidden, at.count));
-    const auto o = sigmoid<T>(load(z + 3 * lanes) + load(u + 3 * at.hidden, at.count));
+    const auto i = sigmoid<T>(load(z) + load(u));
+    const auto f_gate = sigmoid<T>(load(z + lanes) + load(u + lanes));
+    const auto g = tanh<T>(load(z + 2 * lanes) + load(u + 2 * lanes));
+    const auto o = sigmoid<T>(load(z + 3 * lanes) + load(u + 3 * lanes));
     if (f.gates) {
       T* gates = f.gates + at.gates;
       store(gates, i, at.count);
@@ -45,7 +46,8 @@ struct Lstm {
 
   // From the cotangent of h and memory after the step. Writes those of the gates, and returns those
   // of the state before the step, but for what comes through the recurrent product.
-  JAXRNN_INLINE static State<T> backward(const Backward<T>& b, const Place& at, State<T> d) {
+  JAXRNN_INLINE static State<T> backward(const Backward<S>& b, const Place& at, Vector<T>,
+                                         State<T> d) {
     const T* gates = b.gates + at.gates;
     const auto i = load(gates, at.count), f = load(gates + at.hidden, at.count);
     const auto g = load(gates + 2 * at.hidden, at.count);
@@ -62,18 +64,18 @@ struct Lstm {
   }
 };
 
-template <class T>
+template <class S>
 struct Gru {
   static constexpr Cell kCell = Cell::kGru;
+  using T = Wide<S>;
 
-  JAXRNN_INLINE static State<T> forward(const Forward<T>& f, const Place& at, const T* z,
-                                        State<T> state) {
+  JAXRNN_INLINE static State<T> forward(const Forward<S>& f, const Place& at, const T* u,
+                                        const T* z, State<T> state) {
     constexpr std::ptrdiff_t lanes = kLanes<T>;
-    const T* u = f.us + at.gates;
-    const auto r = sigmoid<T>(load(z) + load(u, at.count));
-    const auto keep = sigmoid<T>(load(z + lanes) + load(u + at.hidden, at.count));
+    const auto r = sigmoid<T>(load(z) + load(u));
+    const auto keep = sigmoid<T>(load(z + lanes) + load(u + lanes));
     const Vector<T> v = load(z + 2 * lanes) + load(f.recurrent_bias + at.unit, at.count);
-    const auto n = tanh<T>(load(u + 2 * at.hidden, at.count) + r * v);
+    const auto n = tanh<T>(load(u + 2 * lanes) + r * v);
     if (f.gates) {
       T* gates = f.gates + at.gates;
       store(gates, r, at.count);
@@ -84,11 +86,13 @@ struct Gru {
     return {keep * state.h + (T(1) - keep) * n, state.memory};
   }
 
-  JAXRNN_INLINE static State<T> backward(const Backward<T>& b, const Place& at, State<T> d) {
+  // `h` is that before the step.
+  JAXRNN_INLINE static State<T> backward(const Backward<S>& b, const Place& at, Vector<T> h,
+                                         State<T> d) {
     const T* gates = b.gates + at.gates;
     const auto r = load(gates, at.count), keep = load(gates + at.hidden, at.count);
     const auto n = load(gates + 2 * at.hidden, at.count);
-    const auto v = load(b.extra + at.units, at.count), h = load(b.previous + at.units, at.count);
+    const auto v = load(b.extra + at.units, at.count);
     const Vector<T> dn = d.h * (T(1) - keep) * (T(1) - n * n);
     const Vector<T> dr = dn * v * r * (T(1) - r);
     const Vector<T> dkeep = d.h * (h - n) * keep * (T(1) - keep);
@@ -105,38 +109,42 @@ struct Gru {
   }
 };
 
-template <class T>
+template <class S>
 struct ElmanTanh {
   static constexpr Cell kCell = Cell::kElmanTanh;
+  using T = Wide<S>;
 
-  JAXRNN_INLINE static State<T> forward(const Forward<T>& f, const Place& at, const T* z,
-                                        State<T> state) {
-    const auto h = tanh<T>(load(z) + load(f.us + at.gates, at.count));
+  JAXRNN_INLINE static State<T> forward(const Forward<S>& f, const Place& at, const T* u,
+                                        const T* z, State<T> state) {
+    const auto h = tanh<T>(load(z) + load(u));
     if (f.gates) store(f.gates + at.gates, h, at.count);
     return {h, state.memory};
   }
 
-  JAXRNN_INLINE static State<T> backward(const Backward<T>& b, const Place& at, State<T> d) {
+  JAXRNN_INLINE static State<T> backward(const Backward<S>& b, const Place& at, Vector<T>,
+                                         State<T> d) {
     const auto h = load(b.gates + at.gates, at.count);
     store<T>(b.dus + at.gates, d.h * (T(1) - h * h), at.count);
     return {Vector<T>{}, d.memory};
   }
 };
 
-template <class T>
+template <class S>
 struct ElmanRelu {
   static constexpr Cell kCell = Cell::kElmanRelu;
+  using T = Wide<S>;
 
   // Written so that NaN stays NaN.
-  JAXRNN_INLINE static State<T> forward(const Forward<T>& f, const Place& at, const T* z,
-                                        State<T> state) {
-    const Vector<T> sum = load(z) + load(f.us + at.gates, at.count);
+  JAXRNN_INLINE static State<T> forward(const Forward<S>& f, const Place& at, const T* u,
+                                        const T* z, State<T> state) {
+    const Vector<T> sum = load(z) + load(u);
     const Vector<T> h = sum < T(0) ? Vector<T>{} : sum;
     if (f.gates) store(f.gates + at.gates, h, at.count);
     return {h, state.memory};
   }
 
-  JAXRNN_INLINE static State<T> backward(const Backward<T>& b, const Place& at, State<T> d) {
+  JAXRNN_INLINE static State<T> backward(const Backward<S>& b, const Place& at, Vector<T>,
+                                         State<T> d) {
     const auto h = load(b.gates + at.gates, at.count);
     store<T>(b.dus + at.gates, h > T(0) ? d.h : Vector<T>{}, at.count);
     return {Vector<T>{}, d.memory};

@@ -1,112 +1,226 @@
 // A part of the batch through all steps.
+//
+// Time is taken in chunks: the inputs of some steps are multiplied at once, and the products stay in
+// the cache until their steps come. They are laid out as the panels are: (rows, unit vectors, gates,
+// lanes).
 #pragma once
 
 #include "cells.h"
+#include "crew.h"
 #include "panels.h"
 
 namespace jaxrnn::JAXRNN_LEVEL {
 
-// Numbers for the tile of a product, and for four copies of the state.
-template <class T>
-std::ptrdiff_t scratch(const Sizes& sizes) {
-  return kMaxRows * kMaxVectors * kLanes<T> + 4 * sizes.rows * padded<T>(sizes.hidden);
-}
+constexpr std::ptrdiff_t kTile = kMaxRows * kMaxVectors;  // vectors in the tile of a product
 
-// Calls `body(first row, rows)` for tiles of nearly equal height.
-template <class Body>
-JAXRNN_INLINE void tiles(std::ptrdiff_t rows, int vectors, Body body) {
-  const std::ptrdiff_t count = (rows + rows_for(vectors) - 1) / rows_for(vectors);
-  for (std::ptrdiff_t tile = 0; tile < count; tile++) {
-    const std::ptrdiff_t first = rows * tile / count;
-    body(first, rows * (tile + 1) / count - first);
-  }
-}
-
-// Copies rows of H numbers between an array (B, H) and a state, whose rows are padded with zeros.
-template <class T>
-JAXRNN_INLINE void read_row(T* state, const T* from, const Sizes& sizes) {
-  for (std::ptrdiff_t unit = 0; unit < sizes.hidden; unit += kLanes<T>)
-    store(state + unit, load(from + unit, sizes.hidden - unit));
+// Steps in a chunk: enough rows to be worth reading the kernel for.
+inline std::ptrdiff_t chunk_steps(const Sizes& sizes) {
+  constexpr std::ptrdiff_t rows = 64;
+  const std::ptrdiff_t steps = (rows + sizes.rows - 1) / sizes.rows;
+  return steps < sizes.steps ? steps : sizes.steps;
 }
 
 template <class T>
-JAXRNN_INLINE void write_row(T* to, const T* state, const Sizes& sizes) {
-  std::memcpy(to, state, sizes.hidden * sizeof(T));
+Packing recurrence(const Sizes& sizes, int gates) {
+  const std::ptrdiff_t vectors = panel_vectors<T>(gates, sizes.hidden, sizes.rows, sizes.members);
+  return {gates, sizes.hidden, sizes.hidden, vectors};
 }
 
-template <class T, template <class> class CellOf>
+// Its panels divide those of the recurrence, so that a member's share of both has the same units.
+template <class T>
+Packing projection(const Sizes& sizes, int gates) {
+  const std::ptrdiff_t rows = chunk_steps(sizes) * sizes.rows;
+  const std::ptrdiff_t vectors = panel_vectors<T>(gates, sizes.hidden, rows);
+  const std::ptrdiff_t most = recurrence<T>(sizes, gates).vectors;
+  return {gates, sizes.inputs, sizes.hidden, vectors < most ? vectors : most};
+}
+
+// For the tile, three copies of the state, the inputs of a chunk and their products.
+template <class S>
+std::ptrdiff_t forward_scratch(const Sizes& sizes, int gates) {
+  using T = Wide<S>;
+  const std::ptrdiff_t hidden = padded<T>(sizes.hidden);
+  const std::ptrdiff_t row = padded<T>(sizes.inputs) + gates * hidden;
+  return kTile * kLanes<T> + 3 * sizes.rows * hidden + chunk_steps(sizes) * sizes.rows * row;
+}
+
+// Hidden units [first, last).
+struct Units {
+  std::ptrdiff_t first, last;
+};
+
+// Copies numbers of a row between an array (B, H) and a state, whose rows are padded with zeros.
+template <class S>
+JAXRNN_INLINE void read_row(Wide<S>* state, const S* from, Units units, std::ptrdiff_t hidden) {
+  for (std::ptrdiff_t unit = units.first; unit < units.last; unit += kLanes<Wide<S>>)
+    store(state + unit, load(from + unit, hidden - unit));
+}
+
+template <class S>
+JAXRNN_INLINE void write_row(S* to, const Wide<S>* state, Units units, std::ptrdiff_t hidden) {
+  for (std::ptrdiff_t unit = units.first; unit < units.last; unit += kLanes<Wide<S>>)
+    store(to + unit, load(state + unit), hidden - unit);
+}
+
+// What one member of a crew does.
+template <class S, template <class> class CellOf>
 struct ForwardPass {
-  static constexpr int gates = gates_of(CellOf<T>::kCell);
-  static constexpr bool remembers = has_memory(CellOf<T>::kCell);
+  using T = Wide<S>;
+  static constexpr int gates = gates_of(CellOf<S>::kCell);
+  static constexpr bool remembers = has_memory(CellOf<S>::kCell);
 
-  const Forward<T>& f;
-  const std::ptrdiff_t begin, rows;
-  const std::ptrdiff_t stride = padded<T>(f.sizes.hidden);
-  T *tile, *h, *next, *memory;
+  const Forward<S>& f;
+  const std::ptrdiff_t begin, rows, hidden = f.sizes.hidden, inputs = f.sizes.inputs;
+  const std::ptrdiff_t stride = padded<T>(hidden), u_stride = stride * gates;
+  const Packing by_input = projection<T>(f.sizes, gates), by_carry = recurrence<T>(f.sizes, gates);
+  Member member;
+  T *states[2], *memory;  // of the leader
+  T *tile, *us, *xs;      // of this member
+  T *h, *next;            // of these, that before this step and that after it
 
-  ForwardPass(const Forward<T>& forward, std::ptrdiff_t begin, std::ptrdiff_t end, T* scratch)
-      : f(forward), begin(begin), rows(end - begin), tile(scratch) {
-    h = tile + kMaxRows * kMaxVectors * kLanes<T>;
-    next = h + f.sizes.rows * stride;
-    memory = next + f.sizes.rows * stride;
+  ForwardPass(const Forward<S>& forward, const Part<T>& part)
+      : f(forward), begin(part.begin), rows(part.end - part.begin), member(*part.crew, part.leads) {
+    const std::ptrdiff_t size = f.sizes.rows * stride;
+    states[0] = part.scratch + kTile * kLanes<T>;
+    states[1] = states[0] + size;
+    memory = states[1] + size;
+    tile = part.scratch + member.number() * forward_scratch<S>(f.sizes, gates);
+    us = tile + kTile * kLanes<T> + 3 * size;
+    xs = us + chunk_steps(f.sizes) * f.sizes.rows * u_stride;
   }
 
   void run() {
-    for (std::ptrdiff_t row = 0; row < rows; row++) restore(row, f.h, f.memory);
-    for (std::ptrdiff_t step = 0; step < f.sizes.steps; step++) {
-      const std::ptrdiff_t t = f.sizes.reverse ? f.sizes.steps - 1 - step : step;
-      const std::ptrdiff_t at = t * f.sizes.batch + begin;
-      if (f.resets) reset(at);
-      for (std::ptrdiff_t number = 0; number < panels<T>(gates, f.sizes); number++)
-        advance(panel_at<T>(gates, f.sizes, number), at);
-      T* old = h;
-      h = next;
-      next = old;
+    const Units all = {0, hidden};
+    const std::ptrdiff_t steps = f.sizes.steps, most = chunk_steps(f.sizes);
+    if (member.leads())
+      for (std::ptrdiff_t row = 0; row < rows; row++) restore(states[0], row, all, f.h, f.memory);
+    while (member.next_chunk(steps ? (steps + most - 1) / most : 0)) {
+      const std::ptrdiff_t done = member.chunk() * most, left = steps - done;
+      const std::ptrdiff_t count = left < most ? left : most;
+      const std::ptrdiff_t first = f.sizes.reverse ? left - count : done;
+      project(first, count);
+      for (std::ptrdiff_t step = 0; step < count; step++) {
+        h = states[(done + step) % 2];
+        next = states[(done + step + 1) % 2];
+        advance(first, f.sizes.reverse ? count - 1 - step : step);
+        member.meet();
+      }
     }
+    if (!member.leads()) return;
     for (std::ptrdiff_t row = 0; row < rows; row++) {
-      const std::ptrdiff_t to = (begin + row) * f.sizes.hidden;
-      write_row(f.last_h + to, h + row * stride, f.sizes);
-      if (remembers) write_row(f.last_memory + to, memory + row * stride, f.sizes);
+      const std::ptrdiff_t to = (begin + row) * hidden;
+      write_row(f.last_h + to, states[steps % 2] + row * stride, all, hidden);
+      if (remembers) write_row(f.last_memory + to, memory + row * stride, all, hidden);
     }
   }
 
-  void restore(std::ptrdiff_t row, const T* from_h, const T* from_memory) {
-    const std::ptrdiff_t from = (begin + row) * f.sizes.hidden;
-    read_row(h + row * stride, from_h + from, f.sizes);
-    if (remembers) read_row(memory + row * stride, from_memory + from, f.sizes);
+  void restore(T* state, std::ptrdiff_t row, Units units, const S* from_h, const S* from_memory) {
+    const std::ptrdiff_t from = (begin + row) * hidden;
+    read_row(state + row * stride, from_h + from, units, hidden);
+    if (remembers) read_row(memory + row * stride, from_memory + from, units, hidden);
+  }
+
+  // Where the rows of step `t` begin in (T, B).
+  std::ptrdiff_t at(std::ptrdiff_t t) const { return t * f.sizes.batch + begin; }
+
+  // This member's share.
+  std::ptrdiff_t first_panel() const { return member.begin(panels<T>(by_carry)); }
+  std::ptrdiff_t last_panel() const { return member.end(panels<T>(by_carry)); }
+  Units share() const {
+    const std::ptrdiff_t width = by_carry.vectors * kLanes<T>, last = last_panel() * width;
+    return {first_panel() * width, last < hidden ? last : hidden};
+  }
+
+  // The products of the inputs of steps [first, first + count).
+  void project(std::ptrdiff_t first, std::ptrdiff_t count) {
+    if (f.us) return arrange(first, count);
+    const T* x = gather(first, count);
+    const std::ptrdiff_t finer = by_carry.vectors / by_input.vectors, all = panels<T>(by_input);
+    for (std::ptrdiff_t number = first_panel() * finer;
+         number < last_panel() * finer && number < all; number++) {
+      const Panel panel = panel_at<T>(by_input, number);
+      const std::ptrdiff_t column = panel.first * gates * kLanes<T>;
+      const int vectors = panel.vectors * gates;
+      tiles(count * rows, vectors, [&](std::ptrdiff_t row, std::ptrdiff_t height) {
+        multiply_of<T>(height, vectors)({x + row * inputs, inputs, 1,
+                                         f.packed_kernel + column * inputs, inputs,
+                                         f.packed_bias + column, 0,
+                                         us + row * u_stride + column, u_stride});
+      });
+    }
+  }
+
+  // Products that are given.
+  void arrange(std::ptrdiff_t first, std::ptrdiff_t count) {
+    const Units units = share();
+    for (std::ptrdiff_t step = 0; step < count; step++)
+      for (std::ptrdiff_t row = 0; row < rows; row++) {
+        const T* from = f.us + (at(first + step) + row) * gates * hidden;
+        T* to = us + (step * rows + row) * u_stride + units.first * gates;
+        for (std::ptrdiff_t unit = units.first; unit < units.last; unit += kLanes<T>)
+          for (int gate = 0; gate < gates; gate++, to += kLanes<T>)
+            store(to, load(from + gate * hidden + unit, hidden - unit));
+      }
+  }
+
+  // The inputs of these steps, row after row.
+  const T* gather(std::ptrdiff_t first, std::ptrdiff_t count) {
+    const std::ptrdiff_t size = rows * inputs;
+    if (rows == f.sizes.batch) return widened(f.xs + at(first) * inputs, count * size, xs);
+    for (std::ptrdiff_t step = 0; step < count; step++) {
+      const S* from = f.xs + at(first + step) * inputs;
+      for (std::ptrdiff_t i = 0; i < size; i += kLanes<T>)
+        store(xs + step * size + i, load(from + i, size - i), size - i);
+    }
+    return xs;
+  }
+
+  void advance(std::ptrdiff_t first, std::ptrdiff_t step) {
+    const std::ptrdiff_t here = at(first + step);
+    if (f.resets && reset(here)) member.meet();
+    for (std::ptrdiff_t number = first_panel(); number < last_panel(); number++)
+      advance(panel_at<T>(by_carry, number), here, us + step * rows * u_stride);
   }
 
   bool is_real(std::ptrdiff_t at) const { return !f.mask || f.mask[at]; }
 
-  void reset(std::ptrdiff_t at) {
+  // Returns whether there was a reset, of this member's units.
+  bool reset(std::ptrdiff_t at) {
+    bool any = false;
     for (std::ptrdiff_t row = 0; row < rows; row++)
-      if (is_real(at + row) && f.resets[at + row]) restore(row, f.initial_h, f.initial_memory);
+      if (is_real(at + row) && f.resets[at + row]) {
+        any = true;
+        restore(h, row, share(), f.initial_h, f.initial_memory);
+      }
+    return any;
   }
 
   // The units of one panel, at the step whose first row is number `at` of (T, B).
-  void advance(Panel panel, std::ptrdiff_t at) {
-    const std::ptrdiff_t unit = panel.first * kLanes<T>, width = panel.vectors * gates;
-    const T* packed = f.packed + unit * gates * f.sizes.hidden;
-    tiles(rows, width, [&](std::ptrdiff_t first, std::ptrdiff_t count) {
-      multiply_of<T>(count, width)(
-          {h + first * stride, stride, packed, f.sizes.hidden, nullptr, 0, tile});
+  void advance(Panel panel, std::ptrdiff_t at, const T* u) {
+    const std::ptrdiff_t unit = panel.first * kLanes<T>;
+    const int vectors = panel.vectors * gates;
+    const T* packed = f.packed + unit * gates * hidden;
+    tiles(rows, vectors, [&](std::ptrdiff_t first, std::ptrdiff_t height) {
+      multiply_of<T>(height, vectors)({h + first * stride, stride, 1, packed, hidden, nullptr, 0,
+                                       tile, vectors * kLanes<T>});
       const T* z = tile;
-      for (std::ptrdiff_t row = first; row < first + count; row++)
+      for (std::ptrdiff_t row = first; row < first + height; row++)
         for (std::ptrdiff_t v = 0; v < panel.vectors; v++, z += gates * kLanes<T>)
-          finish(row, at + row, unit + v * kLanes<T>, z);
+          finish(row, at + row, unit + v * kLanes<T>, u + row * u_stride, z);
     });
   }
 
-  JAXRNN_INLINE void finish(std::ptrdiff_t row, std::ptrdiff_t at, std::ptrdiff_t unit,
+  JAXRNN_INLINE void finish(std::ptrdiff_t row, std::ptrdiff_t at, std::ptrdiff_t unit, const T* u,
                             const T* z) {
-    const std::ptrdiff_t hidden = f.sizes.hidden, count = hidden - unit;
-    const std::ptrdiff_t here = row * stride + unit;
+    const std::ptrdiff_t count = hidden - unit, here = row * stride + unit;
     const Place place = {at * hidden + unit, at * gates * hidden + unit, hidden, unit, count};
     State<T> state = {load(h + here), remembers ? load(memory + here) : Vector<T>{}};
     if (f.previous) store(f.previous + place.units, state.h, count);
     Vector<T> y = {};
     if (is_real(at)) {
-      state = CellOf<T>::forward(f, place, z, state);
+      state = CellOf<S>::forward(f, place, u + unit * gates, z, state);
+      state.h = rounded<S>(state.h);
+      if (remembers) state.memory = rounded<S>(state.memory);
       y = state.h;
     }
     store(next + here, state.h);
@@ -115,9 +229,9 @@ struct ForwardPass {
   }
 };
 
-template <class T, template <class> class CellOf>
-void forward(const Forward<T>& f, std::ptrdiff_t begin, std::ptrdiff_t end, T* scratch) {
-  ForwardPass<T, CellOf>(f, begin, end, scratch).run();
+template <class S, template <class> class CellOf>
+void forward(const Forward<S>& f, const Part<Wide<S>>& part) {
+  ForwardPass<S, CellOf>(f, part).run();
 }
 
 }  // namespace jaxrnn::JAXRNN_LEVEL

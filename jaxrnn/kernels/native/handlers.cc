@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
+#include <new>
 
 #include "arguments.h"
 #include "kernels.h"
@@ -11,7 +12,7 @@ namespace jaxrnn {
 namespace {
 
 // Of the functions below. _library.py asks for this one; a change here needs one there.
-constexpr int kInterface = 1;
+constexpr int kInterface = 2;
 
 bool usable(int level) {
 #ifdef __x86_64__
@@ -33,13 +34,11 @@ const Level* find_level(std::int64_t level) {
   return level <= 2 && usable(level) ? levels[level] : nullptr;
 }
 
-template <class T>
-const Kernels<T>& kernels_of(const Level& level) {
-  if constexpr (std::is_same_v<T, float>) {
-    return level.f32;
-  } else {
-    return level.f64;
-  }
+template <class S>
+const Kernels<S>& kernels_of(const Level& level) {
+  if constexpr (std::is_same_v<S, float>) return level.f32;
+  if constexpr (std::is_same_v<S, double>) return level.f64;
+  if constexpr (std::is_same_v<S, Bfloat16>) return level.bf16;
 }
 
 template <class T>
@@ -47,236 +46,385 @@ struct Free {
   void operator()(T* memory) const { std::free(memory); }
 };
 
-// Aligned to cache lines; null where `count` numbers are more than memory holds.
 template <class T>
-std::unique_ptr<T[], Free<T>> allocate(std::ptrdiff_t count) {
+using Memory = std::unique_ptr<T[], Free<T>>;
+
+// Aligned to cache lines; null where `count` numbers are negative or more than memory holds.
+template <class T>
+Memory<T> allocate(std::ptrdiff_t count) {
   std::size_t bytes;
   void* memory = nullptr;
-  if (__builtin_mul_overflow(static_cast<std::size_t>(count), sizeof(T), &bytes) ||
+  if (count < 0 || __builtin_mul_overflow(static_cast<std::size_t>(count), sizeof(T), &bytes) ||
       posix_memalign(&memory, 64, std::max<std::size_t>(bytes, 64)))
     memory = nullptr;
-  return std::unique_ptr<T[], Free<T>>(static_cast<T*>(memory));
+  return Memory<T>(static_cast<T*>(memory));
 }
 
-// How many parts of the batch run side by side. Waking a thread costs about as much as this work.
-std::ptrdiff_t parts(const Sizes& sizes, int gates, ffi::ThreadPool& pool) {
-  constexpr double least = 2e6;
-  const double work = 2.0 * sizes.steps * sizes.batch * gates * sizes.hidden * sizes.hidden;
-  const std::ptrdiff_t threads = work < least ? 1 : std::max<std::int64_t>(pool.num_threads(), 1);
-  return std::min(threads, sizes.batch);
+ffi::Error out_of_memory() {
+  return ffi::Error(ffi::ErrorCode::kResourceExhausted, "out of memory");
 }
 
-// Packs the recurrent kernel, and runs the parts of the batch. `columns` of a unit are G or 1.
-template <class T, class Arrays, class Pack, class Run>
-ffi::Error run(ffi::ThreadPool& pool, const Kernels<T>& kernels, Arrays& arrays, int gates,
-               int columns, const T* recurrent, Pack pack, Run run_part) {
-  Sizes& sizes = arrays.sizes;
-  if (sizes.batch == 0) return ffi::Error::Success();
-  const std::ptrdiff_t count = parts(sizes, gates, pool);
-  sizes.rows = (sizes.batch + count - 1) / count;
-  std::ptrdiff_t size = (sizes.hidden + kernels.lanes - 1) / kernels.lanes * kernels.lanes;
-  if (__builtin_mul_overflow(size, sizes.hidden * gates, &size))
-    return ffi::Error::InvalidArgument("the recurrent kernel is too large");
-  const auto packed = allocate<T>(size);
-  const std::ptrdiff_t scratch_size = kernels.scratch(sizes);
-  const auto scratch = allocate<T>(scratch_size * count);
-  if (!packed || !scratch) return ffi::Error(ffi::ErrorCode::kResourceExhausted, "out of memory");
-  arrays.packed = packed.get();
-  const std::ptrdiff_t panels = kernels.panels(columns, sizes);
-  const std::ptrdiff_t packers = std::min(count, panels);
-  parallel(pool, packers, [&](std::int64_t part) {
-    for (std::ptrdiff_t panel = part; panel < panels; panel += packers)
-      pack(gates, sizes, recurrent, packed.get(), panel);
-  });
-  parallel(pool, count, [&](std::int64_t part) {
-    const std::ptrdiff_t begin = std::min(part * sizes.rows, sizes.batch);
-    const std::ptrdiff_t end = std::min(begin + sizes.rows, sizes.batch);
-    run_part(arrays, begin, end, scratch.get() + part * scratch_size);
-  });
-  return ffi::Error::Success();
-}
-
+// What a call is for.
 struct Call {
+  ffi::ThreadPool& pool;
   const Level* level;
   Cell cell;
   Sizes sizes;
   int gates;
+
+  // In how many parts the work runs side by side. Waking a thread costs about as much as this work.
+  std::ptrdiff_t parts(std::ptrdiff_t most) const {
+    constexpr double least = 2e6;
+    const double rows = 2.0 * sizes.steps * sizes.batch;
+    const double work = rows * gates * sizes.hidden * (sizes.hidden + sizes.inputs);
+    const std::ptrdiff_t threads = work < least ? 1 : std::max<std::int64_t>(pool.num_threads(), 1);
+    return std::min(threads, most);
+  }
+
+  // A matrix, packed by several threads; null where there is no memory for it.
+  template <class S, class Pack>
+  Memory<Wide<S>> packed(const Kernels<S>& kernels, const Packing& packing, const S* matrix,
+                         Pack pack) const {
+    auto memory = allocate<Wide<S>>(kernels.packed_size(packing));
+    if (!memory) return memory;
+    const std::ptrdiff_t panels = kernels.panels(packing), packers = parts(panels);
+    parallel(pool, packers, [&](std::int64_t part) {
+      for (std::ptrdiff_t panel = part; panel < panels; panel += packers)
+        pack(packing, matrix, memory.get(), panel);
+    });
+    return memory;
+  }
 };
 
-// The sizes of a call, from an array (T, B, G*H).
-ffi::Error describe(const ffi::AnyBuffer& us, std::int64_t cell, std::int64_t level, bool reverse,
-                    Call* call) {
-  const auto dims = us.dimensions();
-  if (cell < 0 || cell >= kCells || dims.size() != 3)
-    return ffi::Error::InvalidArgument("no such cell, or an array that is not (T, B, G*H)");
+// The call, from h (B, H) and an array (T, B, ...).
+ffi::Error describe(const ffi::AnyBuffer& h, const ffi::AnyBuffer& sequence, std::int64_t cell,
+                    std::int64_t level, bool reverse, Call* call) {
+  const auto rows = h.dimensions(), dims = sequence.dimensions();
+  if (cell < 0 || cell >= kCells || dims.size() != 3 || rows.size() != 2 || rows[1] == 0)
+    return ffi::Error::InvalidArgument("no such cell, h not (B, H), or no sequence (T, B, ...)");
   call->level = find_level(level);
   if (!call->level)
     return ffi::Error::InvalidArgument("this processor lacks the instructions asked for");
   call->cell = static_cast<Cell>(cell);
   call->gates = gates_of(call->cell);
-  if (dims[2] == 0 || dims[2] % call->gates != 0)
-    return ffi::Error::InvalidArgument("the last axis does not divide into gates");
-  call->sizes = {dims[0], dims[1], dims[2] / call->gates, 0, reverse};
+  call->sizes = {dims[0], dims[1], 0, rows[1], 0, 1, reverse};
+  return ffi::Error::Success();
+}
+
+// Divides the rows among the threads, or, where the rows are too few, a few threads among the units
+// of each part.
+void divide(const Call& call, Sizes* sizes) {
+  constexpr double least = 1 << 14;  // products of a member at each step, for which to wait for it
+  const std::ptrdiff_t count = call.parts(sizes->batch), threads = call.parts(PTRDIFF_MAX);
+  sizes->rows = (sizes->batch + count - 1) / count;
+  const double work = 1.0 * sizes->rows * call.gates * sizes->hidden * sizes->hidden;
+  const std::ptrdiff_t useful = work / least < threads ? work / least : threads;
+  sizes->members = std::max<std::ptrdiff_t>(std::min(useful, threads / count), 1);
+}
+
+// Runs the parts of the batch, each with scratch of its own.
+template <class T, class Run>
+ffi::Error run_rows(const Call& call, const Sizes& sizes, std::ptrdiff_t scratch_size, Run run) {
+  const std::ptrdiff_t count = (sizes.batch + sizes.rows - 1) / sizes.rows, most = sizes.members;
+  const auto scratch = allocate<T>(scratch_size * count * most);
+  const std::unique_ptr<Crew[]> crews(new (std::nothrow) Crew[count]());
+  if (!scratch || !crews) return out_of_memory();
+  parallel(call.pool, count * most, [&](std::int64_t turn) {
+    const std::ptrdiff_t part = turn % count, begin = part * sizes.rows;
+    run(Part<T>{begin, std::min(begin + sizes.rows, sizes.batch),
+                scratch.get() + part * most * scratch_size, &crews[part], turn < count});
+  });
   return ffi::Error::Success();
 }
 
 using Buffer = ffi::AnyBuffer;
 using Result = ffi::Result<ffi::AnyBuffer>;
 
-template <class T>
-ffi::Error forward(ffi::ThreadPool& pool, const Call& call, Buffer recurrent, Buffer recurrent_bias,
-                   Buffer h, Buffer memory, Buffer initial_h, Buffer initial_memory, Buffer us,
+template <class S>
+ffi::Error forward(Call call, Buffer kernel, Buffer bias, Buffer recurrent, Buffer recurrent_bias,
+                   Buffer h, Buffer memory, Buffer initial_h, Buffer initial_memory, Buffer sequence,
                    Buffer mask, Buffer resets, Result last_h, Result last_memory, Result ys,
                    Result gates, Result previous, Result extra) {
-  Arguments args(us.element_type());
-  const std::ptrdiff_t steps = call.sizes.steps, batch = call.sizes.batch;
-  const std::ptrdiff_t hidden = call.sizes.hidden, wide = hidden * call.gates;
+  using T = Wide<S>;
+  Arguments args;
+  const bool projects = !is_absent(kernel);
+  Sizes& sizes = call.sizes;
+  sizes.inputs = projects ? sequence.dimensions()[2] : 0;
+  const std::ptrdiff_t steps = sizes.steps, batch = sizes.batch, hidden = sizes.hidden;
+  const std::ptrdiff_t wide = hidden * call.gates;
   const bool remembers = has_memory(call.cell), is_gru = call.cell == Cell::kGru;
-  Forward<T> f = {};
-  f.sizes = call.sizes;
-  const T* kernel = args.array<const T>("recurrent_kernel", recurrent, {hidden, wide});
-  f.recurrent_bias = args.optional<const T>("recurrent_bias", recurrent_bias, {hidden});
-  f.h = args.array<const T>("h", h, {batch, hidden});
-  f.memory = args.optional<const T>("c", memory, {batch, hidden});
-  f.initial_h = args.optional<const T>("initial h", initial_h, {batch, hidden});
-  f.initial_memory = args.optional<const T>("initial c", initial_memory, {batch, hidden});
-  f.us = args.array<const T>("us", us, {steps, batch, wide});
+  Forward<S> f = {};
+  const S* input_matrix = args.optional<const S>("kernel", kernel, {sizes.inputs, wide});
+  const S* bias_row = args.optional<const S>("bias", bias, {wide});
+  const S* matrix = args.array<const S>("recurrent_kernel", recurrent, {hidden, wide});
+  f.recurrent_bias = args.optional<const S>("recurrent_bias", recurrent_bias, {hidden});
+  f.h = args.array<const S>("h", h, {batch, hidden});
+  f.memory = args.optional<const S>("c", memory, {batch, hidden});
+  f.initial_h = args.optional<const S>("initial h", initial_h, {batch, hidden});
+  f.initial_memory = args.optional<const S>("initial c", initial_memory, {batch, hidden});
+  if (projects) {
+    f.xs = args.array<const S>("xs", sequence, {steps, batch, sizes.inputs});
+  } else {
+    f.us = args.array<const T>("us", sequence, {steps, batch, wide});
+  }
   f.mask = args.optional<const bool>("mask", mask, {steps, batch});
   f.resets = args.optional<const bool>("resets", resets, {steps, batch});
-  f.last_h = args.array<T>("last h", *last_h, {batch, hidden});
-  f.last_memory = args.optional<T>("last c", *last_memory, {batch, hidden});
-  f.ys = args.array<T>("ys", *ys, {steps, batch, hidden});
+  f.last_h = args.array<S>("last h", *last_h, {batch, hidden});
+  f.last_memory = args.optional<S>("last c", *last_memory, {batch, hidden});
+  f.ys = args.array<S>("ys", *ys, {steps, batch, hidden});
   f.gates = args.optional<T>("gates", *gates, {steps, batch, wide});
-  f.previous = args.optional<T>("previous", *previous, {steps, batch, hidden});
+  f.previous = args.optional<S>("previous", *previous, {steps, batch, hidden});
   f.extra = args.optional<T>("extra", *extra, {steps, batch, hidden});
+  args.require(projects == !!bias_row, "a kernel needs a bias");
   args.require(!remembers || (f.memory && f.last_memory), "an LSTM needs c");
   args.require(!is_gru || f.recurrent_bias, "a GRU needs recurrent_bias");
   args.require(!f.resets || (f.initial_h && (!remembers || f.initial_memory)),
                "resets need the carry that they return to");
-  args.require(!f.gates == !f.previous && (!f.gates || f.extra || !(remembers || is_gru)),
+  args.require(!f.gates || f.extra || !(remembers || is_gru),
                "what the derivative needs is kept as a whole or not at all");
   if (args.error().failure()) return args.error();
-  const Kernels<T>& kernels = kernels_of<T>(*call.level);
-  return run(pool, kernels, f, call.gates, call.gates, kernel, kernels.pack_forward,
-             kernels.forward[static_cast<int>(call.cell)]);
+  if (batch == 0) return ffi::Error::Success();
+
+  const Kernels<S>& kernels = kernels_of<S>(*call.level);
+  divide(call, &sizes);
+  f.sizes = sizes;
+  const Packing recurrence = kernels.recurrence(sizes, call.gates);
+  const auto packed = call.packed(kernels, recurrence, matrix, kernels.pack);
+  Memory<T> packed_kernel, packed_bias;
+  if (projects) {
+    Packing projection = kernels.projection(sizes, call.gates);
+    packed_kernel = call.packed(kernels, projection, input_matrix, kernels.pack);
+    projection.depth = 1;
+    packed_bias = call.packed(kernels, projection, bias_row, kernels.pack);
+  }
+  if (!packed || (projects && !(packed_kernel && packed_bias))) return out_of_memory();
+  f.packed = packed.get();
+  f.packed_kernel = packed_kernel.get();
+  f.packed_bias = packed_bias.get();
+  const auto run = kernels.forward[static_cast<int>(call.cell)];
+  return run_rows<T>(call, sizes, kernels.forward_scratch(sizes, call.gates),
+                     [&](const Part<T>& part) { run(f, part); });
 }
 
-template <class T>
-ffi::Error backward(ffi::ThreadPool& pool, const Call& call, Buffer recurrent, Buffer gates,
-                    Buffer previous, Buffer extra, Buffer dlast_h, Buffer dlast_memory, Buffer dys,
+template <class S>
+ffi::Error backward(Call call, Buffer recurrent, Buffer gates, Buffer extra, Buffer previous,
+                    Buffer h, Buffer ys, Buffer dlast_h, Buffer dlast_memory, Buffer dys,
                     Buffer mask, Buffer resets, Result dus, Result dvs, Result dh, Result dmemory,
                     Result dinitial_h, Result dinitial_memory) {
-  Arguments args(gates.element_type());
-  const std::ptrdiff_t steps = call.sizes.steps, batch = call.sizes.batch;
-  const std::ptrdiff_t hidden = call.sizes.hidden, wide = hidden * call.gates;
+  using T = Wide<S>;
+  Arguments args;
+  Sizes& sizes = call.sizes;
+  const std::ptrdiff_t steps = sizes.steps, batch = sizes.batch, hidden = sizes.hidden;
+  const std::ptrdiff_t wide = hidden * call.gates;
   const bool remembers = has_memory(call.cell), is_gru = call.cell == Cell::kGru;
-  Backward<T> b = {};
-  b.sizes = call.sizes;
-  const T* kernel = args.array<const T>("recurrent_kernel", recurrent, {hidden, wide});
+  Backward<S> b = {};
+  const S* matrix = args.array<const S>("recurrent_kernel", recurrent, {hidden, wide});
   b.gates = args.array<const T>("gates", gates, {steps, batch, wide});
-  b.previous = args.array<const T>("previous", previous, {steps, batch, hidden});
   b.extra = args.optional<const T>("extra", extra, {steps, batch, hidden});
+  b.previous = args.optional<const S>("previous", previous, {steps, batch, hidden});
+  b.h = args.array<const S>("h", h, {batch, hidden});
+  b.ys = args.array<const S>("ys", ys, {steps, batch, hidden});
   b.mask = args.optional<const bool>("mask", mask, {steps, batch});
   b.resets = args.optional<const bool>("resets", resets, {steps, batch});
-  b.dlast_h = args.array<const T>("cotangent of h", dlast_h, {batch, hidden});
-  b.dlast_memory = args.optional<const T>("cotangent of c", dlast_memory, {batch, hidden});
-  b.dys = args.array<const T>("cotangent of ys", dys, {steps, batch, hidden});
+  b.dlast_h = args.array<const S>("cotangent of h", dlast_h, {batch, hidden});
+  b.dlast_memory = args.optional<const S>("cotangent of c", dlast_memory, {batch, hidden});
+  b.dys = args.array<const S>("cotangent of ys", dys, {steps, batch, hidden});
   b.dus = args.array<T>("cotangent of us", *dus, {steps, batch, wide});
   b.dvs = args.optional<T>("cotangent of vs", *dvs, {steps, batch, wide});
-  b.dh = args.array<T>("cotangent of h", *dh, {batch, hidden});
-  b.dmemory = args.optional<T>("cotangent of c", *dmemory, {batch, hidden});
-  b.dinitial_h = args.array<T>("cotangent of initial h", *dinitial_h, {batch, hidden});
+  b.dh = args.array<S>("cotangent of h", *dh, {batch, hidden});
+  b.dmemory = args.optional<S>("cotangent of c", *dmemory, {batch, hidden});
+  b.dinitial_h = args.array<S>("cotangent of initial h", *dinitial_h, {batch, hidden});
   b.dinitial_memory =
-      args.optional<T>("cotangent of initial c", *dinitial_memory, {batch, hidden});
+      args.optional<S>("cotangent of initial c", *dinitial_memory, {batch, hidden});
   args.require(!remembers || (b.dlast_memory && b.dmemory && b.dinitial_memory),
                "an LSTM needs c");
   args.require(b.extra || !(remembers || is_gru), "an LSTM and a GRU need extra");
+  args.require(b.previous || !(b.mask || b.resets), "with a mask or resets, previous is needed");
   args.require(!b.dvs == !is_gru, "the cotangent of vs is that of us but for a GRU");
   if (args.error().failure()) return args.error();
   if (!b.dvs) b.dvs = b.dus;
-  const Kernels<T>& kernels = kernels_of<T>(*call.level);
-  return run(pool, kernels, b, call.gates, 1, kernel, kernels.pack_backward,
-             kernels.backward[static_cast<int>(call.cell)]);
+  if (batch == 0) return ffi::Error::Success();
+
+  const Kernels<S>& kernels = kernels_of<S>(*call.level);
+  divide(call, &sizes);
+  b.sizes = sizes;
+  const Packing packing = kernels.transposed_recurrence(sizes, call.gates);
+  const auto packed = call.packed(kernels, packing, matrix, kernels.pack_transposed);
+  if (!packed) return out_of_memory();
+  b.packed = packed.get();
+  const auto run = kernels.backward[static_cast<int>(call.cell)];
+  return run_rows<T>(call, sizes, kernels.backward_scratch(sizes, call.gates),
+                     [&](const Part<T>& part) { run(b, part); });
 }
 
-ffi::Error no_kernel() { return ffi::Error::InvalidArgument("only float32 and float64 have kernels"); }
+// The parts of a product that is worked on by several threads.
+struct Work {
+  std::ptrdiff_t size, parts;  // panels or rows, and into how many they are divided
 
-ffi::Error forward_any(ffi::ThreadPool pool, Buffer recurrent, Buffer recurrent_bias, Buffer h,
-                       Buffer memory, Buffer initial_h, Buffer initial_memory, Buffer us,
-                       Buffer mask, Buffer resets, Result last_h, Result last_memory, Result ys,
-                       Result gates, Result previous, Result extra, std::int64_t cell,
-                       std::int64_t level, bool reverse) {
-  Call call;
-  ffi::Error error = describe(us, cell, level, reverse, &call);
+  std::ptrdiff_t each() const { return (size + parts - 1) / parts; }
+  std::ptrdiff_t begin(std::ptrdiff_t part) const { return std::min(part * each(), size); }
+};
+
+template <class S>
+ffi::Error gradients(Call call, Buffer kernel, Buffer xs, Buffer previous, Buffer h, Buffer ys,
+                     Buffer dus, Buffer dvs, Result dkernel, Result dbias, Result drecurrent,
+                     Result dvs_sum, Result dxs) {
+  using T = Wide<S>;
+  Arguments args;
+  Sizes& sizes = call.sizes;
+  const bool projects = !is_absent(xs);
+  sizes.inputs = projects && xs.dimensions().size() == 3 ? xs.dimensions()[2] : 0;
+  const std::ptrdiff_t steps = sizes.steps, batch = sizes.batch, hidden = sizes.hidden;
+  const std::ptrdiff_t wide = hidden * call.gates, width = sizes.inputs;
+  const std::ptrdiff_t total = steps * batch;
+  const S* matrix = args.optional<const S>("kernel", kernel, {width, wide});
+  const S* x = args.optional<const S>("xs", xs, {steps, batch, width});
+  const S* before = args.optional<const S>("previous", previous, {steps, batch, hidden});
+  const S* start = args.array<const S>("h", h, {batch, hidden});
+  const S* y = args.array<const S>("ys", ys, {steps, batch, hidden});
+  const T* du = args.array<const T>("cotangent of us", dus, {steps, batch, wide});
+  const T* dv = args.optional<const T>("cotangent of vs", dvs, {steps, batch, wide});
+  Outer<S> by_input = {}, by_carry = {};
+  by_input.out = args.optional<S>("cotangent of kernel", *dkernel, {width, wide});
+  by_input.sums = args.optional<S>("cotangent of bias", *dbias, {wide});
+  by_carry.out = args.optional<S>("cotangent of recurrent_kernel", *drecurrent, {hidden, wide});
+  by_carry.sums = args.optional<S>("sum of the cotangent of vs", *dvs_sum, {wide});
+  Inputs<S> inputs = {};
+  inputs.dxs = args.optional<S>("cotangent of xs", *dxs, {steps, batch, width});
+  const bool of_weights = !is_absent(*drecurrent);
+  args.require((projects && of_weights) == !is_absent(*dkernel) &&
+                   is_absent(*dkernel) == is_absent(*dbias),
+               "the cotangents of the weights are asked for as a whole or not at all");
+  args.require(!inputs.dxs || (projects && matrix), "the cotangent of xs needs the kernel");
+  if (args.error().failure()) return args.error();
+  if (!dv) dv = du;
+  by_input.rows[0] = {x, du, total};
+  by_input.height = width;
+  by_carry.height = hidden;
+  by_input.width = by_carry.width = wide;
+  if (before || total == 0) {
+    by_carry.rows[0] = {before, dv, total};
+  } else {  // each step begins with the output of its neighbour, and the first with h
+    const std::ptrdiff_t rest = total - batch;
+    const bool reverse = sizes.reverse;
+    by_carry.rows[0] = {start, dv + (reverse ? rest * wide : 0), batch};
+    by_carry.rows[1] = {y + (reverse ? batch * hidden : 0), dv + (reverse ? 0 : batch * wide), rest};
+  }
+
+  const Kernels<S>& kernels = kernels_of<S>(*call.level);
+  const std::ptrdiff_t panels = kernels.outer_panels(wide), threads = call.parts(total);
+  const Work columns = {panels, std::max<std::ptrdiff_t>(std::min(threads, panels), 1)};
+  const Work rows = {total, std::max<std::ptrdiff_t>(threads, 1)};
+  Memory<T> packed;
+  if (inputs.dxs) {
+    const Packing packing = kernels.transposed_projection(sizes, call.gates);
+    packed = call.packed(kernels, packing, matrix, kernels.pack_transposed);
+    if (!packed) return out_of_memory();
+    inputs.packed = packed.get();
+    inputs.dus = du;
+    inputs.inputs = width;
+    inputs.depth = wide;
+  }
+  const std::ptrdiff_t outer_turns = of_weights ? columns.parts * (projects ? 2 : 1) : 0;
+  const std::ptrdiff_t scratch_size = kernels.outer_scratch(std::max(width, hidden), columns.each());
+  const auto scratch = allocate<T>(scratch_size * outer_turns);
+  if (!scratch) return out_of_memory();
+  const std::ptrdiff_t turns = outer_turns + (inputs.dxs ? rows.parts : 0);
+  parallel(call.pool, turns, [&](std::int64_t turn) {
+    if (turn >= outer_turns) {
+      const std::ptrdiff_t part = turn - outer_turns;
+      return kernels.inputs(inputs, rows.begin(part), rows.begin(part + 1));
+    }
+    const Outer<S>& outer = turn < columns.parts ? by_carry : by_input;
+    const std::ptrdiff_t part = turn % columns.parts;
+    kernels.outer(outer, columns.begin(part), columns.begin(part + 1),
+                  scratch.get() + turn * scratch_size);
+  });
+  return ffi::Error::Success();
+}
+
+ffi::Error no_kernel() {
+  return ffi::Error::InvalidArgument("only float32, float64 and bfloat16 have kernels");
+}
+
+// Calls `run(a number of the type of dtype)`.
+template <class Run>
+ffi::Error by_dtype(ffi::DataType dtype, Run run) {
+  if (dtype == ffi::DataType::F32) return run(float{});
+  if (dtype == ffi::DataType::F64) return run(double{});
+  if (dtype == ffi::DataType::BF16) return run(Bfloat16{});
+  return no_kernel();
+}
+
+ffi::Error forward_any(ffi::ThreadPool pool, Buffer kernel, Buffer bias, Buffer recurrent,
+                       Buffer recurrent_bias, Buffer h, Buffer memory, Buffer initial_h,
+                       Buffer initial_memory, Buffer sequence, Buffer mask, Buffer resets,
+                       Result last_h, Result last_memory, Result ys, Result gates, Result previous,
+                       Result extra, std::int64_t cell, std::int64_t level, bool reverse) {
+  Call call = {pool, nullptr, Cell::kLstm, {}, 0};
+  ffi::Error error = describe(h, sequence, cell, level, reverse, &call);
   if (error.failure()) return error;
-  const auto dtype = us.element_type();
-  if (dtype != ffi::DataType::F32 && dtype != ffi::DataType::F64) return no_kernel();
-  return (dtype == ffi::DataType::F32 ? forward<float> : forward<double>)(
-      pool, call, recurrent, recurrent_bias, h, memory, initial_h, initial_memory, us, mask, resets,
-      last_h, last_memory, ys, gates, previous, extra);
+  return by_dtype(recurrent.element_type(), [&](auto number) {
+    return forward<decltype(number)>(call, kernel, bias, recurrent, recurrent_bias, h, memory,
+                                     initial_h, initial_memory, sequence, mask, resets, last_h,
+                                     last_memory, ys, gates, previous, extra);
+  });
 }
 
-ffi::Error backward_any(ffi::ThreadPool pool, Buffer recurrent, Buffer gates, Buffer previous,
-                        Buffer extra, Buffer dlast_h, Buffer dlast_memory, Buffer dys, Buffer mask,
-                        Buffer resets, Result dus, Result dvs, Result dh,
+ffi::Error backward_any(ffi::ThreadPool pool, Buffer recurrent, Buffer gates, Buffer extra,
+                        Buffer previous, Buffer h, Buffer ys, Buffer dlast_h, Buffer dlast_memory,
+                        Buffer dys, Buffer mask, Buffer resets, Result dus, Result dvs, Result dh,
                         Result dmemory, Result dinitial_h, Result dinitial_memory,
                         std::int64_t cell, std::int64_t level, bool reverse) {
-  Call call;
-  ffi::Error error = describe(gates, cell, level, reverse, &call);
+  Call call = {pool, nullptr, Cell::kLstm, {}, 0};
+  ffi::Error error = describe(h, gates, cell, level, reverse, &call);
   if (error.failure()) return error;
-  const auto dtype = gates.element_type();
-  if (dtype != ffi::DataType::F32 && dtype != ffi::DataType::F64) return no_kernel();
-  return (dtype == ffi::DataType::F32 ? backward<float> : backward<double>)(
-      pool, call, recurrent, gates, previous, extra, dlast_h, dlast_memory, dys, mask, resets, dus,
-      dvs, dh, dmemory, dinitial_h, dinitial_memory);
+  return by_dtype(recurrent.element_type(), [&](auto number) {
+    return backward<decltype(number)>(call, recurrent, gates, extra, previous, h, ys, dlast_h,
+                                      dlast_memory, dys, mask, resets, dus, dvs, dh, dmemory,
+                                      dinitial_h, dinitial_memory);
+  });
 }
+
+ffi::Error gradients_any(ffi::ThreadPool pool, Buffer kernel, Buffer xs, Buffer previous, Buffer h,
+                         Buffer ys, Buffer dus, Buffer dvs, Result dkernel, Result dbias,
+                         Result drecurrent, Result dvs_sum, Result dxs, std::int64_t cell,
+                         std::int64_t level, bool reverse) {
+  Call call = {pool, nullptr, Cell::kLstm, {}, 0};
+  ffi::Error error = describe(h, dus, cell, level, reverse, &call);
+  if (error.failure()) return error;
+  return by_dtype(h.element_type(), [&](auto number) {
+    return gradients<decltype(number)>(call, kernel, xs, previous, h, ys, dus, dvs, dkernel, dbias,
+                                       drecurrent, dvs_sum, dxs);
+  });
+}
+
+// The context, `Args` buffers in and `Results` out, and the attributes that all handlers have.
+template <int Args, int Results, class Binding>
+auto bind(Binding binding) {
+  if constexpr (Args > 0) {
+    return bind<Args - 1, Results>(std::move(binding).template Arg<Buffer>());
+  } else if constexpr (Results > 0) {
+    return bind<0, Results - 1>(std::move(binding).template Ret<Buffer>());
+  } else {
+    return std::move(binding)
+        .template Attr<std::int64_t>("cell")
+        .template Attr<std::int64_t>("level")
+        .template Attr<bool>("reverse");
+  }
+}
+
+auto with_pool() { return ffi::Ffi::Bind().Ctx<ffi::ThreadPool>(); }
 
 }  // namespace
 }  // namespace jaxrnn
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxrnn_forward, jaxrnn::forward_any,
-                              xla::ffi::Ffi::Bind()
-                                  .Ctx<xla::ffi::ThreadPool>()
-                                  .Arg<xla::ffi::AnyBuffer>()
-                                  .Arg<xla::ffi::AnyBuffer>()
-                                  .Arg<xla::ffi::AnyBuffer>()
-                                  .Arg<xla::ffi::AnyBuffer>()
-                                  .Arg<xla::ffi::AnyBuffer>()
-                                  .Arg<xla::ffi::AnyBuffer>()
-                                  .Arg<xla::ffi::AnyBuffer>()
-                                  .Arg<xla::ffi::AnyBuffer>()
-                                  .Arg<xla::ffi::AnyBuffer>()
-                                  .Ret<xla::ffi::AnyBuffer>()
-                                  .Ret<xla::ffi::AnyBuffer>()
-                                  .Ret<xla::ffi::AnyBuffer>()
-                                  .Ret<xla::ffi::AnyBuffer>()
-                                  .Ret<xla::ffi::AnyBuffer>()
-                                  .Ret<xla::ffi::AnyBuffer>()
-                                  .Attr<std::int64_t>("cell")
-                                  .Attr<std::int64_t>("level")
-                                  .Attr<bool>("reverse"));
-
+                              (jaxrnn::bind<11, 6>(jaxrnn::with_pool())));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxrnn_backward, jaxrnn::backward_any,
-                              xla::ffi::Ffi::Bind()
-                                  .Ctx<xla::ffi::ThreadPool>()
-                                  .Arg<xla::ffi::AnyBuffer>()
-                                  .Arg<xla::ffi::AnyBuffer>()
-                                  .Arg<xla::ffi::AnyBuffer>()
-                                  .Arg<xla::ffi::AnyBuffer>()
-                                  .Arg<xla::ffi::AnyBuffer>()
-                                  .Arg<xla::ffi::AnyBuffer>()
-                                  .Arg<xla::ffi::AnyBuffer>()
-                                  .Arg<xla::ffi::AnyBuffer>()
-                                  .Arg<xla::ffi::AnyBuffer>()
-                                  .Ret<xla::ffi::AnyBuffer>()
-                                  .Ret<xla::ffi::AnyBuffer>()
-                                  .Ret<xla::ffi::AnyBuffer>()
-                                  .Ret<xla::ffi::AnyBuffer>()
-                                  .Ret<xla::ffi::AnyBuffer>()
-                                  .Ret<xla::ffi::AnyBuffer>()
-                                  .Attr<std::int64_t>("cell")
-                                  .Attr<std::int64_t>("level")
-                                  .Attr<bool>("reverse"));
+                              (jaxrnn::bind<11, 6>(jaxrnn::with_pool())));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxrnn_gradients, jaxrnn::gradients_any,
+                              (jaxrnn::bind<7, 5>(jaxrnn::with_pool())));
 
 extern "C" int jaxrnn_interface() { return jaxrnn::kInterface; }
 

@@ -1,8 +1,9 @@
 // What the handlers and the kernels of each instruction set agree on. Row-major arrays; axis letters
-// as in Python: T steps, B batch, H hidden, G gates.
+// as in Python: T steps, B batch, I input, H hidden, G gates.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace jaxrnn {
 
@@ -12,61 +13,147 @@ constexpr int kCells = 4;
 constexpr int gates_of(Cell cell) { return cell == Cell::kLstm ? 4 : cell == Cell::kGru ? 3 : 1; }
 constexpr bool has_memory(Cell cell) { return cell == Cell::kLstm; }
 
+// The upper half of a float.
+struct Bfloat16 {
+  std::uint16_t bits;
+};
+
+// What numbers of a stored type S are computed in.
+template <class S>
+struct WideOf {
+  using type = S;
+};
+template <>
+struct WideOf<Bfloat16> {
+  using type = float;
+};
+template <class S>
+using Wide = typename WideOf<S>::type;
+
+// A matrix in the order in which the products read it: see panels.h.
+struct Packing {
+  int columns;                  // of the matrix, for each unit
+  std::ptrdiff_t depth, units;  // its rows; its columns are `columns` times `units`
+  std::ptrdiff_t vectors;       // of units in a panel
+};
+
 struct Sizes {
-  std::ptrdiff_t steps, batch, hidden;
-  std::ptrdiff_t rows;  // of the batch, at most, that one call works on
+  std::ptrdiff_t steps, batch, inputs, hidden;
+  std::ptrdiff_t rows;     // of the batch, at most, that one call works on
+  std::ptrdiff_t members;  // that work together on them, at most
   bool reverse;
 };
 
-// A null pointer stands for an array that is not there. `memory` is the c of an LSTM.
+// What the members of a crew share: see crew.h. It begins with zeros.
+struct Crew {
+  alignas(64) std::int64_t command;
+  alignas(64) std::int64_t joined;
+  alignas(64) std::int64_t arrived;
+  alignas(64) std::int64_t meetings;
+};
+
+// A part of a call: rows [begin, end) of the batch, and who works on them.
 template <class T>
+struct Part {
+  std::ptrdiff_t begin, end;
+  T* scratch;  // for each of Sizes::members
+  Crew* crew;
+  bool leads;
+};
+
+// A null pointer stands for an array that is not there. `memory` is the c of an LSTM.
+template <class S>
 struct Forward {
+  using T = Wide<S>;
   Sizes sizes;
-  const T* packed;          // the recurrent kernel, by Kernels::pack_forward
-  const T* recurrent_bias;  // (H,), GRU only
-  const T *h, *memory;      // (B, H), before the first step
-  const T *initial_h, *initial_memory;  // (B, H), after a reset
-  const T* us;                          // (T, B, G*H), may be the same array as `gates`
-  const bool *mask, *resets;            // (T, B)
-  T *last_h, *last_memory;              // (B, H)
-  T* ys;                                // (T, B, H)
-  // What the derivative needs, all or none.
+  const T *packed_kernel, *packed_bias;  // null where `us` is given
+  const T* packed;                       // the recurrent kernel
+  const S* recurrent_bias;               // (H,), GRU only
+  const S *h, *memory;                   // (B, H), before the first step
+  const S *initial_h, *initial_memory;   // (B, H), after a reset
+  const S* xs;                           // (T, B, I), or null
+  const T* us;                           // (T, B, G*H), the input projection, or null
+  const bool *mask, *resets;             // (T, B)
+  S *last_h, *last_memory;               // (B, H)
+  S* ys;                                 // (T, B, H)
+  // What the derivative needs; null where there is none, and `previous` where `ys` tells it.
   T* gates;     // (T, B, G*H): the activated gates
-  T* previous;  // (T, B, H): h before each step
+  S* previous;  // (T, B, H): h before each step
   T* extra;     // (T, B, H): c before each step of an LSTM, U_n h + d of a GRU
 };
 
-template <class T>
+template <class S>
 struct Backward {
+  using T = Wide<S>;
   Sizes sizes;
-  const T* packed;                  // the recurrent kernel, by Kernels::pack_backward
-  const T *gates, *previous, *extra;  // from Forward
-  const bool *mask, *resets;        // (T, B)
-  const T* dys;                     // (T, B, H), and so on: cotangents
-  const T *dlast_h, *dlast_memory;  // (B, H)
-  T* dus;                           // (T, B, G*H), may be the same array as `gates`
-  T* dvs;                           // (T, B, G*H): of the recurrent product; `dus` but for a GRU
-  T *dh, *dmemory;                  // (B, H)
-  T *dinitial_h, *dinitial_memory;  // (B, H)
+  const T* packed;                    // the recurrent kernel, transposed
+  const T *gates, *extra;             // from Forward
+  const S *previous, *h, *ys;         // likewise
+  const bool *mask, *resets;          // (T, B)
+  const S* dys;                       // (T, B, H), and so on: cotangents
+  const S *dlast_h, *dlast_memory;    // (B, H)
+  T* dus;                             // (T, B, G*H), may be the same array as `gates`
+  T* dvs;                             // (T, B, G*H): of the recurrent product; `dus` but for a GRU
+  S *dh, *dmemory;                    // (B, H)
+  S *dinitial_h, *dinitial_memory;    // (B, H)
 };
 
-template <class T>
+// A part of the sum over k of the outer product of a(k) and b(k): those for k < count.
+template <class S>
+struct Rows {
+  const S* a;        // (count, M)
+  const Wide<S>* b;  // (count, N)
+  std::ptrdiff_t count;
+};
+
+// The gradient of a kernel (M, N), and of a bias.
+template <class S>
+struct Outer {
+  Rows<S> rows[2];
+  std::ptrdiff_t height, width;  // M, N
+  S* out;                        // (M, N)
+  S* sums;                       // (N,), of b; or null
+};
+
+// The cotangent of the inputs.
+template <class S>
+struct Inputs {
+  const Wide<S>* packed;  // the kernel, transposed
+  const Wide<S>* dus;     // (rows, depth)
+  std::ptrdiff_t inputs, depth;
+  S* dxs;  // (rows, I)
+};
+
+// S is what arrays are stored in.
+template <class S>
 struct Kernels {
-  std::ptrdiff_t lanes;  // of a vector; packed kernels are padded to a multiple
-  // Packs panel number `panel` of panels(gates, sizes); all panels take H * G * padded(H) numbers.
-  std::ptrdiff_t (*panels)(int gates, const Sizes&);
-  void (*pack_forward)(int gates, const Sizes&, const T* kernel, T* packed, std::ptrdiff_t panel);
-  void (*pack_backward)(int gates, const Sizes&, const T* kernel, T* packed, std::ptrdiff_t panel);
-  // Run rows [begin, end) of the batch through all steps; scratch is of scratch(...) numbers.
-  std::ptrdiff_t (*scratch)(const Sizes&);
-  void (*forward[kCells])(const Forward<T>&, std::ptrdiff_t begin, std::ptrdiff_t end, T* scratch);
-  void (*backward[kCells])(const Backward<T>&, std::ptrdiff_t begin, std::ptrdiff_t end,
-                           T* scratch);
+  using T = Wide<S>;
+  // How the matrices of a call are packed.
+  Packing (*projection)(const Sizes&, int gates);
+  Packing (*recurrence)(const Sizes&, int gates);
+  Packing (*transposed_projection)(const Sizes&, int gates);
+  Packing (*transposed_recurrence)(const Sizes&, int gates);
+  std::ptrdiff_t (*packed_size)(const Packing&);  // -1 where it overflows
+  std::ptrdiff_t (*panels)(const Packing&);
+  void (*pack)(const Packing&, const S* matrix, T* packed, std::ptrdiff_t panel);
+  void (*pack_transposed)(const Packing&, const S* matrix, T* packed, std::ptrdiff_t panel);
+  // These run a part of the batch through all steps; scratch is for one member.
+  std::ptrdiff_t (*forward_scratch)(const Sizes&, int gates);
+  void (*forward[kCells])(const Forward<S>&, const Part<T>&);
+  std::ptrdiff_t (*backward_scratch)(const Sizes&, int gates);
+  void (*backward[kCells])(const Backward<S>&, const Part<T>&);
+  // Column panels [begin, end) of the gradient of a kernel.
+  std::ptrdiff_t (*outer_panels)(std::ptrdiff_t width);
+  std::ptrdiff_t (*outer_scratch)(std::ptrdiff_t height, std::ptrdiff_t panels);
+  void (*outer)(const Outer<S>&, std::ptrdiff_t begin, std::ptrdiff_t end, T* scratch);
+  // Rows [begin, end) of the cotangent of the inputs.
+  void (*inputs)(const Inputs<S>&, std::ptrdiff_t begin, std::ptrdiff_t end);
 };
 
 struct Level {
   Kernels<float> f32;
   Kernels<double> f64;
+  Kernels<Bfloat16> bf16;
 };
 
 // Null where the compiler was not asked for these instructions.

@@ -3,20 +3,31 @@
 #pragma once
 
 #include "backward.h"
+#include "gradients.h"
 
 namespace jaxrnn::JAXRNN_LEVEL {
 
-template <class T>
-constexpr Kernels<T> kernels() {
-  return {kLanes<T>,
+template <class S>
+constexpr Kernels<S> kernels() {
+  using T = Wide<S>;
+  return {projection<T>,
+          recurrence<T>,
+          transposed_projection<T>,
+          transposed_recurrence<T>,
+          packed_size<T>,
           panels<T>,
-          pack_forward<T>,
-          pack_backward<T>,
-          scratch<T>,
-          {forward<T, Lstm>, forward<T, Gru>, forward<T, ElmanTanh>, forward<T, ElmanRelu>},
-          {backward<T, Lstm>, backward<T, Gru>, backward<T, ElmanTanh>, backward<T, ElmanRelu>}};
+          pack<S>,
+          pack_transposed<S>,
+          forward_scratch<S>,
+          {forward<S, Lstm>, forward<S, Gru>, forward<S, ElmanTanh>, forward<S, ElmanRelu>},
+          backward_scratch<S>,
+          {backward<S, Lstm>, backward<S, Gru>, backward<S, ElmanTanh>, backward<S, ElmanRelu>},
+          outer_panels<T>,
+          outer_scratch<T>,
+          outer<S>,
+          inputs<S>};
 }
 
-constexpr Level level = {kernels<float>(), kernels<double>()};
+constexpr Level level = {kernels<float>(), kernels<double>(), kernels<Bfloat16>()};
 
 }  // namespace jaxrnn::JAXRNN_LEVEL

@@ -1,19 +1,24 @@
-// The recurrent kernel in the order in which the products read it.
+// A matrix in the order in which the products read it.
 //
-// Hidden units are taken a vector at a time, and a few vectors with all their columns make a panel
-// (depth, vectors, columns of a unit, lanes). Forward, a unit has a column for each gate and the
-// depth is H; backward, the kernel is transposed: a unit has one column, of depth G*H.
+// Units are taken a vector at a time, and a few vectors with all their columns make a panel
+// (depth, vectors, columns of a unit, lanes). Forward, a unit of the hidden state has a column for
+// each gate, and the depth is I or H. Backward, the matrix is transposed: a unit has one column, of
+// depth G*H.
 #pragma once
 
-#include "kernels.h"
 #include "product.h"
 
 namespace jaxrnn::JAXRNN_LEVEL {
 
-// Unit vectors in a panel. Few rows need many columns, to have enough sums under way at a time.
-inline std::ptrdiff_t panel_vectors(int columns, std::ptrdiff_t rows) {
+// Unit vectors in a panel for so many rows, and at least `shares` panels if there are units enough.
+// Few rows need many columns, to have enough sums under way at a time.
+template <class T>
+JAXRNN_INLINE std::ptrdiff_t panel_vectors(int columns, std::ptrdiff_t units, std::ptrdiff_t rows,
+                                           std::ptrdiff_t shares = 1) {
   const int most = rows <= rows_for(kMaxVectors) ? kMaxVectors : kMaxVectors / 2;
-  return most / columns;
+  std::ptrdiff_t vectors = most / columns;
+  while (vectors > 1 && vectors * kLanes<T> * (shares - 1) >= units) vectors /= 2;
+  return vectors;
 }
 
 struct Panel {
@@ -21,48 +26,57 @@ struct Panel {
 };
 
 template <class T>
-JAXRNN_INLINE std::ptrdiff_t unit_vectors(const Sizes& sizes) {
-  return padded<T>(sizes.hidden) / kLanes<T>;
+JAXRNN_INLINE std::ptrdiff_t unit_vectors(const Packing& p) {
+  return padded<T>(p.units) / kLanes<T>;
 }
 
 template <class T>
-std::ptrdiff_t panels(int columns, const Sizes& sizes) {
-  const std::ptrdiff_t each = panel_vectors(columns, sizes.rows);
-  return (unit_vectors<T>(sizes) + each - 1) / each;
+std::ptrdiff_t panels(const Packing& p) {
+  return (unit_vectors<T>(p) + p.vectors - 1) / p.vectors;
 }
 
 template <class T>
-JAXRNN_INLINE Panel panel_at(int columns, const Sizes& sizes, std::ptrdiff_t number) {
-  const std::ptrdiff_t each = panel_vectors(columns, sizes.rows), first = number * each;
-  const std::ptrdiff_t left = unit_vectors<T>(sizes) - first;
-  return {first, left < each ? left : each};
+std::ptrdiff_t packed_size(const Packing& p) {
+  std::ptrdiff_t size = padded<T>(p.units);
+  if (__builtin_mul_overflow(size, p.columns, &size) || __builtin_mul_overflow(size, p.depth, &size))
+    return -1;
+  return size;
 }
 
 template <class T>
-void pack_forward(int gates, const Sizes& sizes, const T* kernel, T* packed,
-                  std::ptrdiff_t number) {
-  const std::ptrdiff_t hidden = sizes.hidden, lanes = kLanes<T>;
-  const Panel panel = panel_at<T>(gates, sizes, number);
-  T* to = packed + panel.first * lanes * gates * hidden;
-  for (std::ptrdiff_t k = 0; k < hidden; k++)
+JAXRNN_INLINE Panel panel_at(const Packing& p, std::ptrdiff_t number) {
+  const std::ptrdiff_t first = number * p.vectors, left = unit_vectors<T>(p) - first;
+  return {first, left < p.vectors ? left : p.vectors};
+}
+
+// From a matrix (depth, columns, units).
+template <class S>
+void pack(const Packing& p, const S* matrix, Wide<S>* packed, std::ptrdiff_t number) {
+  constexpr std::ptrdiff_t lanes = kLanes<Wide<S>>;
+  const Panel panel = panel_at<Wide<S>>(p, number);
+  Wide<S>* to = packed + panel.first * lanes * p.columns * p.depth;
+  for (std::ptrdiff_t k = 0; k < p.depth; k++)
     for (std::ptrdiff_t v = panel.first; v < panel.first + panel.vectors; v++)
-      for (int gate = 0; gate < gates; gate++, to += lanes)
-        store(to, load(kernel + (k * gates + gate) * hidden + v * lanes, hidden - v * lanes));
+      for (int column = 0; column < p.columns; column++, to += lanes)
+        store(to, load(matrix + (k * p.columns + column) * p.units + v * lanes,
+                       p.units - v * lanes));
 }
 
-template <class T>
-void pack_backward(int gates, const Sizes& sizes, const T* kernel, T* packed,
-                   std::ptrdiff_t number) {
-  const std::ptrdiff_t hidden = sizes.hidden, depth = gates * hidden, lanes = kLanes<T>;
-  const Panel panel = panel_at<T>(1, sizes, number);
-  const std::ptrdiff_t first = panel.first * lanes, width = panel.vectors * lanes;
-  T* to = packed + first * depth;
-  constexpr std::ptrdiff_t block = 16;  // columns at a time, so that their cache lines are used up
-  for (std::ptrdiff_t start = 0; start < depth; start += block) {
-    const std::ptrdiff_t stop = start + block < depth ? start + block : depth;
-    for (std::ptrdiff_t lane = 0; lane < width; lane++)
-      for (std::ptrdiff_t k = start; k < stop; k++)
-        to[k * width + lane] = first + lane < hidden ? kernel[(first + lane) * depth + k] : T(0);
+// From a matrix (units, depth), with one column for a unit.
+template <class S>
+void pack_transposed(const Packing& p, const S* matrix, Wide<S>* packed, std::ptrdiff_t number) {
+  using T = Wide<S>;
+  const Panel panel = panel_at<T>(p, number);
+  const std::ptrdiff_t first = panel.first * kLanes<T>, width = panel.vectors * kLanes<T>;
+  T* to = packed + first * p.depth;
+  T line[kLanes<T>];
+  for (std::ptrdiff_t start = 0; start < p.depth; start += kLanes<T>) {
+    const std::ptrdiff_t left = p.depth - start, count = left < kLanes<T> ? left : kLanes<T>;
+    for (std::ptrdiff_t unit = 0; unit < width; unit++) {
+      const bool is_real = first + unit < p.units;
+      store(line, is_real ? load(matrix + (first + unit) * p.depth + start, left) : Vector<T>{});
+      for (std::ptrdiff_t k = 0; k < count; k++) to[(start + k) * width + unit] = line[k];
+    }
   }
 }
 

@@ -16,13 +16,14 @@ constexpr int rows_for(int vectors) {
 
 template <class T>
 struct Product {
-  const T* a;  // (rows, depth), consecutive in depth
-  std::ptrdiff_t a_stride;
+  const T* a;  // (rows, depth)
+  std::ptrdiff_t a_stride, a_step;  // from one row to the next, and along the depth
   const T* panel;  // (depth, vectors, lanes)
   std::ptrdiff_t depth;
   const T* start;  // (rows, vectors, lanes), added to the product; null for zeros
   std::ptrdiff_t start_stride;
-  T* out;  // (rows, vectors, lanes), consecutive
+  T* out;  // (rows, vectors, lanes)
+  std::ptrdiff_t out_stride;
 };
 
 template <class T, int M, int N>
@@ -35,8 +36,9 @@ void multiply(const Product<T>& p) {
     for (int n = 0; n < N; n++)
       sum[m][n] = p.start ? load(p.start + m * p.start_stride + n * lanes) : Vector<T>{};
   const T* panel = p.panel;
-  const std::ptrdiff_t stride = p.a_stride;
-  for (const T *a = p.a, *end = a + p.depth; a < end; a++, panel += N * lanes) {
+  const T* a = p.a;
+  const std::ptrdiff_t stride = p.a_stride, step = p.a_step;
+  for (std::ptrdiff_t k = p.depth; k > 0; k--, a += step, panel += N * lanes) {
     Vector<T> x[M];
 #pragma GCC unroll 8
     for (int m = 0; m < M; m++) x[m] = all<T>(a[m * stride]);
@@ -51,7 +53,7 @@ void multiply(const Product<T>& p) {
 #pragma GCC unroll 8
   for (int m = 0; m < M; m++)
 #pragma GCC unroll 8
-    for (int n = 0; n < N; n++) store(out + (m * N + n) * lanes, sum[m][n]);
+    for (int n = 0; n < N; n++) store(out + m * p.out_stride + n * lanes, sum[m][n]);
 }
 
 template <class T>
@@ -73,6 +75,16 @@ constexpr Multiply<T> multiply_of(int rows, int vectors) {
     return multiply_by_rows<T, N>(rows);
   } else {
     return vectors == N ? multiply_by_rows<T, N>(rows) : multiply_of<T, N + 1>(rows, vectors);
+  }
+}
+
+// Calls `body(first row, rows)` for tiles of nearly equal height.
+template <class Body>
+JAXRNN_INLINE void tiles(std::ptrdiff_t rows, int vectors, Body body) {
+  const std::ptrdiff_t count = (rows + rows_for(vectors) - 1) / rows_for(vectors);
+  for (std::ptrdiff_t tile = 0; tile < count; tile++) {
+    const std::ptrdiff_t first = rows * tile / count;
+    body(first, rows * (tile + 1) / count - first);
   }
 }
 

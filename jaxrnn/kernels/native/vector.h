@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels.h"
+
 #define JAXRNN_INLINE inline __attribute__((always_inline))
 
 namespace jaxrnn::JAXRNN_LEVEL {
@@ -16,6 +18,9 @@ struct VectorOf {
   typedef T type __attribute__((vector_size(JAXRNN_BYTES)));
   typedef T unaligned __attribute__((vector_size(JAXRNN_BYTES), aligned(sizeof(T)), may_alias));
 };
+
+template <>
+struct VectorOf<Bfloat16> : VectorOf<float> {};  // as which it is computed with
 
 template <class T>
 using Vector = typename VectorOf<T>::type;
@@ -29,6 +34,11 @@ constexpr std::ptrdiff_t padded(std::ptrdiff_t size) {
 }
 
 template <class T>
+JAXRNN_INLINE Vector<T> all(T value) {
+  return value - Vector<T>{};
+}
+
+template <class T>
 JAXRNN_INLINE Vector<T> load(const T* from) {
   return *reinterpret_cast<const typename VectorOf<T>::unaligned*>(from);
 }
@@ -38,24 +48,58 @@ JAXRNN_INLINE void store(T* to, Vector<T> value) {
   *reinterpret_cast<typename VectorOf<T>::unaligned*>(to) = value;
 }
 
+// A bfloat16 is the upper half of a float: half as many bytes for the lanes of a vector.
+typedef std::uint16_t Halves __attribute__((vector_size(JAXRNN_BYTES / 2)));
+typedef std::uint16_t UnalignedHalves
+    __attribute__((vector_size(JAXRNN_BYTES / 2), aligned(2), may_alias));
+typedef std::uint32_t Bits32 __attribute__((vector_size(JAXRNN_BYTES)));
+
+JAXRNN_INLINE Vector<float> load(const Bfloat16* from) {
+  const Halves halves = *reinterpret_cast<const UnalignedHalves*>(from);
+  return (Vector<float>)(__builtin_convertvector(halves, Bits32) << 16);
+}
+
+// To the nearest, and of two as near to the even one; NaN stays NaN.
+JAXRNN_INLINE void store(Bfloat16* to, Vector<float> value) {
+  const Bits32 bits = (Bits32)value;
+  const Bits32 rounded = bits + 0x7fff + ((bits >> 16) & 1);
+  const Bits32 kept = value == value ? rounded : (bits | 0x400000);
+  *reinterpret_cast<UnalignedHalves*>(to) = __builtin_convertvector(kept >> 16, Halves);
+}
+
 // The first `count` lanes; the others are zero.
-template <class T>
-JAXRNN_INLINE Vector<T> load(const T* from, std::ptrdiff_t count) {
-  if (__builtin_expect(count >= kLanes<T>, 1)) return load(from);
-  Vector<T> value = {};
-  std::memcpy(&value, from, count * sizeof(T));
-  return value;
+template <class S>
+JAXRNN_INLINE Vector<Wide<S>> load(const S* from, std::ptrdiff_t count) {
+  if (__builtin_expect(count >= kLanes<Wide<S>>, 1)) return load(from);
+  S part[kLanes<Wide<S>>] = {};
+  std::memcpy(part, from, count * sizeof(S));
+  return load(part);
 }
 
-template <class T>
-JAXRNN_INLINE void store(T* to, Vector<T> value, std::ptrdiff_t count) {
-  if (__builtin_expect(count >= kLanes<T>, 1)) return store(to, value);
-  std::memcpy(to, &value, count * sizeof(T));
+template <class S>
+JAXRNN_INLINE void store(S* to, Vector<Wide<S>> value, std::ptrdiff_t count) {
+  if (__builtin_expect(count >= kLanes<Wide<S>>, 1)) return store(to, value);
+  S part[kLanes<Wide<S>>];
+  store(part, value);
+  std::memcpy(to, part, count * sizeof(S));
 }
 
-template <class T>
-JAXRNN_INLINE Vector<T> all(T value) {
-  return value - Vector<T>{};
+// The value as it is once it is stored.
+template <class S>
+JAXRNN_INLINE Vector<Wide<S>> rounded(Vector<Wide<S>> value) {
+  if constexpr (sizeof(S) == sizeof(Wide<S>)) return value;
+  S part[kLanes<Wide<S>>];
+  store(part, value);
+  return load(part);
+}
+
+// `count` numbers as they are computed with: where they are, or widened into `scratch`.
+template <class S>
+const Wide<S>* widened(const S* from, std::ptrdiff_t count, Wide<S>* scratch) {
+  if constexpr (sizeof(S) == sizeof(Wide<S>)) return from;
+  for (std::ptrdiff_t i = 0; i < count; i += kLanes<Wide<S>>)
+    store(scratch + i, load(from + i, count - i), count - i);
+  return scratch;
 }
 
 }  // namespace jaxrnn::JAXRNN_LEVEL

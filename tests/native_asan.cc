@@ -3,13 +3,17 @@
 //
 //   g++ -std=c++17 -g -O1 -fsanitize=address,undefined -Wno-psabi -DJAXRNN_INCLUDE_LEVEL=avx512 \
 //     -mavx512f -mavx512dq -mavx512vl -mavx512bw -mavx2 -mfma -I jaxrnn/kernels/native \
-//     tests/native_asan.cc -o native_asan && ./native_asan
+//     tests/native_asan.cc -o native_asan -pthread && ./native_asan
 //
-// and likewise for avx2 with -mavx2 -mfma, and for plain with neither.
+// and likewise for avx2 with -mavx2 -mfma, and for plain with neither. With -fsanitize=thread it
+// sees whether the threads that share a row do so without races.
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #define JAXRNN_STRING_OF(x) #x
@@ -21,59 +25,134 @@ namespace {
 using namespace jaxrnn;
 using Index = std::ptrdiff_t;
 
-template <class T>
-std::unique_ptr<T[]> random_array(Index size) {
-  std::unique_ptr<T[]> array(new T[size]);
-  for (Index i = 0; i < size; i++) array[i] = static_cast<T>(std::rand() / (0.5 * RAND_MAX) - 1);
-  return array;
-}
-
 std::unique_ptr<bool[]> random_flags(Index size) {
   std::unique_ptr<bool[]> array(new bool[size]);
   for (Index i = 0; i < size; i++) array[i] = std::rand() % 2;
   return array;
 }
 
-template <class T>
-bool finite(const T* array, Index size) {
-  for (Index i = 0; i < size; i++)
-    if (!std::isfinite(array[i])) return false;
-  return true;
+// Numbers by value, and their count.
+template <class S>
+struct Array {
+  std::unique_ptr<S[]> numbers;
+  Index size;
+
+  explicit Array(Index size, double most = 1) : numbers(new S[size]), size(size) {
+    for (Index i = 0; i < size; i++) set(numbers[i], most * (std::rand() / (0.5 * RAND_MAX) - 1));
+  }
+  static void set(Bfloat16& to, double value) {
+    const float narrow = value;
+    std::uint32_t bits;
+    std::memcpy(&bits, &narrow, sizeof bits);
+    to.bits = bits >> 16;
+  }
+  template <class T>
+  static void set(T& to, double value) {
+    to = value;
+  }
+  static bool finite(Bfloat16 x) { return (x.bits & 0x7f80) != 0x7f80; }
+  template <class T>
+  static bool finite(T x) {
+    return std::isfinite(x);
+  }
+  bool finite() const {
+    for (Index i = 0; i < size; i++)
+      if (!finite(numbers[i])) return false;
+    return true;
+  }
+  operator S*() const { return numbers.get(); }
+};
+
+// Calls `run` with each part of the batch, and with all members of its crew at once.
+template <class T, class Run>
+void in_parts(const Sizes& sizes, Index scratch_size, Run run) {
+  for (Index begin = 0; begin < sizes.batch; begin += sizes.rows) {
+    const Array<T> scratch(scratch_size * sizes.members);
+    Crew crew = {};
+    const Index end = begin + sizes.rows < sizes.batch ? begin + sizes.rows : sizes.batch;
+    std::vector<std::thread> threads;
+    for (Index member = 1; member < sizes.members; member++)
+      threads.emplace_back([&] { run(Part<T>{begin, end, scratch, &crew, false}); });
+    run(Part<T>{begin, end, scratch, &crew, true});
+    for (std::thread& thread : threads) thread.join();
+  }
 }
 
-// One cell at one size, rows split in two parts; with masks and resets, or without.
-template <class T>
-bool run(const Kernels<T>& kernels, int number, Index steps, Index batch, Index hidden, bool flags) {
+// One cell at one size; with masks and resets and the projection given, or with neither.
+template <class S>
+bool run(const Kernels<S>& kernels, int number, Index steps, Index batch, Index inputs, Index hidden,
+         Index members, bool flags) {
+  using T = Wide<S>;
   const Cell cell = static_cast<Cell>(number);
-  const Index gates = gates_of(cell), units = steps * batch * hidden, states = batch * hidden;
-  const Sizes sizes = {steps, batch, hidden, (batch + 1) / 2, flags};
-  const Index padded = (hidden + kernels.lanes - 1) / kernels.lanes * kernels.lanes;
-  const auto array = random_array<T>;
-  const auto kernel = array(hidden * gates * hidden), bias = array(hidden);
-  const auto packed = array(hidden * gates * padded), scratch = array(kernels.scratch(sizes));
-  const auto h = array(states), c = array(states), h0 = array(states), c0 = array(states);
-  const auto last_h = array(states), last_c = array(states), us = array(units * gates);
-  const auto ys = array(units), kept = array(units * gates), previous = array(units);
-  const auto extra = array(units), dus = array(units * gates), dvs = array(units * gates);
-  const auto dh = array(states), dc = array(states), dh0 = array(states), dc0 = array(states);
+  const Index gates = gates_of(cell), wide = gates * hidden;
+  const Index units = steps * batch * hidden, states = batch * hidden;
+  const Index rows = members > 1 ? batch : (batch + 1) / 2;
+  const Sizes sizes = {steps, batch, inputs, hidden, rows, members, flags};
+  const auto pack = [&](const Packing& packing, const Array<S>& matrix, auto pack_panel) {
+    Array<T> out(kernels.packed_size(packing));
+    for (Index panel = 0; panel < kernels.panels(packing); panel++)
+      pack_panel(packing, matrix, out, panel);
+    return out;
+  };
+  const Array<S> kernel(inputs * wide), recurrent(hidden * wide, 1.0 / hidden);
+  const Array<S> bias(wide), recurrent_bias(hidden);
+  const Array<S> h(states), c(states), h0(states), c0(states), last_h(states), last_c(states);
+  const Array<S> xs(steps * batch * inputs), ys(units), previous(units);
+  const Array<T> us(units * gates), kept(units * gates), extra(units), dvs(units * gates);
+  const Array<S> dh(states), dc(states), dh0(states), dc0(states), dxs(xs.size);
+  const Array<S> dkernel(kernel.size), drecurrent(recurrent.size), dbias(wide), dvs_sum(wide);
   const auto mask = random_flags(steps * batch), resets = random_flags(steps * batch);
-  for (Index panel = 0; panel < kernels.panels(gates, sizes); panel++)
-    kernels.pack_forward(gates, sizes, kernel.get(), packed.get(), panel);
-  const Forward<T> f = {sizes, packed.get(), bias.get(), h.get(), c.get(), h0.get(), c0.get(),
-                        us.get(), flags ? mask.get() : nullptr, flags ? resets.get() : nullptr,
-                        last_h.get(), last_c.get(), ys.get(), kept.get(), previous.get(),
-                        extra.get()};
-  kernels.forward[number](f, 0, sizes.rows, scratch.get());
-  kernels.forward[number](f, sizes.rows, batch, scratch.get());
-  for (Index panel = 0; panel < kernels.panels(1, sizes); panel++)
-    kernels.pack_backward(gates, sizes, kernel.get(), packed.get(), panel);
-  const Backward<T> b = {sizes, packed.get(), kept.get(), previous.get(), extra.get(), f.mask,
-                         f.resets, ys.get(), last_h.get(), last_c.get(), dus.get(),
-                         cell == Cell::kGru ? dvs.get() : dus.get(), dh.get(), dc.get(), dh0.get(),
-                         dc0.get()};
-  kernels.backward[number](b, 0, sizes.rows, scratch.get());
-  kernels.backward[number](b, sizes.rows, batch, scratch.get());
-  return finite(ys.get(), units) && finite(dus.get(), units * gates) && finite(dh.get(), states);
+
+  Packing projection = kernels.projection(sizes, gates);
+  const auto packed_kernel = pack(projection, kernel, kernels.pack);
+  projection.depth = 1;
+  const auto packed_bias = pack(projection, bias, kernels.pack);
+  const auto forward = pack(kernels.recurrence(sizes, gates), recurrent, kernels.pack);
+  Forward<S> f = {};
+  f.sizes = sizes;
+  f.packed_kernel = packed_kernel;
+  f.packed_bias = packed_bias;
+  f.packed = forward;
+  f.recurrent_bias = recurrent_bias;
+  f.h = h, f.memory = c, f.initial_h = h0, f.initial_memory = c0;
+  f.xs = flags ? nullptr : static_cast<S*>(xs);
+  f.us = flags ? static_cast<T*>(us) : nullptr;
+  f.mask = flags ? mask.get() : nullptr, f.resets = flags ? resets.get() : nullptr;
+  f.last_h = last_h, f.last_memory = last_c, f.ys = ys;
+  f.gates = kept, f.previous = flags ? static_cast<S*>(previous) : nullptr, f.extra = extra;
+  in_parts<T>(sizes, kernels.forward_scratch(sizes, gates),
+              [&](const Part<T>& part) { kernels.forward[number](f, part); });
+
+  const Packing transposed = kernels.transposed_recurrence(sizes, gates);
+  const auto backward = pack(transposed, recurrent, kernels.pack_transposed);
+  Backward<S> b = {};
+  b.sizes = sizes;
+  b.packed = backward;
+  b.gates = kept, b.extra = extra, b.previous = f.previous, b.h = h, b.ys = ys;
+  b.mask = f.mask, b.resets = f.resets;
+  b.dys = ys, b.dlast_h = last_h, b.dlast_memory = last_c;
+  b.dus = kept, b.dvs = cell == Cell::kGru ? static_cast<T*>(dvs) : static_cast<T*>(kept);
+  b.dh = dh, b.dmemory = dc, b.dinitial_h = dh0, b.dinitial_memory = dc0;
+  in_parts<T>(sizes, kernels.backward_scratch(sizes, gates),
+              [&](const Part<T>& part) { kernels.backward[number](b, part); });
+
+  const Index total = steps * batch, panels = kernels.outer_panels(wide), half = panels / 2;
+  const Index rest = total > batch ? total - batch : 0;
+  Outer<S> by_input = {{{xs, kept, total}, {}}, inputs, wide, dkernel, dbias};
+  Outer<S> by_carry = {{{h, kept, total - rest}, {ys, kept + (total - rest) * wide, rest}},
+                       hidden, wide, drecurrent, dvs_sum};
+  for (const auto& [begin, end] : {std::pair{Index(0), half}, std::pair{half, panels}}) {
+    const Array<T> a(kernels.outer_scratch(inputs, end - begin));
+    kernels.outer(by_input, begin, end, a);
+    const Array<T> b(kernels.outer_scratch(hidden, end - begin));
+    kernels.outer(by_carry, begin, end, b);
+  }
+  const Packing columns = kernels.transposed_projection(sizes, gates);
+  const auto packed_columns = pack(columns, kernel, kernels.pack_transposed);
+  kernels.inputs({packed_columns, kept, inputs, wide, dxs}, 0, total / 2);
+  kernels.inputs({packed_columns, kept, inputs, wide, dxs}, total / 2, total);
+  return ys.finite() && kept.finite() && dh.finite() && dkernel.finite() && drecurrent.finite() &&
+         dbias.finite() && dxs.finite();
 }
 
 }  // namespace
@@ -81,13 +160,19 @@ bool run(const Kernels<T>& kernels, int number, Index steps, Index batch, Index 
 int main() {
   const Level& level = JAXRNN_INCLUDE_LEVEL::level;
   int failures = 0;
+  const auto all = [&](auto... sizes) {
+    failures += !run(level.f32, sizes...) + !run(level.f64, sizes...) + !run(level.bf16, sizes...);
+  };
   for (int cell = 0; cell < kCells; cell++)
-    for (Index hidden : {1, 3, 16, 17, 65, 130})
-      for (Index batch : {1, 2, 7, 33})
-        for (Index steps : {0, 1, 3})
-          for (bool flags : {false, true})
-            failures += !run(level.f32, cell, steps, batch, hidden, flags) +
-                        !run(level.f64, cell, steps, batch, hidden, flags);
+    for (bool flags : {false, true}) {
+      for (Index hidden : {1, 3, 16, 17, 65, 130})
+        for (Index batch : {1, 2, 7, 33})
+          for (Index steps : {0, 1, 3})
+            all(cell, steps, batch, hidden == 65 ? Index(0) : hidden + 2, hidden, Index(1), flags);
+      for (Index hidden : {40, 130})
+        for (Index members : {2, 3})
+          all(cell, Index(150), Index(1), Index(20), hidden, members, flags);
+    }
   std::printf("%d failures\n", failures);
   return failures != 0;
 }

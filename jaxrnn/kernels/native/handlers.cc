@@ -137,6 +137,24 @@ ffi::Error run_rows(const Call& call, const Sizes& sizes, std::ptrdiff_t scratch
   return ffi::Error::Success();
 }
 
+// Runs one step of one sequence.
+template <class S>
+ffi::Error run_single(const Call& call, const Kernels<S>& kernels, const Forward<S>& f) {
+  using T = Wide<S>;
+  constexpr std::ptrdiff_t lanes = 64;  // as many as a vector may have
+  const std::ptrdiff_t scratch_size = f.sizes.inputs + f.sizes.hidden + 2 * lanes;
+  const std::ptrdiff_t blocks = kernels.single_blocks(f.sizes.hidden);
+  const std::ptrdiff_t turns = call.parts(blocks);
+  const auto scratch = allocate<T>(sizeof(S) < sizeof(T) ? scratch_size * turns : 0);
+  if (!scratch) return out_of_memory();
+  parallel(call.pool, turns, [&](std::int64_t turn) {
+    kernels.single[static_cast<int>(call.cell)](f, blocks * turn / turns,
+                                                blocks * (turn + 1) / turns,
+                                                scratch.get() + turn * scratch_size);
+  });
+  return ffi::Error::Success();
+}
+
 using Buffer = ffi::AnyBuffer;
 using Result = ffi::Result<ffi::AnyBuffer>;
 
@@ -186,6 +204,14 @@ ffi::Error forward(Call call, Buffer kernel, Buffer bias, Buffer recurrent, Buff
   if (batch == 0) return ffi::Error::Success();
 
   const Kernels<S>& kernels = kernels_of<S>(*call.level);
+  const bool has_flags = f.mask || f.resets;
+  if (steps * batch == 1 && projects && !has_flags && !f.gates) {
+    f.sizes = sizes;
+    f.kernel = input_matrix;
+    f.bias = bias_row;
+    f.recurrent = matrix;
+    return run_single(call, kernels, f);
+  }
   divide(call, &sizes);
   f.sizes = sizes;
   const Packing recurrence = kernels.recurrence(sizes, call.gates);

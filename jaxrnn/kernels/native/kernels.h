@@ -68,6 +68,7 @@ struct Forward {
   Sizes sizes;
   const T *packed_kernel, *packed_bias;  // null where `us` is given
   const T* packed;                       // the recurrent kernel
+  const S *kernel, *bias, *recurrent;    // as they are, for `single` alone
   const S* recurrent_bias;               // (H,), GRU only
   const S *h, *memory;                   // (B, H), before the first step
   const S *initial_h, *initial_memory;   // (B, H), after a reset
@@ -140,6 +141,9 @@ struct Kernels {
   // These run a part of the batch through all steps; scratch is for one member.
   std::ptrdiff_t (*forward_scratch)(const Sizes&, int gates);
   void (*forward[kCells])(const Forward<S>&, const Part<T>&);
+  // Runs blocks of units through one step of one sequence that has neither mask nor reset.
+  std::ptrdiff_t (*single_blocks)(std::ptrdiff_t hidden);
+  void (*single[kCells])(const Forward<S>&, std::ptrdiff_t begin, std::ptrdiff_t end, T* scratch);
   std::ptrdiff_t (*backward_scratch)(const Sizes&, int gates);
   void (*backward[kCells])(const Backward<S>&, const Part<T>&);
   // Column panels [begin, end) of the gradient of a kernel.

@@ -4,6 +4,7 @@
 
 #include "backward.h"
 #include "gradients.h"
+#include "single.h"
 
 namespace jaxrnn::JAXRNN_LEVEL {
 
@@ -20,6 +21,8 @@ constexpr Kernels<S> kernels() {
           pack_transposed<S>,
           forward_scratch<S>,
           {forward<S, Lstm>, forward<S, Gru>, forward<S, ElmanTanh>, forward<S, ElmanRelu>},
+          single_blocks<T>,
+          {single<S, Lstm>, single<S, Gru>, single<S, ElmanTanh>, single<S, ElmanRelu>},
           backward_scratch<S>,
           {backward<S, Lstm>, backward<S, Gru>, backward<S, ElmanTanh>, backward<S, ElmanRelu>},
           outer_panels<T>,

@@ -89,6 +89,54 @@ def test_outputs_of_onnxruntime(cell, directions):
 
 
 @every_cell
+@pytest.mark.parametrize("directions", [1, 2])
+def test_sizes_are_open_in_onnxruntime(cell, directions):
+    """One model serves every T and B."""
+    params = random_params(Case(cell, 2, directions), np.random.default_rng(0), np.float32)
+    model, (layer, back) = to_onnx(params), from_onnx(to_onnx(params))
+    for shape in [(1, 1, I), (9, 4, I), (30, 2, I)]:
+        xs = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+        assert_close(layer.apply(back, None, xs)[1], by_runtime(model, xs), 1e-5)
+
+
+@every_cell
+def test_streaming_in_onnxruntime(cell):
+    """The carry goes in and comes out, step by step and in chunks, for any batch."""
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    params = random_params(Case(cell, 2), np.random.default_rng(0), np.float32)
+    model = to_onnx(params, streaming=True)
+    checker.check_model(model, full_check=True)
+    layer, back = from_onnx(model)
+    assert_bits(back, params)
+    session = runtime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    names = [entry.name for entry in session.get_inputs()][1:]
+    assert [entry.name for entry in session.get_outputs()][1:] == [f"next_{n}" for n in names]
+    for batch in (1, 3, 8):
+        rng = np.random.default_rng(batch)
+        carry = jax.tree.map(
+            lambda leaf, rng=rng: rng.normal(size=leaf.shape).astype(leaf.dtype),
+            layer.init_carry(back, jax.ShapeDtypeStruct((1, batch, I), np.float32)),
+        )
+        state = dict(zip(names, jax.tree.leaves(carry), strict=True))
+        for steps in (1, 1, 5):
+            xs = rng.normal(size=(steps, batch, I)).astype(np.float32)
+            carry, want = layer.apply(back, carry, xs)
+            ys, *leaves = session.run(None, {"xs": xs, **state})
+            state = dict(zip(names, leaves, strict=True))
+            assert_close(ys, want, 1e-6)
+            for got, leaf in zip(leaves, jax.tree.leaves(carry), strict=True):
+                assert_close(got, leaf, 1e-6)
+
+
+def test_two_directions_do_not_stream():
+    params = random_params(Case(jaxrnn.LSTMParams, 1, 2), np.random.default_rng(0))
+    with pytest.raises(ValueError, match="`streaming` needs layers of one direction"):
+        to_onnx(params, streaming=True)
+
+
+@every_cell
 def test_narrow_round_trip(cell):
     case = Case(cell, layers=1)
     check_narrow_round_trip(case, lambda dtype: peer_of(case, None, jnp.dtype(dtype)))

@@ -89,7 +89,7 @@ def run(
         return jax.tree.map(lambda x: flip_sequences(x, seq_lengths, num_batch_axes, True), tree)
 
     with _in_terms_of_flax():
-        mask = None if seq_lengths is None else length_mask(seq_lengths, len(xs))
+        mask = None if seq_lengths is None else length_mask(seq_lengths, xs.shape[0])
         carry, ys = apply(initial_carry, turn(xs) if chosen["reverse"] else xs, mask)
     ys = turn(ys) if chosen["reverse"] and chosen["keep_order"] else ys
     outputs = jax.tree.map(lambda y: jnp.moveaxis(y, 0, time_axis), ys)

@@ -27,7 +27,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxrnn._loop import Loop, scan, scan_ahead
 from jaxrnn._precision import is_floating
@@ -142,5 +141,5 @@ def _tangent(tree: Any, floating: list[jax.Array]) -> Any:
     floating = iter(floating)
     none = jax.dtypes.float0
     return jax.tree.map(
-        lambda leaf: next(floating) if is_floating(leaf) else np.zeros(leaf.shape, none), tree
+        lambda leaf: next(floating) if is_floating(leaf) else jnp.zeros(leaf.shape, none), tree
     )

@@ -74,11 +74,6 @@ BAD = {
         TypeError,
         r"one dtype, got \['float32', 'float64'\]",
     ),
-    "a projection": (
-        lambda: torch.nn.LSTM(I, H, proj_size=2, dtype=torch.float64),
-        ValueError,
-        "proj_size",
-    ),
     "a larger module": (
         lambda: torch.nn.Sequential(torch.nn.LSTM(I, H)),
         TypeError,

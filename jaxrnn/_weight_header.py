@@ -43,15 +43,7 @@ def make_header(
 
 def read_header(path: pathlib.Path, file: BinaryIO) -> tuple[dict[str, str], dict[str, str]]:
     """The checksums by name, and the metadata; raises unless the header is as it was made."""
-    size, start = os.fstat(file.fileno()).st_size, file.read(8)
-    length = int.from_bytes(start, "little")
-    if len(start) < 8 or length > min(size - 8, MAX_BYTES):
-        raise ValueError(
-            f"`{path}` is not a whole safetensors file: it has {size} bytes, and announces a "
-            f"header of {length}, which may have {MAX_BYTES}. It was cut off or damaged, or is of "
-            "another kind."
-        )
-    raw = file.read(length)
+    raw = file.read(read_length(path, file))
     header = _parsed(path, raw)
     metadata = header.get(_METADATA)
     if not isinstance(metadata, dict) or _FORMAT not in metadata:
@@ -69,6 +61,19 @@ def read_header(path: pathlib.Path, file: BinaryIO) -> tuple[dict[str, str], dic
         check_name(name, f"`{path}`")
     sums = {k.removeprefix(_SUM): v for k, v in metadata.items() if k.startswith(_SUM)}
     return sums, {k: v for k, v in metadata.items() if not k.startswith(RESERVED)}
+
+
+def read_length(path: pathlib.Path, file: BinaryIO) -> int:
+    """The length of the header, the first 8 bytes; raises where it cannot be."""
+    size, start = os.fstat(file.fileno()).st_size, file.read(8)
+    length = int.from_bytes(start, "little")
+    if len(start) < 8 or length > min(size - 8, MAX_BYTES):
+        raise ValueError(
+            f"`{path}` is not a whole safetensors file: it has {size} bytes, and announces a "
+            f"header of {length}, which may have {MAX_BYTES}. It was cut off or damaged, or is of "
+            "another kind."
+        )
+    return length
 
 
 def check_name(name: str, where: str) -> None:

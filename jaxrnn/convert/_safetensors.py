@@ -6,20 +6,36 @@ import pathlib
 import numpy as np
 
 from jaxrnn._weight_file import check_first_bytes, import_safetensors
+from jaxrnn._weight_header import read_length
+
+_MAX_ARRAYS = 1000
 
 
 def read_safetensors(path: str | os.PathLike, prefix: str) -> dict[str, np.ndarray]:
     """The arrays of a file whose names begin with `prefix`, without it.
 
     Raises:
-      ValueError: the file is not safetensors, cut off, or its header does not fit it.
+      ValueError: the file is not safetensors, cut off, its header does not fit it, or more arrays
+        begin with `prefix` than recurrent layers have.
     """
     path = pathlib.Path(path)
     check_first_bytes(path)
     library = import_safetensors()
+    with path.open("rb") as file:
+        read_length(path, file)
     try:
         with library.safe_open(path, framework="np") as file:
             names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+            _check_number(path, prefix, len(names))
             return {name.removeprefix(prefix): file.get_tensor(name) for name in names}
     except (library.SafetensorError, TypeError) as error:
         raise ValueError(f"`{path}` is not a whole safetensors file: {error}.") from error
+
+
+def _check_number(path, prefix, number):
+    """Raises before any array is read, which takes a while for many."""
+    if number > _MAX_ARRAYS:
+        raise ValueError(
+            f"{number} arrays of `{path}` begin with `prefix` = {prefix!r}, and one recurrent "
+            f"module has at most {_MAX_ARRAYS}. Give the prefix of the module, such as 'encoder.'."
+        )

@@ -59,6 +59,7 @@ def read_header(path: pathlib.Path, file: BinaryIO) -> tuple[dict[str, str], dic
         )
     for name in header.keys() - {_METADATA}:
         check_name(name, f"`{path}`")
+    _check_end(path, header, os.fstat(file.fileno()).st_size - 8 - len(raw))
     sums = {k.removeprefix(_SUM): v for k, v in metadata.items() if k.startswith(_SUM)}
     return sums, {k: v for k, v in metadata.items() if not k.startswith(RESERVED)}
 
@@ -84,6 +85,17 @@ def check_name(name: str, where: str) -> None:
             f"{where} names an array {name!r}, which is refused: no absolute path, no `..`, "
             f"nothing that cannot be printed and no {_METADATA!r}. Give it a key of another name."
         )
+
+
+def _check_end(path: pathlib.Path, header: dict[str, Any], size: int) -> None:
+    """Raises where the arrays, of which the file has `size` bytes, are cut off."""
+    for name, entry in header.items():
+        match entry:
+            case {"data_offsets": [int(), int(end)]} if end > size:
+                raise ValueError(
+                    f"`{path}` is cut off: `{name}` and what follows it are not whole. Copy or "
+                    "download it again."
+                )
 
 
 def _parsed(path: pathlib.Path, raw: bytes) -> dict[str, Any]:

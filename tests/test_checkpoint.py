@@ -236,8 +236,12 @@ def test_every_byte_of_the_header_counts(path):
 
 def test_truncation_and_more(saved):
     content = saved.read_bytes()
+    in_leaves = 0
     for size in [*random.Random(0).sample(range(len(content)), 200), 0, len(content) - 1]:
-        assert_refused(saved, content[:size])
+        leaf = leaf_at(content, size)
+        in_leaves += bool(leaf)
+        assert_refused(saved, content[:size], leaf)
+    assert 100 < in_leaves < 200
     for more in (b"\0", b"\0" * 4096):
         assert_refused(saved, content + more)
 
@@ -321,7 +325,11 @@ BAD_FILES = {
         lambda: forged({"a": entry([1], 0, 4), "b": entry([1], 8, 12)}, bytes(12)),
         "invalid offset for tensor `b`",
     ),
-    "outside": (lambda: forged({"a": entry([4], 0, 16)}, bytes(4)), "not fully covered"),
+    "outside": (lambda: forged({"a": entry([4], 0, 16)}, bytes(4)), "cut off: `a`"),
+    "offsets that are none": (
+        lambda: forged({"a": entry([1], 0, 4) | {"data_offsets": [None, None]}}, bytes(4)),
+        "refused",
+    ),
     "bytes at the end": (lambda: forged({"a": entry([1], 0, 4)}, bytes(5)), "not fully covered"),
     "a shape of 2**64 bytes": (
         lambda: forged({"a": entry([2**62, 4], 0, 4)}, bytes(4)),

@@ -175,6 +175,17 @@ def check_outputs(case, peer):
     assert_close(outputs(layer, params, xs), peer.run(weights, xs)[0], peer.tolerance)
 
 
+def check_float32(case, peer):
+    """In float32 outputs agree to 1e-6, and gradients to 1e-5."""
+    rng = np.random.default_rng(0)
+    params, xs = random_params(case, rng, np.float32), random_inputs(rng, np.float32)
+    weights = peer.write(params)
+    layer, back = peer.read(weights)
+    ours, theirs = compiled(layer, back, xs)(back, xs), peer.run(weights, xs)
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(ours)} == {"float32"}
+    check_same(ours, theirs, params, xs, peer._replace(tolerance=1e-6), rng)
+
+
 def check_narrow_round_trip(case, peer_of):
     """The round trip keeps float32 and bfloat16, and the sign of zero, to the last bit."""
     for dtype in ("float32", "bfloat16"):

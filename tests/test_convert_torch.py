@@ -1,7 +1,5 @@
 """Weights from and to torch."""
 
-import functools
-
 import jax
 import numpy as np
 import pytest
@@ -18,11 +16,10 @@ from tests.converting import (
     assert_bits,
     assert_close,
     check_conversion,
+    check_float32,
     check_narrow_round_trip,
     check_outputs,
-    gradients,
     loss_weights,
-    outputs,
     random_inputs,
     random_params,
 )
@@ -101,20 +98,10 @@ def test_without_biases(cell):
 
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
-@pytest.mark.parametrize("cell", [jaxrnn.LSTMParams, jaxrnn.ProjectedLSTMParams])
+@every_cell
 def test_float32(cell):
     case = Case(cell, layers=2, directions=2)
-    rng = np.random.default_rng(0)
-    params, xs = random_params(case, rng, np.float32), random_inputs(rng, np.float32)
-    weights = to_torch(params)
-    ys, dxs, dweights = run(module_of(case, dtype=torch.float32))(weights, xs)
-    layer, back = from_torch(weights)
-    ours, dxs_ours, dparams = gradients(functools.partial(outputs, layer))(back, xs)
-    assert_close(ours, ys, 1e-6)
-    assert_close(dxs_ours, dxs, 1e-5)
-    for name, array in to_torch(dparams).items():
-        if "bias_hh" not in name:  # a bias of ours has the gradient of each of the two
-            assert_close(array, dweights[name], 1e-5)
+    check_float32(case, Peer(to_torch, from_torch, run(module_of(case, dtype=torch.float32))))
 
 
 LSTM = random_params(Case(jaxrnn.LSTMParams, layers=2, directions=2), np.random.default_rng(0))

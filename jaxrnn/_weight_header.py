@@ -79,8 +79,8 @@ def read_length(path: pathlib.Path, file: BinaryIO) -> int:
 
 def check_name(name: str, where: str) -> None:
     """Raises where a program that takes the name of an array for a path would leave its folder."""
-    path = pathlib.PureWindowsPath(name)  # which knows both kinds of slashes
-    if path.root or ".." in path.parts or not name.isprintable() or name == _METADATA:
+    path = pathlib.PureWindowsPath(name)  # which knows both kinds of slashes, and drives
+    if path.anchor or ".." in path.parts or not name.isprintable() or name == _METADATA:
         raise ValueError(
             f"{where} names an array {name!r}, which is refused: no absolute path, no `..`, "
             f"nothing that cannot be printed and no {_METADATA!r}. Give it a key of another name."

@@ -474,6 +474,7 @@ BAD_PARAMS = {
     "one name twice": ({"a.b": np.ones(1), "a": {"b": np.ones(1)}}, ValueError, "two leaves named"),
     "an absolute name": ({"/a": np.ones(1)}, ValueError, "no absolute path"),
     "an absolute name of Windows": ({r"C:\a": np.ones(1)}, ValueError, "no absolute path"),
+    "a name with a drive": ({"C:a": np.ones(1)}, ValueError, "no absolute path"),
     "a name with ..": ({"a/../b": np.ones(1)}, ValueError, "no absolute path"),
     "a name with a zero": ({"a\0": np.ones(1)}, ValueError, "cannot be printed"),
     "a name that is no text": ({"a\ud800": np.ones(1)}, ValueError, "cannot be printed"),
@@ -657,8 +658,9 @@ def test_kill_while_it_is_saved(kind, path):
         child.communicate()
         params = load(path, like)
         assert_same_bits(params["a"], params["b"])
-        if kind != "named":
-            assert os.listdir(path.parent) == [path.name]
+        if kind != "named":  # what was whole, but had not taken its place yet, may be left
+            for name in os.listdir(path.parent):
+                load(path.parent / name, like)
 
 
 DEVICES = """

@@ -1,4 +1,4 @@
-"""Weights from and to ONNX, which is for inference: it has no gradients."""
+"""Weights from and to ONNX, of which the runtimes have no gradients: differences stand for them."""
 
 import jax
 import jax.numpy as jnp
@@ -71,7 +71,7 @@ def peer_of(case, evaluate, dtype=np.float64, **options):
 
 
 @every_cell
-def test_outputs_and_round_trip(cell):
+def test_outputs_gradients_and_round_trip(cell):
     case = Case(cell, layers=2, directions=2)
     check_conversion(case, peer_of(case, by_reference))
 

@@ -127,6 +127,21 @@ def test_open_sizes_of_what_is_around_a_model():
     check_open(run, ex)
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_open_sizes_of_a_flax_module(reverse):
+    pytest.importorskip("flax", reason="flax is not installed")
+    import jaxrnn.linen
+
+    module = jaxrnn.linen.RNN(jaxrnn.bidirectional(jaxrnn.gru(H)), reverse=reverse)
+    ex = cell_example(jaxrnn.gru(H))
+    variables = module.init(jax.random.key(0), ex.xs.swapaxes(0, 1))
+
+    def run(params, carry, xs, mask, resets):
+        return module.apply(variables, xs.swapaxes(0, 1), seq_lengths=jnp.sum(mask, axis=0))
+
+    check_open(run, ex)
+
+
 def test_one_program_for_several_platforms():
     layer = LAYERS["stack"].layer
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.extend.core import Primitive, jaxpr_as_fun
 from jax.interpreters import batching, mlir
 
@@ -39,6 +40,21 @@ def exportable(kernel: Callable, general: Callable) -> Callable:
         )
 
     return call
+
+
+def saving(kernel: Callable, general: Callable) -> Callable:
+    """`general`, with the results of a `kernel` that also returns what its backward kernel reads.
+
+    The derivative of an exported program is general too and reads nothing of that. It is NaN, lest
+    another program reads it unseen.
+    """
+
+    def run(*args):
+        _, saved = jax.eval_shape(kernel, *args)
+        nothing = jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), saved)
+        return general(*args), nothing
+
+    return run
 
 
 def _abstract(*avals, kernel, general):

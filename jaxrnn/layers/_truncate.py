@@ -67,8 +67,8 @@ def _forward(layer):
     @run.defjvp
     def refuse(primals, tangents):
         raise ValueError(
-            f"`truncate` cannot count its stretches where T is open, as in {primals[2].shape}, so "
-            "its derivative cannot be exported. Export it with a fixed T, or without derivatives "
+            "`truncate` cannot count its stretches where `jax.export` leaves T open, so there its "
+            "derivative cannot be exported. Export it with a fixed T, or without derivatives "
             "(`vjp_order=0`)."
         )
 

@@ -130,12 +130,16 @@ class _Place(NamedTuple):
 
 
 def _with_parameters(linear_map, params):
-    leaves, kind = jax.tree.leaves(params), _Place
-    return jax.tree.map(
-        lambda leaf: leaves[leaf.index] if isinstance(leaf, kind) else leaf,
-        linear_map,
-        is_leaf=lambda leaf: isinstance(leaf, kind),
-    )
+    """A linear map with the parameters in their places."""
+    leaves = jax.tree.leaves(params)
+
+    def is_place(leaf):
+        return isinstance(leaf, _Place)
+
+    def filled(leaf):
+        return leaves[leaf.index] if is_place(leaf) else leaf
+
+    return jax.tree.map(filled, linear_map, is_leaf=is_place)
 
 
 def _update(cell, params, carry, u, v):

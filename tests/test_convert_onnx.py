@@ -196,6 +196,13 @@ def with_tensor(name, array):
     return edit
 
 
+def with_dims(size):
+    def edit(graph):
+        graph.initializer[1].dims[1] = size
+
+    return edit
+
+
 def outside(graph):
     graph.initializer[1].data_location = TensorProto.EXTERNAL
 
@@ -210,6 +217,17 @@ def side_by_side(graph):
 
 def in_a_circle(graph):
     graph.node[1].input[0] = graph.node[2].output[0]
+
+
+def without_outputs(graph):
+    del graph.node[0].output[:]
+
+
+def with_empty_constants(graph):
+    graph.node.extend(
+        [helper.make_node("Constant", [], ["W_0"]), helper.make_node("Constant", [], [])]
+    )
+    del graph.initializer[1]
 
 
 def with_peepholes(graph):
@@ -236,6 +254,16 @@ BAD = {
     ),
     "a tensor in another file": (lambda: model_of(edit=outside), ValueError, "not in the model"),
     "a missing tensor": (lambda: model_of(edit=removed), ValueError, "not in the model"),
+    "an absurd shape": (
+        lambda: model_of(edit=with_dims(10**12)),
+        ValueError,
+        "`W` of LSTM node .* is not a whole tensor",
+    ),
+    "a dtype of no kind": (
+        lambda: model_of(edit=lambda graph: setattr(graph.initializer[1], "data_type", 99)),
+        ValueError,
+        "is not a whole tensor",
+    ),
     "a wrong shape": (
         lambda: model_of(edit=with_tensor("B_0", np.ones((1, 4 * H)))),
         ValueError,
@@ -263,6 +291,22 @@ BAD = {
         "`direction`",
     ),
     "no recurrent node": (lambda: model_of(edit=lambda g: g.ClearField("node")), ValueError, "no"),
+    "a direction of no kind": (
+        lambda: model_of(edit=with_attribute(direction=[1, 2])),
+        ValueError,
+        "`direction`",
+    ),
+    "a direction that is no text": (
+        lambda: model_of(edit=with_attribute(direction=b"\xff")),
+        ValueError,
+        "`direction`",
+    ),
+    "a node without outputs": (lambda: model_of(edit=without_outputs), ValueError, "no outputs"),
+    "constants of nothing": (
+        lambda: model_of(edit=with_empty_constants),
+        ValueError,
+        "not in the model",
+    ),
     "a path": (lambda: "model.onnx", TypeError, r"onnx.load\(path\)"),
 }
 

@@ -6,6 +6,7 @@ Axis letters everywhere: T time, B batch, I input, H hidden, G gates; sequences 
 
 from jaxrnn import _initializers as initializers
 from jaxrnn import _losses as losses
+from jaxrnn._checkpoint import load, save
 from jaxrnn._implementations import Explanation
 from jaxrnn._masking import length_mask
 from jaxrnn._named import WeightNormParams
@@ -31,6 +32,7 @@ from jaxrnn._pooling import (
 from jaxrnn._training import train_windows
 from jaxrnn._types import Cell, Layer, from_step
 from jaxrnn._unroll import explain, step, unroll
+from jaxrnn._weight_file import Weights, read_weights
 from jaxrnn.cells import (
     ElmanCarry,
     ElmanParams,
@@ -44,6 +46,8 @@ from jaxrnn.cells import (
     LearnedCarryParams,
     LSTMCarry,
     LSTMParams,
+    ProjectedLSTMCarry,
+    ProjectedLSTMParams,
     ResetBeforeGRUParams,
     candidate_dropout,
     clip_cotangent,
@@ -54,6 +58,7 @@ from jaxrnn.cells import (
     layer_norm_lstm,
     learned_carry,
     lstm,
+    projected_lstm,
     state_dropout,
     zoneout,
 )
@@ -113,9 +118,12 @@ __all__ = [
     "Packed",
     "Padded",
     "Pool",
+    "ProjectedLSTMCarry",
+    "ProjectedLSTMParams",
     "ResetBeforeGRUParams",
     "StateDropoutCarry",
     "WeightNormParams",
+    "Weights",
     "attention_pool",
     "bidirectional",
     "bucket_length",
@@ -136,6 +144,7 @@ __all__ = [
     "layer_norm_lstm",
     "learned_carry",
     "length_mask",
+    "load",
     "losses",
     "lstm",
     "noisy_carry",
@@ -145,9 +154,12 @@ __all__ = [
     "pool_max",
     "pool_mean",
     "pool_sum",
+    "projected_lstm",
+    "read_weights",
     "remat",
     "residual",
     "rnn",
+    "save",
     "segment_resets",
     "skip",
     "stack",

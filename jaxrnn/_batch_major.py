@@ -70,27 +70,32 @@ def run(
     module: Any,
     apply: Callable,
     inputs: jax.Array,
+    *,
     initial_carry: Carry | None,
     seq_lengths: jax.Array | None,
+    mask: jax.Array | None,
+    resets: jax.Array | None,
     **choices: bool | None,
 ) -> Any:
-    """Runs ``apply(carry, xs, mask) -> (carry, ys)``, which is time-first, in the terms of Flax.
+    """Runs ``apply(carry, xs, mask=, resets=)``, which is time-first, in the terms of Flax.
 
     Where a choice is None, the attribute of `module` of that name holds.
     """
     chosen = {k: getattr(module, k) if v is None else v for k, v in choices.items()}
     num_batch_axes = _count_batch_axes(inputs, module.num_feature_axes)
     time_axis = 0 if chosen["time_major"] else num_batch_axes
-    xs = jnp.moveaxis(inputs, time_axis, 0)
+    _check_flags(inputs.shape[: num_batch_axes + 1], mask=mask, resets=resets)
+    xs, flags = jax.tree.map(lambda x: jnp.moveaxis(x, time_axis, 0), (inputs, (mask, resets)))
     if seq_lengths is not None:
-        seq_lengths = _check_lengths(seq_lengths, xs.shape[1 : 1 + num_batch_axes])
+        seq_lengths = _check_lengths(seq_lengths, mask, xs.shape[1 : 1 + num_batch_axes])
 
     def turn(tree):
         return jax.tree.map(lambda x: flip_sequences(x, seq_lengths, num_batch_axes, True), tree)
 
+    xs, (mask, resets) = turn((xs, flags)) if chosen["reverse"] else (xs, flags)
     with _in_terms_of_flax():
-        mask = None if seq_lengths is None else length_mask(seq_lengths, len(xs))
-        carry, ys = apply(initial_carry, turn(xs) if chosen["reverse"] else xs, mask)
+        mask = mask if seq_lengths is None else length_mask(seq_lengths, xs.shape[0])
+        carry, ys = apply(initial_carry, xs, mask=mask, resets=resets)
     ys = turn(ys) if chosen["reverse"] and chosen["keep_order"] else ys
     outputs = jax.tree.map(lambda y: jnp.moveaxis(y, 0, time_axis), ys)
     return (carry, outputs) if chosen["return_carry"] else outputs
@@ -112,7 +117,29 @@ def _count_batch_axes(inputs, num_feature_axes):
     return num_batch_axes
 
 
-def _check_lengths(seq_lengths, batch):
+def _check_flags(shape, **named):
+    for name, flags in named.items():
+        if flags is None:
+            continue
+        if not hasattr(flags, "dtype") or flags.dtype != jnp.bool_:
+            raise TypeError(
+                f"`{name}` must be a bool array {shape}, got {describe(flags)}. Compare first, as "
+                "in `symbols != padding`; the lengths of sequences are `seq_lengths`."
+            )
+        if flags.shape != shape:
+            raise ValueError(
+                f"`{name}` must have a value for each step of each sequence, {shape} as the first "
+                f"axes of `inputs`, got {describe(flags)}. Are both as `time_major` says?"
+            )
+
+
+def _check_lengths(seq_lengths, mask, batch):
+    if mask is not None:
+        raise ValueError(
+            "`seq_lengths` and `mask` both say which steps are real, and `reverse` turns sequences "
+            "within their lengths, but along all of time with a mask. Give one of them: "
+            "`mask & jnp.moveaxis(jaxrnn.length_mask(seq_lengths, T), 0, -1)` is both."
+        )
     seq_lengths = jnp.asarray(seq_lengths)
     if not jnp.issubdtype(seq_lengths.dtype, jnp.integer):
         raise TypeError(f"`seq_lengths` must be integers, got {describe(seq_lengths)}.")

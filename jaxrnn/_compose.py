@@ -58,7 +58,7 @@ def _with_noise(layer: Layer, noise: Callable, reverse: bool) -> Layer:
         carry = init_carry(params, xs) if carry is None else carry
         cause = "A layer whose cell draws random numbers counts the steps of each sequence."
         check_carry(carry, initial, cause=cause)
-        positions, last = _count_in_order(carry.position, mask, resets, len(xs), reverse)
+        positions, last = _count_in_order(carry.position, mask, resets, xs.shape[0], reverse)
         if key is not None:
             check_key(key)
             x = jax.ShapeDtypeStruct(xs.shape[-1:], xs.dtype)

@@ -27,7 +27,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxrnn._loop import Loop, scan, scan_ahead
 from jaxrnn._precision import is_floating
@@ -91,13 +90,19 @@ def _increments(cell, params, us, out, dparams, dus):
 
 
 def _linear_maps(cell, params, us, out):
-    """∂update/∂(c, v), at all steps at once: a stack (T, ...) of functions (ċ, v̇) -> (ċ, ẏ)."""
+    """∂update/∂(c, v), at all steps at once: a stack (T, ...) of functions (ċ, v̇) -> (ċ, ẏ).
+
+    Where one holds a parameter as it is, such as a matrix by which `update` multiplies, only the
+    place of it is kept: a stack would be T copies.
+    """
+    place = {id(leaf): _Place(i) for i, leaf in enumerate(jax.tree.leaves(params))}
 
     def linear_map(carry, u, v):
         def update(floating, v):
             return _update(cell, params, _with_floating(carry, floating), u, v)
 
-        return jax.linearize(update, _floating(carry), v)[1]
+        _, linear = jax.linearize(update, _floating(carry), v)
+        return jax.tree.map(lambda leaf: place.get(id(leaf), leaf), linear)
 
     return jax.vmap(linear_map)(out.carries, us, out.vs)
 
@@ -108,12 +113,33 @@ def _recurrence(cell, loop, params, carry, dcarry, linear_maps, b_carry):
 
     def body(dcarry, step):
         linear_map, b = step
+        linear_map = _with_parameters(linear_map, params)
         dv = cell.recur(params, _with_floating(zeros, dcarry))
         dnew, dy = linear_map(dcarry, dv)
         return [d + b for d, b in zip(dnew, b, strict=True)], (dy, dcarry)
 
     dlast, (dys, dcarries) = scan(loop, body, _floating(dcarry), (linear_maps, b_carry))
     return dlast, dys, dcarries
+
+
+@jax.tree_util.register_static
+class _Place(NamedTuple):
+    """Of a parameter among the leaves of the parameters."""
+
+    index: int
+
+
+def _with_parameters(linear_map, params):
+    """A linear map with the parameters in their places."""
+    leaves = jax.tree.leaves(params)
+
+    def is_place(leaf):
+        return isinstance(leaf, _Place)
+
+    def filled(leaf):
+        return leaves[leaf.index] if is_place(leaf) else leaf
+
+    return jax.tree.map(filled, linear_map, is_leaf=is_place)
 
 
 def _update(cell, params, carry, u, v):
@@ -142,5 +168,5 @@ def _tangent(tree: Any, floating: list[jax.Array]) -> Any:
     floating = iter(floating)
     none = jax.dtypes.float0
     return jax.tree.map(
-        lambda leaf: next(floating) if is_floating(leaf) else np.zeros(leaf.shape, none), tree
+        lambda leaf: next(floating) if is_floating(leaf) else jnp.zeros(leaf.shape, none), tree
     )

@@ -9,7 +9,7 @@ from jax import lax
 
 
 class Loop(NamedTuple):
-    length: int  # T
+    length: int  # T, which `jax.export` may leave open
     reverse: bool  # from the last step to the first; outputs stay where their inputs are
 
 
@@ -19,7 +19,11 @@ def scan(loop: Loop, body: Callable, carry: Any, xs: Any) -> tuple[Any, Any]:
         x = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), xs)
         _, y = jax.eval_shape(body, carry, x)
         return carry, jax.tree.map(lambda y: jnp.zeros((0, *y.shape), y.dtype), y)
-    return lax.scan(body, carry, xs, length=loop.length, reverse=loop.reverse)
+    if not jax.tree.leaves(xs):  # a length that is open must come from an array
+        return lax.scan(
+            lambda carry, _: body(carry, xs), carry, jnp.arange(loop.length), reverse=loop.reverse
+        )
+    return lax.scan(body, carry, xs, reverse=loop.reverse)
 
 
 def scan_ahead(loop: Loop, body: Callable, carry: Any, xs: Any) -> tuple[Any, Any]:

@@ -127,7 +127,7 @@ def for_each_step(draw: Callable, key: jax.Array, positions: jax.Array) -> Any:
         return draw(jax.random.fold_in(key, row), position)
 
     over_time = jax.vmap(jax.vmap(at), (None, 0))
-    flat = over_time(rows, positions.reshape(num_steps, len(rows)))
+    flat = over_time(rows, positions.reshape(num_steps, rows.size))
     return jax.tree.map(lambda x: x.reshape(*positions.shape, *x.shape[2:]), flat)
 
 

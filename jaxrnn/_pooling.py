@@ -37,7 +37,7 @@ def pool_last(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
       ValueError, TypeError: `xs` is no floating sequence, or `mask` does not fit it.
     """
     xs, mask = _padded(xs, mask)
-    steps = jnp.arange(len(mask), dtype=jnp.int32).reshape(-1, *(1,) * (mask.ndim - 1))
+    steps = jnp.arange(mask.shape[0], dtype=jnp.int32).reshape(-1, *(1,) * (mask.ndim - 1))
     last = jnp.max(jnp.where(mask, steps, -1), axis=0)
     return _sum(blank(steps == last, xs)).astype(xs.dtype)
 
@@ -177,8 +177,8 @@ def _padded(xs, mask):
     check_features(x)
     check_flags("mask", mask, xs)
     check_flags_fit("mask", mask, jax.ShapeDtypeStruct(x.shape[:-1], x.dtype))
-    mask = jnp.ones(len(xs), bool) if mask is None else mask
-    if len(xs) == 0:
+    mask = jnp.ones(xs.shape[0], bool) if mask is None else mask
+    if xs.shape[0] == 0:
         xs, mask = jnp.zeros((1, *x.shape), x.dtype), jnp.zeros((1, *mask.shape[1:]), bool)
     return jnp.asarray(xs), jnp.asarray(mask)
 

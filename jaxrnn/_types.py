@@ -24,8 +24,8 @@ class Cell(NamedTuple):
         loop.
       recur: ``(params, carry) -> v``, hidden-to-hidden. It is linear in the carry, so its weight
         gradient leaves the backward loop.
-      update: ``(params, carry, u, v) -> (carry, y)``, the gates. It has no matrix product, so it
-        can be traced into any fused kernel.
+      update: ``(params, carry, u, v) -> (carry, y)``, the gates. Without a matrix product, as in
+        all cells but `jaxrnn.projected_lstm`, it can be traced into any fused kernel.
       noise: ``(params, key, step, x) -> noise``, of a cell that draws random numbers, such as
         `jaxrnn.zoneout`: what one sequence needs at its step number `step`, from its own key. x is
         an example of one input (I,). The cell then also takes `Noisy` inputs; without noise it is

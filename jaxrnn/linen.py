@@ -52,6 +52,8 @@ class RNN(nn.Module):
         initial_carry: Carry | None = None,
         init_key: jax.Array | None = None,
         seq_lengths: jax.Array | None = None,
+        mask: jax.Array | None = None,
+        resets: jax.Array | None = None,
         return_carry: bool | None = None,
         time_major: bool | None = None,
         reverse: bool | None = None,
@@ -66,6 +68,10 @@ class RNN(nn.Module):
             that `flax.linen.Bidirectional` can call this module.
           seq_lengths: integers (*batch), 0 to T, the real steps of each sequence; the rest is
             padding, which is never read. Outputs there are zero.
+          mask: bool, (*batch, T), or (T, *batch) where `time_major`; True = a real step. For
+            padding anywhere, in place of `seq_lengths`.
+          resets: bool, likewise; where True the carry returns to that of the cell before the step
+            is read. No gradient crosses a reset.
           return_carry: as the attribute.
           time_major: as the attribute.
           reverse: as the attribute.
@@ -80,16 +86,18 @@ class RNN(nn.Module):
         layer = as_layer(self.cell)
         key = self.make_rng("dropout") if self.has_rng("dropout") else None
 
-        def apply(carry, xs, mask):
+        def apply(carry, xs, **flags):
             params = _parameters(self, layer.init, xs)
-            return layer.apply(params, carry, xs, mask=mask, key=key)
+            return layer.apply(params, carry, xs, **flags, key=key)
 
         return run(
             self,
             apply,
             inputs,
-            initial_carry,
-            seq_lengths,
+            initial_carry=initial_carry,
+            seq_lengths=seq_lengths,
+            mask=mask,
+            resets=resets,
             return_carry=return_carry,
             time_major=time_major,
             reverse=reverse,

@@ -68,6 +68,8 @@ class RNN(nnx.Module):
         *,
         initial_carry: Carry | None = None,
         seq_lengths: jax.Array | None = None,
+        mask: jax.Array | None = None,
+        resets: jax.Array | None = None,
         return_carry: bool | None = None,
         time_major: bool | None = None,
         reverse: bool | None = None,
@@ -81,6 +83,10 @@ class RNN(nnx.Module):
           initial_carry: the carry before the first step; None means that of the cell.
           seq_lengths: integers (*batch), 0 to T, the real steps of each sequence; the rest is
             padding, which is never read. Outputs there are zero.
+          mask: bool, (*batch, T), or (T, *batch) where `time_major`; True = a real step. For
+            padding anywhere, in place of `seq_lengths`.
+          resets: bool, likewise; where True the carry returns to that of the cell before the step
+            is read. No gradient crosses a reset.
           return_carry: as of the module.
           time_major: as of the module.
           reverse: as of the module.
@@ -97,15 +103,17 @@ class RNN(nnx.Module):
         """
         params, key = _values(self.params), _dropout_key(rngs)
 
-        def apply(carry, xs, mask):
-            return self.layer.apply(params, carry, xs, mask=mask, key=key)
+        def apply(carry, xs, **flags):
+            return self.layer.apply(params, carry, xs, **flags, key=key)
 
         return run(
             self,
             apply,
             inputs,
-            initial_carry,
-            seq_lengths,
+            initial_carry=initial_carry,
+            seq_lengths=seq_lengths,
+            mask=mask,
+            resets=resets,
             return_carry=return_carry,
             time_major=time_major,
             reverse=reverse,
@@ -195,8 +203,13 @@ def _dropout_key(rngs):
         return None
     if isinstance(rngs, nnx.RngStream):
         return rngs()
-    if isinstance(rngs, nnx.Rngs):
+    if isinstance(rngs, nnx.Rngs) and ("dropout" in rngs or "default" in rngs):
         return rngs.dropout()
+    if isinstance(rngs, nnx.Rngs):
+        raise ValueError(
+            f"`rngs` has no stream for dropout, only {sorted(rngs)}. Make one with "
+            "`nnx.Rngs(dropout=seed)`, or give no `rngs` to evaluate."
+        )
     raise TypeError(
         f"`rngs` must be nnx.Rngs or one of its streams, got {type(rngs).__name__}. "
         "Make them from a seed with `nnx.Rngs(seed)`."

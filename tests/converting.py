@@ -32,9 +32,9 @@ class Peer(NamedTuple):
 
     write: Callable  # params -> weights, a pytree of arrays
     read: Callable  # weights -> Network
-    run: (
-        Callable  # (weights, xs) -> ys, dxs, dweights; the gradients are of the loss below, or None
-    )
+    # (weights, xs) -> ys, dxs, dweights. The gradients are of the loss below; None where the peer
+    # has none, and differences of its losses stand for them.
+    run: Callable
     prepare: Callable = lambda params: params  # to params that the peer can hold exactly
     tolerance: float = 1e-12  # of outputs; ten times that for gradients
 
@@ -113,14 +113,14 @@ def check_conversion(case, peer):
         assert_bits(back, params)
         if seed == 0:
             ours = compiled(layer, back, xs)
-        check_same(ours(back, xs), peer.run(weights, xs), params, peer, rng)
+        check_same(ours(back, xs), peer.run(weights, xs), params, xs, peer, rng)
 
         theirs = noisy(weights, rng)
         ys = ours(peer.read(theirs).params, xs)[0]
         assert_close(ys, peer.run(theirs, xs)[0], peer.tolerance)
 
 
-def check_same(ours, theirs, params, peer, rng):
+def check_same(ours, theirs, params, xs, peer, rng):
     """Equal outputs, equal gradients of the inputs, and of the weights along a random direction.
 
     `write` is affine, so a step in our parameters is a step in the weights of the peer, and both
@@ -129,13 +129,27 @@ def check_same(ours, theirs, params, peer, rng):
     ys, dxs, dparams = ours
     want_ys, want_dxs, want_dweights = theirs
     assert_close(ys, want_ys, peer.tolerance)
-    if want_dxs is None:
-        return  # the peer has no gradients
-    assert_close(dxs, want_dxs, 10 * peer.tolerance)
     step = peer.prepare(jax.tree.map(lambda p: rng.normal(size=p.shape), params))
+    if want_dxs is None:
+        dx = rng.normal(size=xs.shape)
+        got = inner(dparams, step) + inner(dxs, dx)
+        assert_close(got, difference(peer, params, xs, step, dx), 1e-6)
+        return
+    assert_close(dxs, want_dxs, 10 * peer.tolerance)
     end = peer.write(jax.tree.map(np.add, params, step))
     weights_step = jax.tree.map(lambda a, b: np.asarray(a) - np.asarray(b), end, peer.write(params))
     assert_close(inner(dparams, step), inner(want_dweights, weights_step), 10 * peer.tolerance)
+
+
+def difference(peer, params, xs, step, dx, size=1e-5):
+    """The derivative of the loss of a peer along a step, by a central difference."""
+
+    def loss(size):
+        moved = jax.tree.map(lambda p, s: p + size * s, params, step)
+        ys = peer.run(peer.write(moved), xs + size * dx)[0]
+        return (loss_weights(ys) * ys).sum()
+
+    return (loss(size) - loss(-size)) / (2 * size)
 
 
 def inner(a, b):
@@ -159,6 +173,17 @@ def check_outputs(case, peer):
     weights, xs = peer.write(random_params(case, rng)), random_inputs(rng)
     layer, params = peer.read(weights)
     assert_close(outputs(layer, params, xs), peer.run(weights, xs)[0], peer.tolerance)
+
+
+def check_float32(case, peer):
+    """In float32 outputs agree to 1e-6, and gradients to 1e-5."""
+    rng = np.random.default_rng(0)
+    params, xs = random_params(case, rng, np.float32), random_inputs(rng, np.float32)
+    weights = peer.write(params)
+    layer, back = peer.read(weights)
+    ours, theirs = compiled(layer, back, xs)(back, xs), peer.run(weights, xs)
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(ours)} == {"float32"}
+    check_same(ours, theirs, params, xs, peer._replace(tolerance=1e-6), rng)
 
 
 def check_narrow_round_trip(case, peer_of):

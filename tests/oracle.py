@@ -35,6 +35,21 @@ def lstm(params, carry, x):
     return (h, c), h
 
 
+def projected_lstm(params, carry, x):
+    h, c = carry
+    size = len(c)
+    w, u, b = params.kernel, params.recurrent_kernel, params.bias
+
+    def gate(k):
+        at = slice(k * size, (k + 1) * size)
+        return w[:, at].T @ x + u[:, at].T @ h + b[at]
+
+    i, f, g, o = sigmoid(gate(0)), sigmoid(gate(1)), np.tanh(gate(2)), sigmoid(gate(3))
+    c = f * c + i * g
+    h = params.projection.T @ (o * np.tanh(c))
+    return (h, c), h
+
+
 def gru_reset_after(params, carry, x):
     (h,) = carry
     (w_r, w_z, w_n), (u_r, u_z, u_n) = _three(params.kernel), _three(params.recurrent_kernel)

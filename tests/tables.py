@@ -10,7 +10,7 @@ import numpy as np
 import jaxrnn
 from tests import oracle
 
-T, B, I, H = 7, 3, 5, 4  # pairwise different, so that no axis passes for another
+T, B, I, H, P = 7, 3, 5, 4, 2  # pairwise different, so that no axis passes for another
 
 
 class CellCase(NamedTuple):
@@ -99,6 +99,7 @@ CELLS = {
     "emit_carry": CellCase(jaxrnn.emit_carry(jaxrnn.lstm(H))),
     "layer_norm_lstm": CellCase(jaxrnn.layer_norm_lstm(H), oracle.layer_norm_lstm),
     "layer_norm_gru": CellCase(jaxrnn.layer_norm_gru(H), oracle.layer_norm_gru),
+    "projected_lstm": CellCase(jaxrnn.projected_lstm(H, P), oracle.projected_lstm, "LSTM"),
     "clip_cotangent": CellCase(jaxrnn.clip_cotangent(jaxrnn.gru(H), 1e6)),
     "regularized": CellCase(regularized()),
 }

@@ -42,6 +42,17 @@ def test_one_product_in_each_loop(name, run):
     assert products_in_loops(hlo(grad, *args)) == [1, 1]
 
 
+@pytest.mark.parametrize("run", [forward, mapped])
+def test_a_projection_is_one_product_more_in_each_loop(run):
+    cell, num_steps, P = jaxrnn.projected_lstm(H, 2), 7, 2
+    args = arguments(cell, num_steps)
+    assert products_in_loops(hlo(functools.partial(run, cell), *args)) == [2]
+    text = hlo(jax.grad(functools.partial(loss, run, cell), argnums=(0, 1)), *args)
+    assert products_in_loops(text) == [2, 2]
+    copies = [f"[{n},{rows}]" for n in (num_steps, B) for rows in (f"{H},{P}", f"{P},{H}")]
+    assert not any(shape in text for shape in copies)  # of R, or of its gradient
+
+
 @every_cell
 def test_the_count_sees_the_products_of_the_plain_scan(name):
     cell, _ = CELLS[name]

@@ -1,6 +1,7 @@
 """Weights that are refused: quickly, with the reason, and with nothing run."""
 
 import io
+import json
 import pickle
 import struct
 import time
@@ -74,11 +75,6 @@ BAD = {
         TypeError,
         r"one dtype, got \['float32', 'float64'\]",
     ),
-    "a projection": (
-        lambda: torch.nn.LSTM(I, H, proj_size=2, dtype=torch.float64),
-        ValueError,
-        "proj_size",
-    ),
     "a larger module": (
         lambda: torch.nn.Sequential(torch.nn.LSTM(I, H)),
         TypeError,
@@ -122,6 +118,13 @@ def safetensors_file(header, length=None):
     return struct.pack("<Q", length or len(header)) + header + bytes(64)
 
 
+def empty_arrays(number):
+    entry = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    return safetensors_file(json.dumps(dict.fromkeys(map(str, range(number)), entry)).encode())[
+        :-64
+    ]
+
+
 BAD_FILES = {
     "a pickle": (lambda: pickle.dumps(Trap()), "is a pickle"),
     "a pickle of torch": (lambda: saved(lambda b: torch.save(Trap(), b)), "zip archive"),
@@ -132,6 +135,17 @@ BAD_FILES = {
     "cut off": (lambda: safetensors_file(HEADER)[:-1], "not a whole"),
     "cut off in its header": (lambda: safetensors_file(HEADER)[:40], "not a whole"),
     "an absurd header": (lambda: safetensors_file(HEADER, 2**62), "not a whole"),
+    "brackets, 99 MB": (lambda: safetensors_file(b"[" * 99_000_000), "may have 8388608"),
+    "400,000 arrays": (lambda: empty_arrays(400_000), "not a whole"),
+    "100,000 arrays": (lambda: empty_arrays(100_000), "100000 arrays of .* Give the prefix"),
+    "an absolute name": (
+        lambda: safetensors_file(HEADER.replace(b"weight_ih_l0", b"/etc/passwd")),
+        r"missing .*unexpected \[/etc/passwd\]",
+    ),
+    "a name with ..": (
+        lambda: safetensors_file(HEADER.replace(b"weight_ih_l0", b"../weight_ih_l0")),
+        r"missing .*unexpected \[../weight_ih_l0\]",
+    ),
     "an absurd shape": (lambda: safetensors_file(HUGE), "not a whole"),
 }
 

@@ -16,6 +16,7 @@ from tests.converting import (
     Peer,
     T,
     check_conversion,
+    check_float32,
     check_narrow_round_trip,
     gradients,
     random_params,
@@ -42,6 +43,11 @@ def peer_of(case):
 def test_outputs_gradients_and_round_trip():
     case = Case(jaxrnn.LSTMParams, layers=2, directions=2)
     check_conversion(case, peer_of(case))
+
+
+def test_float32():
+    case = Case(jaxrnn.LSTMParams, layers=2, directions=2)
+    check_float32(case, peer_of(case))
 
 
 @pytest.mark.parametrize(("layers", "directions"), [(1, 1), (3, 1), (1, 2)])

@@ -14,6 +14,7 @@ from tests.converting import (
     Peer,
     assert_bits,
     check_conversion,
+    check_float32,
     check_narrow_round_trip,
     gradients,
     random_params,
@@ -44,6 +45,11 @@ def apply(cells, xs):
 @every_cell
 def test_outputs_gradients_and_round_trip(cell):
     check_conversion(Case(cell, layers=2), Peer(to_equinox, from_equinox, gradients(apply)))
+
+
+def test_float32():
+    peer = Peer(to_equinox, from_equinox, gradients(apply))
+    check_float32(Case(jaxrnn.LSTMParams, layers=2), peer)
 
 
 @every_cell

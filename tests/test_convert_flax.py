@@ -14,6 +14,7 @@ from tests.converting import (
     Peer,
     assert_bits,
     check_conversion,
+    check_float32,
     check_narrow_round_trip,
     check_outputs,
     gradients,
@@ -50,7 +51,7 @@ def linen_module(case, cell=None):
 
 def nnx_module(case, cell=None, **options):
     cell = cell or NNX[case.cell]
-    options |= {"rngs": nnx.Rngs(0), "param_dtype": float, "dtype": float}
+    options = {"rngs": nnx.Rngs(0), "param_dtype": float, "dtype": float} | options
 
     def level(width):
         rnns = [nnx.RNN(cell(width, H, **options)) for _ in range(case.directions)]
@@ -90,8 +91,9 @@ def linen_peer(case):
     return Peer(to_linen, from_linen, runner(linen_module(case).apply))
 
 
-def nnx_peer(case):
-    return Peer(to_nnx, from_nnx, runner(nnx_apply(nnx_module(case))), without_recurrent_bias)
+def nnx_peer(case, **options):
+    run = runner(nnx_apply(nnx_module(case, **options)))
+    return Peer(to_nnx, from_nnx, run, without_recurrent_bias)
 
 
 @every_cell
@@ -99,6 +101,12 @@ def nnx_peer(case):
 def test_outputs_gradients_and_round_trip(cell, peer_of):
     case = Case(cell, layers=2, directions=2)
     check_conversion(case, peer_of(case))
+
+
+def test_float32():
+    case = Case(jaxrnn.LSTMParams, layers=2, directions=2)
+    check_float32(case, linen_peer(case))
+    check_float32(case, nnx_peer(case, dtype=np.float32, param_dtype=np.float32))
 
 
 @every_cell

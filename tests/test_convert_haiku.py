@@ -15,6 +15,7 @@ from tests.converting import (
     Peer,
     assert_bits,
     check_conversion,
+    check_float32,
     check_narrow_round_trip,
     gradients,
     random_params,
@@ -41,15 +42,15 @@ def rounded(params):
     return jax.tree.map(near_one, params, is_leaf=lambda p: isinstance(p, jaxrnn.LSTMParams))
 
 
-def peer_of(case):
+def peer_of(case, dtype=jnp.float64):
     def apply(xs):
         cores = [CORES[case.cell](H) for _ in range(case.layers)]
         core = hk.DeepRNN(cores) if case.layers > 1 else cores[0]
-        ys, _ = hk.dynamic_unroll(core, xs, jax.tree.map(wide, core.initial_state(B)))
+        ys, _ = hk.dynamic_unroll(core, xs, jax.tree.map(cast, core.initial_state(B)))
         return ys
 
-    def wide(state):
-        return state.astype(jnp.float64)
+    def cast(state):
+        return state.astype(dtype)
 
     run = gradients(hk.without_apply_rng(hk.transform(apply)).apply)
     return Peer(to_haiku, from_haiku, run, rounded)
@@ -59,6 +60,11 @@ def peer_of(case):
 def test_outputs_gradients_and_round_trip(cell):
     case = Case(cell, layers=3)
     check_conversion(case, peer_of(case))
+
+
+def test_float32():
+    case = Case(jaxrnn.LSTMParams, layers=2)
+    check_float32(case, peer_of(case, jnp.float32))
 
 
 @every_cell

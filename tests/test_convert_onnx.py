@@ -1,4 +1,4 @@
-"""Weights from and to ONNX, which is for inference: it has no gradients."""
+"""Weights from and to ONNX, of which the runtimes have no gradients: differences stand for them."""
 
 import jax
 import jax.numpy as jnp
@@ -71,7 +71,7 @@ def peer_of(case, evaluate, dtype=np.float64, **options):
 
 
 @every_cell
-def test_outputs_and_round_trip(cell):
+def test_outputs_gradients_and_round_trip(cell):
     case = Case(cell, layers=2, directions=2)
     check_conversion(case, peer_of(case, by_reference))
 
@@ -86,6 +86,54 @@ def test_outputs_of_onnxruntime(cell, directions):
     layer, back = from_onnx(model)
     assert_bits(back, params)
     assert_close(layer.apply(back, None, xs)[1], by_runtime(model, xs), 1e-6)
+
+
+@every_cell
+@pytest.mark.parametrize("directions", [1, 2])
+def test_sizes_are_open_in_onnxruntime(cell, directions):
+    """One model serves every T and B."""
+    params = random_params(Case(cell, 2, directions), np.random.default_rng(0), np.float32)
+    model, (layer, back) = to_onnx(params), from_onnx(to_onnx(params))
+    for shape in [(1, 1, I), (9, 4, I), (30, 2, I)]:
+        xs = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+        assert_close(layer.apply(back, None, xs)[1], by_runtime(model, xs), 1e-5)
+
+
+@every_cell
+def test_streaming_in_onnxruntime(cell):
+    """The carry goes in and comes out, step by step and in chunks, for any batch."""
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    params = random_params(Case(cell, 2), np.random.default_rng(0), np.float32)
+    model = to_onnx(params, streaming=True)
+    checker.check_model(model, full_check=True)
+    layer, back = from_onnx(model)
+    assert_bits(back, params)
+    session = runtime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    names = [entry.name for entry in session.get_inputs()][1:]
+    assert [entry.name for entry in session.get_outputs()][1:] == [f"next_{n}" for n in names]
+    for batch in (1, 3, 8):
+        rng = np.random.default_rng(batch)
+        carry = jax.tree.map(
+            lambda leaf, rng=rng: rng.normal(size=leaf.shape).astype(leaf.dtype),
+            layer.init_carry(back, jax.ShapeDtypeStruct((1, batch, I), np.float32)),
+        )
+        state = dict(zip(names, jax.tree.leaves(carry), strict=True))
+        for steps in (1, 1, 5):
+            xs = rng.normal(size=(steps, batch, I)).astype(np.float32)
+            carry, want = layer.apply(back, carry, xs)
+            ys, *leaves = session.run(None, {"xs": xs, **state})
+            state = dict(zip(names, leaves, strict=True))
+            assert_close(ys, want, 1e-6)
+            for got, leaf in zip(leaves, jax.tree.leaves(carry), strict=True):
+                assert_close(got, leaf, 1e-6)
+
+
+def test_two_directions_do_not_stream():
+    params = random_params(Case(jaxrnn.LSTMParams, 1, 2), np.random.default_rng(0))
+    with pytest.raises(ValueError, match="`streaming` needs layers of one direction"):
+        to_onnx(params, streaming=True)
 
 
 @every_cell
@@ -148,6 +196,13 @@ def with_tensor(name, array):
     return edit
 
 
+def with_dims(size):
+    def edit(graph):
+        graph.initializer[1].dims[1] = size
+
+    return edit
+
+
 def outside(graph):
     graph.initializer[1].data_location = TensorProto.EXTERNAL
 
@@ -162,6 +217,17 @@ def side_by_side(graph):
 
 def in_a_circle(graph):
     graph.node[1].input[0] = graph.node[2].output[0]
+
+
+def without_outputs(graph):
+    del graph.node[0].output[:]
+
+
+def with_empty_constants(graph):
+    graph.node.extend(
+        [helper.make_node("Constant", [], ["W_0"]), helper.make_node("Constant", [], [])]
+    )
+    del graph.initializer[1]
 
 
 def with_peepholes(graph):
@@ -188,6 +254,16 @@ BAD = {
     ),
     "a tensor in another file": (lambda: model_of(edit=outside), ValueError, "not in the model"),
     "a missing tensor": (lambda: model_of(edit=removed), ValueError, "not in the model"),
+    "an absurd shape": (
+        lambda: model_of(edit=with_dims(10**12)),
+        ValueError,
+        "`W` of LSTM node .* is not a whole tensor",
+    ),
+    "a dtype of no kind": (
+        lambda: model_of(edit=lambda graph: setattr(graph.initializer[1], "data_type", 99)),
+        ValueError,
+        "is not a whole tensor",
+    ),
     "a wrong shape": (
         lambda: model_of(edit=with_tensor("B_0", np.ones((1, 4 * H)))),
         ValueError,
@@ -215,6 +291,22 @@ BAD = {
         "`direction`",
     ),
     "no recurrent node": (lambda: model_of(edit=lambda g: g.ClearField("node")), ValueError, "no"),
+    "a direction of no kind": (
+        lambda: model_of(edit=with_attribute(direction=[1, 2])),
+        ValueError,
+        "`direction`",
+    ),
+    "a direction that is no text": (
+        lambda: model_of(edit=with_attribute(direction=b"\xff")),
+        ValueError,
+        "`direction`",
+    ),
+    "a node without outputs": (lambda: model_of(edit=without_outputs), ValueError, "no outputs"),
+    "constants of nothing": (
+        lambda: model_of(edit=with_empty_constants),
+        ValueError,
+        "not in the model",
+    ),
     "a path": (lambda: "model.onnx", TypeError, r"onnx.load\(path\)"),
 }
 

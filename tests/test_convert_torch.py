@@ -5,17 +5,22 @@ import numpy as np
 import pytest
 
 import jaxrnn
+from jaxrnn import convert
 from jaxrnn.convert import from_torch, to_torch
 from tests.converting import (
+    SHAPES,
     Case,
     H,
     I,
     Peer,
     assert_bits,
+    assert_close,
     check_conversion,
+    check_float32,
     check_narrow_round_trip,
     check_outputs,
     loss_weights,
+    random_inputs,
     random_params,
 )
 
@@ -25,13 +30,20 @@ MODULES = {
     jaxrnn.LSTMParams: torch.nn.LSTM,
     jaxrnn.GRUParams: torch.nn.GRU,
     jaxrnn.ElmanParams: torch.nn.RNN,
+    jaxrnn.ProjectedLSTMParams: torch.nn.LSTM,
 }
+# Of the peers only torch has this cell. Its outputs have H numbers, its memory more.
+M = H + 2
+SHAPES[jaxrnn.ProjectedLSTMParams] = lambda width: ((width, 4 * M), (H, 4 * M), (4 * M,), (M, H))
 every_cell = pytest.mark.parametrize("cell", MODULES, ids=lambda cell: cell.__name__)
 
 
 def module_of(case, **options):
     options |= {"num_layers": case.layers, "bidirectional": case.directions == 2}
-    return MODULES[case.cell](I, H, **{"dtype": torch.float64} | options)
+    options = {"dtype": torch.float64} | options
+    if case.cell is jaxrnn.ProjectedLSTMParams:
+        return torch.nn.LSTM(I, M, proj_size=H, **options)
+    return MODULES[case.cell](I, H, **options)
 
 
 def run(module):
@@ -80,20 +92,114 @@ def test_activation_of_the_module():
 def test_without_biases(cell):
     case = Case(cell, layers=2)
     params = from_torch(module_of(case, bias=False)).params
-    assert all(not array.any() for p in params for array in p[2:])
+    biases = [p._asdict().get(name) for p in params for name in ("bias", "recurrent_bias")]
+    assert not any(bias.any() for bias in biases if bias is not None)
     assert_bits(from_torch(to_torch(params)).params, params)
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+@every_cell
+def test_float32(cell):
+    case = Case(cell, layers=2, directions=2)
+    check_float32(case, Peer(to_torch, from_torch, run(module_of(case, dtype=torch.float32))))
+
+
 LSTM = random_params(Case(jaxrnn.LSTMParams, layers=2, directions=2), np.random.default_rng(0))
+PROJECTED = random_params(
+    Case(jaxrnn.ProjectedLSTMParams, 2, directions=2), np.random.default_rng(0)
+)
 
 
-def test_a_file_and_a_prefix(tmp_path):
+def test_the_module_of_a_projection():
+    module = module_of(Case(jaxrnn.ProjectedLSTMParams, layers=2, directions=2))
+    module.load_state_dict(to_torch(PROJECTED))
+    layer, params = from_torch(module)
+    assert_bits(params, PROJECTED)
+    xs = random_inputs(np.random.default_rng(1))
+    with torch.no_grad():
+        want, (h, c) = module(torch.from_numpy(xs))
+    final, ys = layer.apply(params, None, xs)
+    assert_close(ys, want, 1e-12)
+    cells = [cell for level in final for cell in level]
+    assert_close([cell.h for cell in cells], h, 1e-12)
+    assert_close([cell.c for cell in cells], c, 1e-12)
+
+
+OTHERS = ["keras", "linen", "nnx", "haiku", "equinox", "onnx", "cudnn"]
+
+
+@pytest.mark.parametrize("peer", OTHERS)
+def test_a_projection_is_refused_where_there_is_none(peer):
+    if peer == "onnx":
+        pytest.importorskip("onnx", reason="onnx is not installed")
+    cell = random_params(Case(jaxrnn.ProjectedLSTMParams, layers=1), np.random.default_rng(0))
+    for params in (cell, (cell, cell)):
+        with pytest.raises(TypeError, match="no LSTM with a projection; torch has, with `proj_"):
+            getattr(convert, f"to_{peer}")(params)
+
+
+def test_a_projection_is_a_product_after_an_lstm():
+    """As the message of the refusal says."""
+    rng = np.random.default_rng(0)
+    params, xs = random_params(Case(jaxrnn.ProjectedLSTMParams, layers=1), rng), random_inputs(rng)
+    recurrent_kernel = params.projection @ params.recurrent_kernel
+    plain = jaxrnn.LSTMParams(params.kernel, recurrent_kernel, params.bias)
+    _, ys = jaxrnn.unroll(jaxrnn.lstm(M), plain, None, xs)
+    _, want = jaxrnn.unroll(jaxrnn.projected_lstm(M, H), params, None, xs)
+    assert_close(ys @ params.projection, want, 1e-13)
+
+
+def projected(**changes):
+    """The arrays of a projected LSTM of torch, with some others in place; None takes one out."""
+    state = {name: tensor.numpy() for name, tensor in to_torch(PROJECTED).items()} | changes
+    return {name: array for name, array in state.items() if array is not None}
+
+
+BAD_PROJECTIONS = {
+    "missing in one direction": (
+        {"weight_hr_l1_reverse": None},
+        r"missing \[weight_hr_l1_reverse\], unexpected \[\]",
+    ),
+    "not a matrix": ({"weight_hr_l0": np.ones(H)}, "`weight_hr_l0` must be a matrix"),
+    "of another width": (
+        {"weight_hr_l0": np.ones((H + 1, M))},
+        r"`weight_hr_l0` must have shape \(5, 7\) .*, got \(6, 7\)",
+    ),
+    "turned": ({"weight_hr_l0": np.ones((M, H))}, "28 gate values for 5 hidden ones"),
+    "of a GRU": (
+        {"weight_hh_l0": np.ones((3 * M, H)), "weight_ih_l0": np.ones((3 * M, I))},
+        r"3 gates.*\[4\] can be read",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD_PROJECTIONS.values(), ids=BAD_PROJECTIONS)
+def test_bad_projections(changes, message):
+    with pytest.raises(ValueError, match=message):
+        from_torch(projected(**changes))
+
+
+def test_projections_that_torch_cannot_hold():
+    forward = PROJECTED[0].forward
+    turned = forward._replace(projection=forward.projection.T)
+    with pytest.raises(ValueError, match=r"`kernel` must have shape \(3, 20\)"):
+        to_torch(turned)
+    xs = jax.ShapeDtypeStruct((2, I), np.float64)
+    layers = [jaxrnn.rnn(jaxrnn.projected_lstm(size, H)) for size in (M, M + 1)]
+    shapes = jax.eval_shape(jaxrnn.stack(*layers).init, jax.random.key(0), xs)
+    with pytest.raises(ValueError, match="one hidden size"):
+        to_torch(jax.tree.map(lambda shape: np.zeros(shape.shape), shapes))
+
+
+@pytest.mark.parametrize("network", ["lstm", "projected"])
+def test_a_file_and_a_prefix(network, tmp_path):
     save_file = pytest.importorskip("safetensors.torch", reason="needs safetensors").save_file
-    state = {f"encoder.lstm.{name}": tensor for name, tensor in to_torch(LSTM).items()}
+    params = {"lstm": LSTM, "projected": PROJECTED}[network]
+    state = {f"encoder.lstm.{name}": tensor for name, tensor in to_torch(params).items()}
     state |= {"head.weight": torch.ones(2), "encoder.steps": torch.ones(1, dtype=torch.int32)}
     save_file(state, tmp_path / "model.safetensors")
     for source in (state, tmp_path / "model.safetensors", str(tmp_path / "model.safetensors")):
-        assert_bits(from_torch(source, prefix="encoder.lstm.").params, LSTM)
+        assert_bits(from_torch(source, prefix="encoder.lstm.").params, params)
 
 
 def test_what_is_converted_shares_no_memory():

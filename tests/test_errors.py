@@ -158,6 +158,29 @@ WRONG = {
         TypeError,
         "`lengths` must be integers, got float",
     ),
+    "projection of no size": (
+        lambda: jaxrnn.projected_lstm(H, 0),
+        ValueError,
+        "`projection_size` must be a positive integer, got 0",
+    ),
+    "projection that is no smaller": (
+        lambda: jaxrnn.projected_lstm(H, H),
+        ValueError,
+        "`projection_size` must be less than `hidden_size` = 4, got 4.*exchanged.*`jaxrnn.lstm`",
+    ),
+    "params without a projection": (
+        lambda: unroll(cell=jaxrnn.projected_lstm(H, 2), carry=None),
+        TypeError,
+        r"`params` must be ProjectedLSTMParams\(.*projection\), got LSTMParams",
+    ),
+    "carry of the same size without a projection": (
+        lambda: unroll(
+            cell=jaxrnn.projected_lstm(H, 2),
+            params=jaxrnn.projected_lstm(H, 2).init(KEY, XS[0]),
+        ),
+        TypeError,
+        r"`carry` must be ProjectedLSTMCarry\(h=float32\(3, 2\), .*\), got LSTMCarry\(h=float",
+    ),
     "hidden size 0": (lambda: jaxrnn.lstm(0), ValueError, "`hidden_size`.*got 0"),
     "hidden size of a float": (lambda: jaxrnn.gru(4.0), TypeError, "`hidden_size`.*got 4.0"),
     "hidden size True": (lambda: jaxrnn.elman(True), TypeError, "`hidden_size`.*got True"),

@@ -15,6 +15,8 @@ from tests.tables import assert_close, assert_same, leaky, total
 pytest.importorskip("flax", reason="flax is not installed: pip install 'jaxrnn[flax]'")
 import optax
 from flax import linen as nn
+from flax import serialization
+from flax.core import freeze
 from flax.training.train_state import TrainState
 
 from jaxrnn.linen import RNN, RNNCell
@@ -184,6 +186,90 @@ def test_parameters_without_a_name_have_one():
     assert_same(outputs, 2 * INPUTS)
 
 
+# Masks and resets, which Flax does not have.
+
+HOLES = jnp.asarray(np.random.default_rng(0).random((B, T)) < 0.6).at[1].set(False)
+RESETS = jnp.asarray(np.random.default_rng(1).random((B, T)) < 0.3)
+CHOICES = {"forward": {}, "reverse": {"reverse": True, "keep_order": True}}
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("flags", [("mask",), ("resets",), ("mask", "resets")])
+def test_mask_and_resets_are_those_of_the_unroll(choice, flags):
+    given = {name: {"mask": HOLES, "resets": RESETS}[name] for name in flags}
+    arguments = CHOICES[choice] | {"initial_carry": CARRY, "return_carry": True}
+    carry, outputs = LSTM.apply(VARIABLES, INPUTS, **given, **arguments)
+    want_carry, want = jaxrnn.unroll(
+        jaxrnn.lstm(H),
+        jaxrnn.LSTMParams(**VARIABLES["params"]),
+        CARRY,
+        TIME_MAJOR,
+        **{name: array.T for name, array in given.items()},
+        reverse=choice == "reverse",
+    )
+    assert_close((carry, jnp.moveaxis(outputs, 1, 0)), (want_carry, want), 1e-6)
+    turned = {name: array.T for name, array in given.items()}
+    got = LSTM.apply(VARIABLES, TIME_MAJOR, **turned, **arguments, time_major=True)
+    assert_same(got, (carry, jnp.moveaxis(outputs, 1, 0)))
+
+
+def test_the_mask_of_lengths_is_the_lengths():
+    mask = jaxrnn.length_mask(LENGTHS, T).T
+    run = functools.partial(LSTM.apply, VARIABLES, INPUTS, return_carry=True)
+    assert_same(run(mask=mask), run(seq_lengths=LENGTHS))
+    choices = CHOICES["reverse"]
+    assert_close(run(mask=mask, **choices), run(seq_lengths=LENGTHS, **choices), 1e-6)
+
+
+def test_resets_are_turned_within_the_lengths():
+    choices = {"reverse": True, "return_carry": True}
+    run = functools.partial(LSTM.apply, VARIABLES)
+    carry, outputs = run(INPUTS, seq_lengths=LENGTHS, resets=RESETS, **choices)
+    for row, length in enumerate(LENGTHS.tolist()):
+        want_carry, want = run(INPUTS[row, :length], resets=RESETS[row, :length], **choices)
+        assert_close(jax.tree.map(lambda leaf, row=row: leaf[row], carry), want_carry, 1e-6)
+        assert_close(outputs[row, :length], want, 1e-6)
+        assert not outputs[row, length:].any()
+
+
+def test_two_batch_axes_with_a_mask_and_resets_are_each_sequence_alone():
+    mask, resets = (jnp.stack([flags, flags[::-1]]) for flags in (HOLES, RESETS))
+    run = functools.partial(LSTM.apply, VARIABLES, return_carry=True)
+    together = run(TWO_BATCH_AXES, mask=mask, resets=resets)
+    for at in [(0, 1), (1, 0), (1, 2)]:
+        alone = run(TWO_BATCH_AXES[at], mask=mask[at], resets=resets[at])
+        assert_close(jax.tree.map(lambda leaf, at=at: leaf[at], together), alone, 1e-6)
+
+
+def test_what_a_mask_hides_is_not_read_and_no_gradient_crosses_a_reset():
+    def loss(inputs, mask, resets):
+        out = LSTM.apply(VARIABLES, inputs, mask=mask, resets=resets)
+        return total(out[:, 4:]), out
+
+    grad = jax.jit(jax.value_and_grad(loss, has_aux=True))
+    resets = jnp.zeros((B, T), bool).at[:, 4].set(True)
+    full, none = jnp.ones((B, T), bool), jnp.zeros((B, T), bool)
+    dirty = jnp.where(HOLES[..., None], INPUTS, jnp.float32(jnp.nan))
+    clean = jnp.where(HOLES[..., None], INPUTS, jnp.float32(0))
+    assert_same(grad(dirty, HOLES, none), grad(clean, HOLES, none))
+    _, dinputs = grad(INPUTS, full, resets)
+    assert not dinputs[:, :4].any()
+    assert jnp.abs(dinputs[:, 4:]).min() > 0
+
+
+def test_mask_and_resets_reach_every_layer():
+    layer = jaxrnn.stack(jaxrnn.bidirectional(jaxrnn.gru(H)), jaxrnn.rnn(jaxrnn.elman(2)))
+    variables = variables_of(RNN(layer), INPUTS)
+    outputs = RNN(layer).apply(variables, INPUTS, mask=HOLES, resets=RESETS)
+    both = variables["params"]["0"]
+    params = (
+        jaxrnn.BidirectionalParams(*(jaxrnn.GRUParams(**both[n]) for n in ("forward", "backward"))),
+        jaxrnn.ElmanParams(**variables["params"]["1"]),
+    )
+    _, want = layer.apply(params, None, TIME_MAJOR, mask=HOLES.T, resets=RESETS.T)
+    assert_same(jnp.moveaxis(outputs, 1, 0), want)
+
+
 # Right where Flax is not.
 
 
@@ -249,6 +335,71 @@ def test_plain_grad_and_vmap_equal_a_stack_of_single_runs():
     for b in range(B):
         alone = single(VARIABLES, INPUTS[b])
         assert_close(jax.tree.map(lambda leaf, b=b: leaf[b], grads), alone, 1e-5)
+
+
+def test_chunks_with_their_carry_are_the_whole():
+    run = functools.partial(LSTM.apply, VARIABLES, return_carry=True)
+    carry, first = run(INPUTS[:, :3], resets=RESETS[:, :3])
+    carry, second = run(INPUTS[:, 3:], initial_carry=carry, resets=RESETS[:, 3:])
+    assert_close((carry, jnp.concatenate([first, second], 1)), run(INPUTS, resets=RESETS), 1e-6)
+
+
+def test_vmap_over_sequences_and_lengths():
+    def run(inputs, lengths):
+        return LSTM.apply(VARIABLES, inputs, seq_lengths=lengths, return_carry=True, reverse=True)
+
+    lengths = jnp.array([7, 0, 4])
+    assert_close(jax.jit(jax.vmap(run))(INPUTS, lengths), run(INPUTS, lengths), 1e-6)
+
+
+def test_a_scan_over_depth_is_a_stack_of_modules():
+    class Block(nn.Module):
+        @nn.compact
+        def __call__(self, inputs, _):
+            return RNN(jaxrnn.lstm(I))(inputs, mask=HOLES), None
+
+    deep = nn.scan(Block, variable_axes={"params": 0}, split_rngs={"params": True}, length=2)()
+    variables = variables_of(deep, INPUTS, None)
+    outputs, _ = jax.jit(lambda: deep.apply(variables, INPUTS, None))()
+    want = INPUTS
+    for i in range(2):
+        params = jax.tree.map(lambda leaf, i=i: leaf[i], variables["params"]["RNN_0"])
+        want = RNN(jaxrnn.lstm(I)).apply({"params": params}, want, mask=HOLES)
+    assert_close(outputs, want, 1e-6)
+
+
+def test_a_module_that_is_called_twice_has_one_set_of_parameters():
+    class Twice(nn.Module):
+        @nn.compact
+        def __call__(self, inputs):
+            rnn = RNN(jaxrnn.lstm(I))
+            return rnn(rnn(inputs))
+
+    variables = variables_of(Twice(), INPUTS)
+    assert list(variables["params"]) == ["RNN_0"]
+    inner = functools.partial(RNN(jaxrnn.lstm(I)).apply, {"params": variables["params"]["RNN_0"]})
+    assert_close(Twice().apply(variables, INPUTS), inner(inner(INPUTS)), 1e-6)
+
+
+def test_variables_are_those_of_any_flax_module():
+    """Frozen, as bytes, made lazily, with intermediates, bound, and under `nn.jit`."""
+    want = LSTM.apply(VARIABLES, INPUTS)
+    assert_same(LSTM.apply(freeze(VARIABLES), INPUTS), want)
+    stored = serialization.from_bytes(VARIABLES, serialization.to_bytes(VARIABLES))
+    assert_same(LSTM.apply(stored, INPUTS), want)
+    lazy = jax.eval_shape(LSTM.lazy_init, KEY, jax.ShapeDtypeStruct(INPUTS.shape, INPUTS.dtype))
+    assert jax.tree.map(jnp.shape, lazy) == jax.tree.map(jnp.shape, VARIABLES)
+    outputs, state = LSTM.apply(VARIABLES, INPUTS, capture_intermediates=True)
+    assert_same((outputs, state["intermediates"]["__call__"][0]), (want, want))
+    assert_same(LSTM.bind(VARIABLES)(INPUTS), want)
+    assert_close(nn.jit(RNN)(LSTM.cell).apply(VARIABLES, INPUTS), want, 1e-6)
+
+
+def test_a_lost_parameter_is_drawn_where_parameters_may_change():
+    params = {name: VARIABLES["params"][name] for name in ("kernel", "recurrent_kernel")}
+    _, state = LSTM.apply({"params": params}, INPUTS, mutable=["params"], rngs={"params": KEY})
+    assert_same(state["params"]["kernel"], params["kernel"])
+    assert_same(state["params"]["bias"], LSTM.cell.init(KEY, INPUTS[0, 0]).bias)
 
 
 def test_remat():
@@ -374,6 +525,32 @@ def test_bidirectional_of_flax_takes_the_module():
     both = RNN(jaxrnn.bidirectional(LSTM.cell))
     want = both.apply({"params": ours}, INPUTS, seq_lengths=LENGTHS)
     assert_close(two_way.apply(variables, INPUTS, seq_lengths=LENGTHS), want, 1e-6)
+    summed = two_way.clone(merge_fn=jnp.add, return_carry=True)
+    carries, outputs = summed.apply(variables, INPUTS, seq_lengths=LENGTHS)
+    want_carry, _ = both.apply({"params": ours}, INPUTS, seq_lengths=LENGTHS, return_carry=True)
+    assert_close(carries, tuple(want_carry), 1e-6)
+    assert_close(outputs, want[..., :H] + want[..., H:], 1e-6)
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_gradients_are_those_of_flax(name):
+    peer, cell, convert = PEERS[name]
+    theirs, ours = nn.RNN(peer, return_carry=True), RNN(cell, return_carry=True)
+    variables = variables_of(theirs, INPUTS)
+    mask = jaxrnn.length_mask(LENGTHS, T).T[..., None]
+
+    def in_flax(cell, inputs):
+        out = theirs.apply({"params": {"cell": cell}}, inputs, seq_lengths=LENGTHS)
+        return total((out[0], jnp.where(mask, out[1], jnp.float32(0))))
+
+    def in_ours(cell, inputs):
+        carry, outputs = ours.apply({"params": convert(cell)}, inputs, seq_lengths=LENGTHS)
+        return total((of_flax(carry), outputs))
+
+    arguments = variables["params"]["cell"], INPUTS
+    want = jax.jit(jax.grad(in_flax, argnums=(0, 1)))(*arguments)
+    got = jax.jit(jax.grad(in_ours, argnums=(0, 1)))(*arguments)
+    assert_close(got, want, 1e-5)
 
 
 # Bad input. Each row: what is called, the error, and what its message or its note must say.
@@ -411,6 +588,27 @@ WRONG = {
         "must be from 0 to T = 7, got values from 2 to 8.*`seq_lengths`",
     ),
     "negative": (lambda: call(seq_lengths=LENGTHS - 2), ValueError, "from -1 to 5.*`seq_lengths`"),
+    "lengths and a mask": (
+        lambda: call(seq_lengths=LENGTHS, mask=HOLES),
+        ValueError,
+        "`seq_lengths` and `mask` both say which steps are real.*Give one of them",
+    ),
+    "a mask of lengths": (
+        lambda: call(mask=LENGTHS),
+        TypeError,
+        r"`mask` must be a bool array \(3, 7\), got int64\(3,\).*`seq_lengths`",
+    ),
+    "a mask of numbers": (
+        lambda: call(mask=INPUTS[..., 0]),
+        TypeError,
+        r"`mask` must be a bool array \(3, 7\), got float32\(3, 7\)",
+    ),
+    "a list as a mask": (lambda: call(mask=[True]), TypeError, "`mask` must be a bool array.*list"),
+    "resets of a mask that is time-first": (
+        lambda: call(resets=RESETS.T),
+        ValueError,
+        r"`resets` must have .*\(3, 7\) .*got bool\(7, 3\).*`time_major`",
+    ),
     "carry of Flax": (
         lambda: call(initial_carry=(CARRY.c, CARRY.h)),
         TypeError,

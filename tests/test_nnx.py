@@ -1,5 +1,6 @@
 """The nnx modules: like Flax's own where those are right, and right where they are not."""
 
+import functools
 import importlib.util
 import pathlib
 
@@ -113,6 +114,23 @@ def test_parameters_have_their_names():
     }
 
 
+@pytest.mark.parametrize("choices", [{}, {"reverse": True, "keep_order": True}])
+def test_mask_and_resets_are_those_of_the_unroll(choices):
+    mask = jnp.asarray(np.random.default_rng(0).random((B, T)) < 0.6)
+    resets = jnp.asarray(np.random.default_rng(1).random((B, T)) < 0.3)
+    params = jax.tree.map(lambda param: param[...], LSTM.params, is_leaf=is_param)
+    flags = {"mask": mask.T, "resets": resets.T}
+    run = functools.partial(jaxrnn.unroll, jaxrnn.lstm(H), params, CARRY, TIME_MAJOR, **flags)
+    want = run(reverse="reverse" in choices)
+    arguments = {"initial_carry": CARRY, "return_carry": True} | choices
+    carry, outputs = LSTM(INPUTS, mask=mask, resets=resets, **arguments)
+    assert_close((carry, jnp.moveaxis(outputs, 1, 0)), want, 1e-6)
+    assert_close(LSTM(TIME_MAJOR, **flags, **arguments, time_major=True), want, 1e-6)
+    assert_same(
+        LSTM(INPUTS, mask=jaxrnn.length_mask(LENGTHS, T).T), LSTM(INPUTS, seq_lengths=LENGTHS)
+    )
+
+
 def test_a_sequence_of_length_zero_keeps_its_carry():
     lengths = jnp.array([0, 2, 0])
     carry, outputs = LSTM(INPUTS, initial_carry=CARRY, seq_lengths=lengths, return_carry=True)
@@ -186,6 +204,75 @@ def test_vmap_makes_an_ensemble():
     assert not jnp.allclose(outputs[0], outputs[1])
 
 
+def test_a_scan_over_depth_is_a_stack_of_modules():
+    @nnx.jit
+    @nnx.split_rngs(splits=2)
+    @nnx.vmap
+    def members(rngs):
+        return RNN(jaxrnn.elman(I), I, rngs=rngs)
+
+    @nnx.jit
+    @nnx.scan(in_axes=(0, nnx.Carry), out_axes=nnx.Carry)
+    def deep(module, inputs):
+        return module(inputs, seq_lengths=LENGTHS)
+
+    modules, want = members(nnx.Rngs(0)), INPUTS
+    graph, state = nnx.split(modules)
+    for i in range(2):
+        one = nnx.merge(graph, jax.tree.map(lambda leaf, i=i: leaf[i], state))
+        want = one(want, seq_lengths=LENGTHS)
+    assert_close(deep(modules, INPUTS), want, 1e-6)
+
+
+def test_a_model_of_modules_learns_from_padded_batches():
+    class Tagger(nnx.Module):
+        def __init__(self, rngs):
+            self.embed = nnx.Embed(9, I, rngs=rngs)
+            self.rnn = RNN(jaxrnn.bidirectional(jaxrnn.elman(H)), I, rngs=rngs)
+            self.head = nnx.Linear(2 * H, 2, rngs=rngs)
+
+        def __call__(self, symbols):
+            return self.head(self.rnn(self.embed(symbols), seq_lengths=LENGTHS))
+
+    def loss(model):
+        costs = optax.softmax_cross_entropy_with_integer_labels(model(SYMBOLS), SYMBOLS % 2)
+        return costs.mean(where=jaxrnn.length_mask(LENGTHS, T).T)
+
+    @nnx.jit
+    def step(model, optimizer):
+        cost, grads = nnx.value_and_grad(loss)(model)
+        optimizer.update(model, grads)
+        return cost
+
+    with jax.numpy_dtype_promotion("standard"):  # which optax needs
+        model = Tagger(nnx.Rngs(0))
+        optimizer = nnx.Optimizer(model, optax.adam(0.05), wrt=nnx.Param)
+        costs = [step(model, optimizer) for _ in range(40)]
+    assert costs[-1] < 0.2 * costs[0]
+
+
+def test_chunks_with_their_carry_are_the_whole():
+    carry, first = LSTM(INPUTS[:, :3], return_carry=True)
+    carry, second = LSTM(INPUTS[:, 3:], initial_carry=carry, return_carry=True)
+    want = LSTM(INPUTS, return_carry=True)
+    assert_close((carry, jnp.concatenate([first, second], 1)), want, 1e-6)
+
+
+def test_copies_and_pure_dicts_are_the_module():
+    want = LSTM(INPUTS)
+    assert_same(nnx.clone(LSTM)(INPUTS), want)
+    other, pure = RNN(jaxrnn.lstm(H), I, rngs=nnx.Rngs(1)), nnx.to_pure_dict(nnx.state(LSTM))
+    state = nnx.state(other)
+    nnx.replace_by_pure_dict(state, jax.tree.map(np.asarray, pure))
+    nnx.update(other, state)
+    assert_same(other(INPUTS), want)
+
+
+def test_tabulate_counts_the_parameters():
+    size = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(LSTM)))
+    assert f"Total Parameters: {size}" in nnx.tabulate(LSTM, INPUTS)
+
+
 def test_partitioning_is_that_of_the_variable():
     mesh = jax.make_mesh((1,), ("model",), axis_types=(jax.sharding.AxisType.Auto,))
     with jax.set_mesh(mesh):
@@ -245,6 +332,48 @@ def test_a_learned_carry_learns_in_the_rnn_of_flax():
     assert_close(nnx.to_pure_dict(got), nnx.to_pure_dict(want), 1e-10)
 
 
+def test_gradients_are_those_of_flax():
+    mask = jaxrnn.length_mask(LENGTHS, T).T[..., None]
+
+    @nnx.jit
+    @nnx.grad
+    def in_flax(rnn):
+        carry, outputs = rnn(INPUTS, seq_lengths=LENGTHS)
+        return total((carry[::-1], jnp.where(mask, outputs, jnp.float32(0))))
+
+    @nnx.jit
+    @nnx.grad
+    def in_ours(rnn):
+        return total(tuple(rnn(INPUTS, seq_lengths=LENGTHS, return_carry=True)))
+
+    want, got = in_flax(flax_lstm())["cell"], in_ours(LSTM)["params"]
+    assert_close(got["kernel"][...], want["dense_i"]["kernel"][...], 1e-5)
+    assert_close(got["recurrent_kernel"][...], want["dense_h"]["kernel"][...], 1e-5)
+    assert_close(got["bias"][...], want["dense_h"]["bias"][...], 1e-5)
+
+
+def test_a_module_around_it_crosses_the_bridge_to_linen():
+    class Outer(nnx.Module):
+        def __init__(self, rngs):
+            self.rnn = RNN(jaxrnn.elman(H), I, rngs=rngs)
+
+        def __call__(self, inputs):
+            return self.rnn(inputs)
+
+    outputs, variables = nnx.bridge.to_linen(Outer).init_with_output(jax.random.key(0), INPUTS)
+    params = jaxrnn.ElmanParams(**variables["params"]["rnn"]["params"])
+    _, want = jaxrnn.unroll(jaxrnn.elman(H), params, None, TIME_MAJOR)
+    assert_close(outputs, jnp.moveaxis(want, 0, 1), 1e-6)
+
+
+def test_a_cell_in_the_scan_of_flax():
+    cell = build(RNNCell, jaxrnn.lstm(H), I)
+    axes = {"in_axes": (None, nnx.Carry, 1), "out_axes": (nnx.Carry, 1)}
+    run = nnx.jit(nnx.scan(lambda cell, carry, x: cell(carry, x), **axes))
+    got = run(cell, cell.initialize_carry((B, I)), INPUTS)
+    assert_close(got, LSTM(INPUTS, return_carry=True), 1e-6)
+
+
 def test_bidirectional_of_flax_takes_the_module():
     two_way = nnx.Bidirectional(LSTM, build(RNN, jaxrnn.gru(H), I))
     backward = two_way.backward_rnn(INPUTS, seq_lengths=LENGTHS, reverse=True, keep_order=True)
@@ -268,6 +397,21 @@ WRONG = {
         lambda: LSTM(INPUTS, rngs=jax.random.key(0)),
         TypeError,
         "`rngs` must be nnx.Rngs or one of its streams",
+    ),
+    "no stream for dropout": (
+        lambda: LSTM(INPUTS, rngs=nnx.Rngs(params=0)),
+        ValueError,
+        r"`rngs` has no stream for dropout, only \['params'\].*nnx.Rngs\(dropout=seed\)",
+    ),
+    "lengths and a mask": (
+        lambda: LSTM(INPUTS, seq_lengths=LENGTHS, mask=jnp.ones((B, T), bool)),
+        ValueError,
+        "`seq_lengths` and `mask` both",
+    ),
+    "resets that are time-first": (
+        lambda: LSTM(INPUTS, resets=jnp.ones((T, B), bool)),
+        ValueError,
+        r"`resets` must have .*got bool\(7, 3\)",
     ),
     "partitioning of no parameter": (
         lambda: build(RNN, LSTM.layer, I, partitioning={"kernels": (None, "model")}),

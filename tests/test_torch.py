@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxrnn
-from tests.tables import CELLS, B, H, I, T, cell_example, total
+from tests.tables import CELLS, B, H, I, P, T, cell_example, total
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install torch==2.13.0")
 
@@ -14,7 +14,8 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 def torch_module(name, params):
     """The torch module with these parameters, and its two biases for ours."""
     case = CELLS[name]
-    module = getattr(torch.nn, case.torch)(I, H).double()
+    projected = {"proj_size": P} if hasattr(params, "projection") else {}
+    module = getattr(torch.nn, case.torch)(I, H, **projected).double()
     values = {
         "weight_ih_l0": params.kernel.T,
         "weight_hh_l0": params.recurrent_kernel.T,
@@ -23,12 +24,14 @@ def torch_module(name, params):
     }
     if case.torch == "GRU":
         values["bias_hh_l0"] = values["bias_hh_l0"].at[2 * H :].set(params.recurrent_bias)
+    if projected:
+        values["weight_hr_l0"] = params.projection.T
     tensors = {k: torch.from_numpy(np.array(v)) for k, v in values.items()}
     module.load_state_dict(tensors)
     return module
 
 
-@pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru", "projected_lstm"])
 @pytest.mark.parametrize("implementation", ["scan", "xla"])
 def test_values_and_gradients(name, implementation):
     ex = cell_example(CELLS[name].cell)
@@ -61,7 +64,9 @@ def test_values_and_gradients(name, implementation):
     close(dparams.bias, module.bias_ih_l0.grad)
     if name == "gru":
         close(dparams.recurrent_bias, module.bias_hh_l0.grad[2 * H :])
-    assert ys.shape == (T, B, H)
+    if name == "projected_lstm":
+        close(dparams.projection, module.weight_hr_l0.grad.T)
+    assert ys.shape == (T, B, P if name == "projected_lstm" else H)
 
 
 def torch_total(leaves):

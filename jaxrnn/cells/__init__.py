@@ -8,6 +8,11 @@ from jaxrnn.cells._layer_norm_gru import LayerNormGRUCarry, LayerNormGRUParams, 
 from jaxrnn.cells._layer_norm_lstm import LayerNormLSTMCarry, LayerNormLSTMParams, layer_norm_lstm
 from jaxrnn.cells._learned_carry import LearnedCarryParams, learned_carry
 from jaxrnn.cells._lstm import LSTMCarry, LSTMParams, lstm
+from jaxrnn.cells._projected_lstm import (
+    ProjectedLSTMCarry,
+    ProjectedLSTMParams,
+    projected_lstm,
+)
 from jaxrnn.cells._recurrent_dropout import candidate_dropout, state_dropout
 from jaxrnn.cells._zoneout import zoneout
 
@@ -24,6 +29,8 @@ __all__ = [
     "LayerNormLSTMCarry",
     "LayerNormLSTMParams",
     "LearnedCarryParams",
+    "ProjectedLSTMCarry",
+    "ProjectedLSTMParams",
     "ResetBeforeGRUParams",
     "candidate_dropout",
     "clip_cotangent",
@@ -34,6 +41,7 @@ __all__ = [
     "layer_norm_lstm",
     "learned_carry",
     "lstm",
+    "projected_lstm",
     "state_dropout",
     "zoneout",
 ]

@@ -4,9 +4,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxrnn.cells import ElmanParams, GRUParams, LSTMParams, ResetBeforeGRUParams
+from jaxrnn.cells import (
+    ElmanParams,
+    GRUParams,
+    LSTMParams,
+    ProjectedLSTMParams,
+    ResetBeforeGRUParams,
+)
 
-CellParams = LSTMParams | GRUParams | ResetBeforeGRUParams | ElmanParams
+CellParams = LSTMParams | GRUParams | ResetBeforeGRUParams | ElmanParams | ProjectedLSTMParams
+# Those of the cells that many libraries have. Only torch has a projection.
 GATES = {LSTMParams: "ifgo", GRUParams: "rzn", ResetBeforeGRUParams: "rzn", ElmanParams: "h"}
 CELLS = {len(GATES[cell]): cell for cell in (LSTMParams, GRUParams, ElmanParams)}
 

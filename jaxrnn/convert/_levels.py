@@ -5,7 +5,7 @@ from typing import Any
 
 from jaxrnn._checks import describe
 from jaxrnn._types import Params
-from jaxrnn.cells import GRUParams, ResetBeforeGRUParams
+from jaxrnn.cells import GRUParams, ProjectedLSTMParams, ResetBeforeGRUParams
 from jaxrnn.convert._arrays import as_numpy, check_matrix, check_shapes
 from jaxrnn.convert._gates import GATES, CellParams
 from jaxrnn.layers import BidirectionalParams
@@ -49,19 +49,21 @@ def uniform_levels(peer: str, cells: Collection[type], params: Params) -> list[L
             f"In {peer} all layers have one kind of cell, one number of directions and one hidden "
             f"size, and these have {sorted(kinds)}. Convert the layers one by one."
         )
-    directions, hidden_size = len(found[0]), len(found[0][0].recurrent_kernel)
+    directions, width = len(found[0]), len(found[0][0].recurrent_kernel)
     for i, level in enumerate(found[1:], 1):
-        if len(level[0].kernel) != directions * hidden_size:
+        if len(level[0].kernel) != directions * width:
             raise ValueError(
                 f"Layer {i} takes {len(level[0].kernel)} features, and in {peer} it takes the "
-                f"{directions * hidden_size} of the layer before, both directions beside each "
+                f"{directions * width} of the layer before, both directions beside each "
                 "other. Convert the layers one by one."
             )
     return found
 
 
 def _kind(level, cell):
-    return type(cell).__name__, len(level), len(cell.recurrent_kernel)
+    projected = isinstance(cell, ProjectedLSTMParams)
+    sizes = cell.projection.shape if projected else cell.recurrent_kernel.shape[:1]
+    return type(cell).__name__, len(level), *sizes
 
 
 def _directions(entry):
@@ -72,18 +74,25 @@ def _checked(peer: str, cells: Collection[type], params: Any) -> CellParams:
     """The parameters of one cell, as NumPy arrays."""
     _check_type(peer, cells, params)
     arrays = {name: as_numpy(name, array) for name, array in params._asdict().items()}
-    for name in ("kernel", "recurrent_kernel"):
-        check_matrix(name, arrays[name])
-    hidden_size = len(arrays["recurrent_kernel"])
-    columns = len(GATES[type(params)]) * hidden_size
-    shapes = {
+    for name in ("kernel", "recurrent_kernel", "projection"):
+        if name in arrays:
+            check_matrix(name, arrays[name])
+    check_shapes(arrays, _shapes(type(params), arrays))
+    return type(params)(**arrays)
+
+
+def _shapes(cell, arrays):
+    """What the arrays must be for what the kernels are."""
+    width = len(arrays["recurrent_kernel"])  # of the output
+    hidden_size = len(arrays.get("projection", arrays["recurrent_kernel"]))
+    columns = len(GATES.get(cell, "ifgo")) * hidden_size
+    return {
         "kernel": (len(arrays["kernel"]), columns),
-        "recurrent_kernel": (hidden_size, columns),
+        "recurrent_kernel": (width, columns),
         "bias": (columns,),
         "recurrent_bias": (hidden_size,),
+        "projection": (hidden_size, width),
     }
-    check_shapes(arrays, shapes)
-    return type(params)(**arrays)
 
 
 def _check_type(peer, cells, params):
@@ -97,6 +106,13 @@ def _check_type(peer, cells, params):
                 "product, in ResetBeforeGRUParams before it: they are different functions, and no "
                 "weights of one equal the other. Keras and ONNX have both."
             )
+    if isinstance(params, ProjectedLSTMParams):
+        raise TypeError(
+            f"`params` are ProjectedLSTMParams, and {peer} has no LSTM with a projection; torch "
+            "has, with `proj_size`. From zero carries an LSTM with the recurrent kernel "
+            "`projection @ recurrent_kernel`, and a product of its outputs with `projection` after "
+            "it, does the same: convert `LSTMParams(kernel, projection @ recurrent_kernel, bias)`."
+        )
     raise TypeError(
         f"`params` must be {' or '.join(cell.__name__ for cell in cells)}, a BidirectionalParams "
         f"of two of them, or a tuple of either, got {describe(params)}. {peer} can hold nothing "

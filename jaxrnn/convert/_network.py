@@ -9,7 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn._types import Cell, Layer, Params
-from jaxrnn.cells import ElmanParams, GRUParams, LSTMParams, elman, gru, lstm
+from jaxrnn.cells import (
+    ElmanParams,
+    GRUParams,
+    LSTMParams,
+    ProjectedLSTMParams,
+    elman,
+    gru,
+    lstm,
+    projected_lstm,
+)
 from jaxrnn.convert._arrays import check_one_dtype
 from jaxrnn.convert._gates import CellParams
 from jaxrnn.layers import BidirectionalParams, bidirectional, rnn, stack
@@ -85,6 +94,8 @@ def chain(parts: Iterable[Part]) -> Network:
 
 
 def _cell(params: CellParams, activation: Activation) -> Cell:
+    if isinstance(params, ProjectedLSTMParams):
+        return projected_lstm(*params.projection.shape)
     hidden_size = len(params.recurrent_kernel)
     if isinstance(params, LSTMParams):
         return lstm(hidden_size)

@@ -44,9 +44,12 @@ def from_onnx(model: Any, *, activation: Activation | None = None) -> Network:
             f"`model` must be an onnx.ModelProto, got {describe(model)}. Read a file with "
             "`onnx.load(path)`."
         )
-    nodes = [node for node in model.graph.node if node.op_type in ORDER and node.input]
+    nodes = [node for node in model.graph.node if node.op_type in ORDER]
     if not nodes:
-        raise ValueError("`model` has no LSTM, GRU or RNN node with inputs at its top level.")
+        raise ValueError("`model` has no LSTM, GRU or RNN node at its top level.")
+    for node in nodes:
+        if not node.input or not node.output:
+            raise ValueError(f"{_label(node)} has no inputs or no outputs. Is the model damaged?")
     _check_order(model.graph, nodes)
     constants = _constants(model.graph)
     return chain(_level(node, constants, activation) for node in nodes)
@@ -73,8 +76,8 @@ def _check_order(graph: Any, nodes: list[Any]) -> None:
 def _constants(graph: Any) -> dict[str, Any]:
     """The tensors of a graph that are not computed, by name."""
     found = {tensor.name: tensor for tensor in graph.initializer}
-    constants = (node for node in graph.node if node.op_type == "Constant")
-    return found | {node.output[0]: node.attribute[0].t for node in constants}
+    constants = (node for node in graph.node if node.op_type == "Constant" and node.output)
+    return found | {node.output[0]: node.attribute[0].t for node in constants if node.attribute}
 
 
 def _level(node: Any, constants: Mapping[str, Any], activation: Activation | None) -> Part:
@@ -82,7 +85,7 @@ def _level(node: Any, constants: Mapping[str, Any], activation: Activation | Non
     from onnx import helper
 
     options = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    direction = options.get("direction", b"forward").decode()
+    direction = _text(options.get("direction", b"forward"))
     directions = _DIRECTIONS.get(direction, 0)
     _check_options(node, options, directions)
     activation = _activation(node, options, directions, activation)
@@ -127,7 +130,13 @@ def _tensor(node, role, tensor) -> np.ndarray:
             f"`{role}` of {_label(node)} is not in the model: it is computed in the graph, an "
             "input, or in a file beside it that was not loaded. Fold constants, or load the whole."
         )
-    return as_numpy(role, numpy_helper.to_array(tensor))
+    try:
+        array = numpy_helper.to_array(tensor)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"`{role}` of {_label(node)} is not a whole tensor: {error}. Is the model damaged?"
+        ) from error
+    return as_numpy(role, array)
 
 
 def _cell(kind, cell, w, r, b) -> CellParams:
@@ -139,7 +148,7 @@ def _cell(kind, cell, w, r, b) -> CellParams:
 def _activation(node, options, directions, given: Activation | None) -> Activation:
     """Of an RNN node, `given` or its own; raises where another node has unusual functions."""
     usual = _GATE_FUNCTIONS.get(node.op_type, ["Tanh"]) * directions
-    names = [name.decode() for name in options.get("activations", ())] or usual
+    names = [_text(name) for name in options.get("activations") or ()] or usual
     if node.op_type == "RNN" and given:
         return given
     own = ACTIVATIONS.get(names[0].lower()) if len(set(names)) == 1 else None
@@ -163,6 +172,10 @@ def _check_options(node, options, directions):
             f"{_label(node)} has {', '.join(unknown)}, and no cell here has: its numbers would be "
             "others."
         )
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _label(node) -> str:

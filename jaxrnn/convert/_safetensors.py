@@ -5,41 +5,37 @@ import pathlib
 
 import numpy as np
 
-_OTHERS = {
-    b"PK\x03\x04": "a zip archive, as torch.save and Keras write them",
-    b"\x80": "a pickle",
-    b"\x89HDF": "an HDF5 file",
-    b"\x93NUMPY": "a NumPy array",
-}
+from jaxrnn._weight_file import check_first_bytes, import_safetensors
+from jaxrnn._weight_header import read_length
+
+_MAX_ARRAYS = 1000
 
 
 def read_safetensors(path: str | os.PathLike, prefix: str) -> dict[str, np.ndarray]:
     """The arrays of a file whose names begin with `prefix`, without it.
 
     Raises:
-      ValueError: the file is not safetensors, cut off, or its header does not fit it.
+      ValueError: the file is not safetensors, cut off, its header does not fit it, or more arrays
+        begin with `prefix` than recurrent layers have.
     """
     path = pathlib.Path(path)
-    _check_first_bytes(path)
-    import safetensors
-
+    check_first_bytes(path)
+    library = import_safetensors()
+    with path.open("rb") as file:
+        read_length(path, file)
     try:
-        with safetensors.safe_open(path, framework="np") as file:
+        with library.safe_open(path, framework="np") as file:
             names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+            _check_number(path, prefix, len(names))
             return {name.removeprefix(prefix): file.get_tensor(name) for name in names}
-    except (safetensors.SafetensorError, TypeError) as error:
+    except (library.SafetensorError, TypeError) as error:
         raise ValueError(f"`{path}` is not a whole safetensors file: {error}.") from error
 
 
-def _check_first_bytes(path: pathlib.Path) -> None:
-    with path.open("rb") as file:
-        start = file.read(16)
-    for magic, kind in _OTHERS.items():
-        # The length of the header comes first, and may begin with any byte; then comes "{".
-        if start.startswith(magic) and start[8:9] != b"{":
-            raise ValueError(
-                f"`{path}` is {kind}, not safetensors. Opening a pickle runs the code that it "
-                "holds, so it is not opened here. Where you trust its origin, load it with its own "
-                "library and convert the result, or save it with "
-                "`safetensors.torch.save_file(module.state_dict(), path)`."
-            )
+def _check_number(path, prefix, number):
+    """Raises before any array is read, which takes a while for many."""
+    if number > _MAX_ARRAYS:
+        raise ValueError(
+            f"{number} arrays of `{path}` begin with `prefix` = {prefix!r}, and one recurrent "
+            f"module has at most {_MAX_ARRAYS}. Give the prefix of the module, such as 'encoder.'."
+        )

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxrnn._checks import describe
 from jaxrnn._types import Params
-from jaxrnn.cells import ElmanParams, GRUParams, LSTMParams
+from jaxrnn.cells import ElmanParams, GRUParams, LSTMParams, ProjectedLSTMParams
 from jaxrnn.convert._arrays import all_numpy, check_matrix, check_names, check_shapes, count_gates
 from jaxrnn.convert._gates import CELLS, CellParams, TwoBiases, join_biases, split_biases
 from jaxrnn.convert._levels import uniform_levels
@@ -18,15 +18,18 @@ from jaxrnn.convert._network import ACTIVATIONS, Activation, Network, chain, dir
 from jaxrnn.convert._safetensors import read_safetensors
 
 _PEER = "a torch LSTM, GRU or RNN"
+_CELLS = LSTMParams, ProjectedLSTMParams, GRUParams, ElmanParams
+_WEIGHTS = "weight_ih", "weight_hh"
 _MODES = {"LSTM": "tanh", "GRU": "tanh", "RNN_TANH": "tanh", "RNN_RELU": "relu"}
 
 
 def from_torch(source: Any, *, prefix: str = "", activation: Activation | None = None) -> Network:
     """A layer with the weights of a torch LSTM, GRU or RNN, of any depth, one-way or two-way.
 
-    Two biases become one, their sum; of a GRU, the recurrent bias of n stays apart. The layer is
-    time-first, whatever `batch_first` was. Dropout has no weights, and is left out: where the
-    module has it, put `jaxrnn.dropout` between layers.
+    Two biases become one, their sum; of a GRU, the recurrent bias of n stays apart. An LSTM with
+    `proj_size` becomes `jaxrnn.projected_lstm`. The layer is time-first, whatever `batch_first`
+    was. Dropout has no weights, and is left out: where the module has it, put `jaxrnn.dropout`
+    between layers.
 
     Args:
       source: the module, its state dict, or the path of a safetensors file. The values of a state
@@ -40,21 +43,16 @@ def from_torch(source: Any, *, prefix: str = "", activation: Activation | None =
       `Network`: the layer and its params.
 
     Raises:
-      ValueError, TypeError: a weight is missing, too many, or of a wrong shape or dtype; the module
-        has a projection (`proj_size`); a file is cut off or not safetensors. Pickles are refused
-        unopened.
+      ValueError, TypeError: a weight is missing, too many, or of a wrong shape or dtype; a file is
+        cut off or not safetensors. Pickles are refused unopened.
     """
     arrays, mode = _read(source, prefix)
-    if any("weight_hr" in name for name in arrays):
-        raise ValueError(
-            "These are the weights of an LSTM with a projection, `proj_size`, and there is no cell "
-            "with one here. Only modules with `proj_size=0` can be converted."
-        )
     depth = max(1, sum(bool(re.fullmatch(r"weight_hh_l\d+", name)) for name in arrays))
     suffixes = ["", "_reverse"] if any(name.endswith("_reverse") for name in arrays) else [""]
     biases = ["bias_ih", "bias_hh"] if any("bias" in name for name in arrays) else []
+    projection = ["weight_hr"] if any("weight_hr" in name for name in arrays) else []
     ends = [[f"_l{i}{suffix}" for suffix in suffixes] for i in range(depth)]
-    check_names(_PEER, arrays, _names(["weight_ih", "weight_hh", *biases], ends))
+    check_names(_PEER, arrays, _names([*_WEIGHTS, *biases, *projection], ends))
     activation = activation or ACTIVATIONS[_MODES[mode]]
     return chain(directed([_cell(arrays, end) for end in level], activation) for level in ends)
 
@@ -63,8 +61,9 @@ def to_torch(params: Params) -> dict[str, Any]:
     """The state dict of a torch module with these parameters: ``module.load_state_dict(...)``.
 
     Args:
-      params: `LSTMParams`, `GRUParams` or `ElmanParams`, the `BidirectionalParams` of two of them,
-        or a tuple of either, as of `jaxrnn.stack`. A two-way layer must join by ``"concat"``.
+      params: `LSTMParams`, `ProjectedLSTMParams` (for ``proj_size=P``), `GRUParams` or
+        `ElmanParams`, the `BidirectionalParams` of two of them, or a tuple of either, as of
+        `jaxrnn.stack`. A two-way layer must join by ``"concat"``.
 
     Returns:
       Tensors by name. The bias is `bias_ih`, and `bias_hh` is zero, but for the n of a GRU.
@@ -75,9 +74,9 @@ def to_torch(params: Params) -> dict[str, Any]:
     import torch
 
     tensors = {}
-    for i, level in enumerate(uniform_levels(_PEER, (LSTMParams, GRUParams, ElmanParams), params)):
+    for i, level in enumerate(uniform_levels(_PEER, _CELLS, params)):
         for suffix, cell in zip(("", "_reverse"), level, strict=False):
-            for name, array in _transposed(split_biases(cell)).items():
+            for name, array in _written(cell).items():
                 tensors[f"{name}_l{i}{suffix}"] = _as_tensor(torch, array)
     return tensors
 
@@ -104,29 +103,35 @@ def _read(source, prefix) -> tuple[dict[str, np.ndarray], str]:
 
 
 def _cell(arrays: Mapping[str, np.ndarray], end: str) -> CellParams:
-    weight_ih, weight_hh = f"weight_ih{end}", f"weight_hh{end}"
-    for name in (weight_ih, weight_hh):
-        check_matrix(name, arrays[name])
-    rows, hidden_size = arrays[weight_hh].shape
-    gates = count_gates(weight_hh, rows, hidden_size, CELLS)
-    width = arrays[weight_ih].shape[1]
+    weight_ih, weight_hh, weight_hr = (f"{name}{end}" for name in (*_WEIGHTS, "weight_hr"))
+    for name in (weight_ih, weight_hh, weight_hr):
+        if name in arrays:
+            check_matrix(name, arrays[name])
+    rows, width = arrays[weight_hh].shape
+    projection = arrays.get(weight_hr)
+    hidden_size = width if projection is None else projection.shape[1]
+    gates = count_gates(weight_hh, rows, hidden_size, CELLS if projection is None else {4})
     biases = {f"bias_ih{end}": (rows,), f"bias_hh{end}": (rows,)}
-    check_shapes(arrays, {weight_ih: (rows, width), **biases})
+    inputs = {weight_ih: (rows, arrays[weight_ih].shape[1]), weight_hr: (width, hidden_size)}
+    check_shapes(arrays, inputs | biases)
     none = np.zeros(rows, arrays[weight_hh].dtype)
     matrices = arrays[weight_ih].T, arrays[weight_hh].T
-    return join_biases(
-        TwoBiases(*matrices, *(arrays.get(name, none) for name in biases)), CELLS[gates]
-    )
+    weights = TwoBiases(*matrices, *(arrays.get(name, none) for name in biases))
+    cell = join_biases(weights, CELLS[gates])
+    return cell if projection is None else ProjectedLSTMParams(*cell, projection.T)
 
 
-def _transposed(weights: TwoBiases) -> dict[str, np.ndarray]:
-    kernel, recurrent_kernel, bias, recurrent_bias = weights
-    return {
+def _written(cell: CellParams) -> dict[str, np.ndarray]:
+    """The arrays of a cell by the names of torch, but for their ends."""
+    kernel, recurrent_kernel, bias, recurrent_bias = split_biases(cell)
+    arrays = {
         "weight_ih": kernel.T,
         "weight_hh": recurrent_kernel.T,
         "bias_ih": bias,
         "bias_hh": recurrent_bias,
     }
+    projected = isinstance(cell, ProjectedLSTMParams)
+    return arrays | ({"weight_hr": cell.projection.T} if projected else {})
 
 
 def _as_tensor(torch, array):

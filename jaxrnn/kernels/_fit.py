@@ -49,6 +49,8 @@ def why_not_chosen(cell: Cell, params: Params, carry: Carry, x: Any, length: int
 def _too_small(params, carry, length):
     kernel = params.recurrent_kernel
     size, rows = kernel.size * kernel.dtype.itemsize, math.prod(carry.h.shape[:-1])
+    if any(map(jax.export.is_symbolic_dim, (length, rows))):
+        return f"{length} steps of {rows} sequences are sizes that `jax.export` leaves open"
     for least in RULE:
         fits = size <= least.largest_kernel and rows >= least.fewest_rows
         if fits and length >= least.fewest_steps:

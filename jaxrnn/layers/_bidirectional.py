@@ -149,7 +149,7 @@ def _backward_resets(resets, mask):
 
 def _at_next_real_step(resets, mask):
     """The flag of the first real step at or after each step; False where there is none."""
-    num_steps, ndim = len(resets), max(resets.ndim, mask.ndim)
+    num_steps, ndim = resets.shape[0], max(resets.ndim, mask.ndim)
 
     def aligned(flags):
         return flags.reshape(*flags.shape, *(1,) * (ndim - flags.ndim))

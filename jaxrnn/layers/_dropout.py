@@ -53,7 +53,7 @@ def dropout(rate: float) -> Layer:
         carry = initial if carry is None else carry
         check_carry(carry, initial, cause="Is it the carry of another layer or batch?")
         xs = blank(mask, jnp.asarray(xs))
-        positions, last = count_steps(carry.position, mask, resets, len(xs))
+        positions, last = count_steps(carry.position, mask, resets, xs.shape[0])
         if key is not None and rate > 0:
             check_key(key)
 

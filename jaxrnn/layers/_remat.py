@@ -15,7 +15,8 @@ def remat(layer: Layer, *, chunk: int | str = "sqrt") -> Layer:
 
     The backward pass runs each chunk forward again. Values and gradients are those of `layer`.
     With chunks of √T steps, the memory for activations grows with √T instead of T. Chunks within
-    chunks need less still: ``remat(remat(layer, chunk=32), chunk=1024)``.
+    chunks need less still: ``remat(remat(layer, chunk=32), chunk=1024)``. Where `jax.export` leaves
+    T open there are no chunks, and all is kept.
 
     Args:
       layer: one that can stream: it is applied to one chunk after the other.
@@ -35,6 +36,8 @@ def remat(layer: Layer, *, chunk: int | str = "sqrt") -> Layer:
 
     def apply(params, carry, xs, *, mask=None, resets=None, key=None):
         length = check_sequence(xs)
+        if jax.export.is_symbolic_dim(length):
+            return layer.apply(params, carry, xs, mask=mask, resets=resets, key=key)
         steps = _near_sqrt(length) if chunk == "sqrt" else chunk
         carry = carry_before(layer, params, carry, xs, key)
 

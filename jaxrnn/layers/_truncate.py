@@ -26,7 +26,8 @@ def truncate(layer: Layer, every: int) -> Layer:
       A `Layer` with the parameters and the carry of `layer`.
 
     Raises:
-      ValueError, TypeError: `every` is not a positive integer, or `layer` is no layer.
+      ValueError, TypeError: `every` is not a positive integer, or `layer` is no layer; a derivative
+        is taken where `jax.export` leaves T open, for stretches could not be counted.
 
     References: Williams and Peng, 1990, "An efficient gradient-based algorithm for on-line training
     of recurrent network trajectories".
@@ -35,8 +36,10 @@ def truncate(layer: Layer, every: int) -> Layer:
     check_size("every", every)
 
     def apply(params, carry, xs, *, mask=None, resets=None, key=None):
-        check_sequence(xs)
+        length = check_sequence(xs)
         check_flags("mask", mask, xs)
+        if jax.export.is_symbolic_dim(length):
+            return _forward(layer)(params, carry, xs, mask, resets, key)
         carry = carry_before(layer, params, carry, xs, key)
 
         def run(state, stretch):
@@ -52,3 +55,21 @@ def truncate(layer: Layer, every: int) -> Layer:
         return carry, ys
 
     return layer._replace(apply=apply)
+
+
+def _forward(layer):
+    """`layer.apply` with positional arguments, which refuses to be differentiated."""
+
+    @jax.custom_jvp
+    def run(params, carry, xs, mask, resets, key):
+        return layer.apply(params, carry, xs, mask=mask, resets=resets, key=key)
+
+    @run.defjvp
+    def refuse(primals, tangents):
+        raise ValueError(
+            "`truncate` cannot count its stretches where `jax.export` leaves T open, so there its "
+            "derivative cannot be exported. Export it with a fixed T, or without derivatives "
+            "(`vjp_order=0`)."
+        )
+
+    return run

@@ -1,0 +1,102 @@
+"""Long short-term memory whose hidden state is projected to fewer numbers."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._checks import check_features, check_key, check_params, check_size
+from jaxrnn._gates import project, recur
+from jaxrnn._initializers import Initializer, glorot_uniform, orthogonal, unit_forget_bias
+from jaxrnn._precision import matmul, wide_update
+from jaxrnn._types import Cell
+
+
+class ProjectedLSTMParams(NamedTuple):
+    kernel: jax.Array  # (I, 4H), gates i f g o
+    recurrent_kernel: jax.Array  # (P, 4H)
+    bias: jax.Array  # (4H,)
+    projection: jax.Array  # (H, P)
+
+
+class ProjectedLSTMCarry(NamedTuple):
+    h: jax.Array  # (..., P)
+    c: jax.Array  # (..., H)
+
+
+def projected_lstm(
+    hidden_size: int,
+    projection_size: int,
+    *,
+    kernel_init: Initializer = glorot_uniform(4),
+    recurrent_kernel_init: Initializer = orthogonal(4),
+    bias_init: Initializer = unit_forget_bias(),
+    projection_init: Initializer = orthogonal(),
+) -> Cell:
+    """Long short-term memory cell with a recurrent projection, as torch has it with `proj_size`.
+
+        i, f, g, o = W x + U h + b
+        c' = σ(f) c + σ(i) tanh(g)
+        h' = R (σ(o) tanh(c'))
+
+    The memory c has H numbers, and what the gates and the next layer read of it only P: the
+    recurrent product has 4 H P weights in place of 4 H². The paper's peepholes, and its second
+    projection, which the recurrence does not read, are left out, as in torch.
+
+    R multiplies what the gates have made, so `update` holds a matrix product: each step has two,
+    and the gradient of R is one product after the backward loop, as that of U is.
+
+    Args:
+      hidden_size: H.
+      projection_size: P, less than H.
+      kernel_init: draws `kernel` (I, 4H).
+      recurrent_kernel_init: draws `recurrent_kernel` (P, 4H).
+      bias_init: draws `bias` (4H,); ``jaxrnn.initializers.chrono(max_time)`` for long dependencies.
+      projection_init: draws `projection` (H, P).
+
+    Returns:
+      A `Cell` with parameters `ProjectedLSTMParams` and carry `ProjectedLSTMCarry`; its output is
+      h', (..., P).
+
+    Raises:
+      ValueError, TypeError: a size is not a positive integer, or P is not less than H.
+
+    References: Sak, Senior and Beaufays, 2014, "Long short-term memory recurrent neural network
+    architectures for large scale acoustic modeling".
+    """
+    check_size("hidden_size", hidden_size)
+    check_size("projection_size", projection_size)
+    if projection_size >= hidden_size:
+        raise ValueError(
+            f"`projection_size` must be less than `hidden_size` = {hidden_size}, got "
+            f"{projection_size}. Are the two exchanged? Without a projection it is `jaxrnn.lstm`."
+        )
+    gates = 4 * hidden_size
+    inits = kernel_init, recurrent_kernel_init, bias_init, projection_init
+
+    def init(key, x):
+        check_key(key)
+        check_features(x)
+        recurrent = (projection_size, gates), (gates,), (hidden_size, projection_size)
+        shapes = (x.shape[-1], gates), *recurrent
+        keys = jax.random.split(key, len(inits))
+        draws = zip(inits, keys, shapes, strict=True)
+        return ProjectedLSTMParams(*(init(k, shape, x.dtype) for init, k, shape in draws))
+
+    def init_carry(params, x):
+        check_params(params, ProjectedLSTMParams)
+        sizes = projection_size, hidden_size
+        return ProjectedLSTMCarry(
+            *(jnp.zeros((*x.shape[:-1], size), params.kernel.dtype) for size in sizes)
+        )
+
+    return Cell(init, init_carry, project, recur, _update)
+
+
+@wide_update
+def _update(params, carry, u, v, drop=lambda candidate: candidate):
+    i, f, g, o = jnp.split(u + v, 4, axis=-1)
+    c = jax.nn.sigmoid(f) * carry.c + jax.nn.sigmoid(i) * drop(jnp.tanh(g))
+    m = jax.nn.sigmoid(o) * jnp.tanh(c)
+    h = matmul(m.astype(params.projection.dtype), params.projection)
+    return ProjectedLSTMCarry(h, c), h

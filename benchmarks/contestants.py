@@ -63,15 +63,13 @@ def _ours(implementation):
 
 
 def model(workload: Workload, cell: jaxrnn.Cell, implementation: str | None) -> Model:
-    """jaxrnn with this cell; one step by `jaxrnn.step`, or by the implementation that is named."""
+    """jaxrnn with this cell; one step is a sequence of that length."""
     params, xs = workload.params(cell), workload.xs()
 
     def apply(params, xs):
         return jaxrnn.unroll(cell, params, None, xs, implementation=implementation)[1]
 
     def step(params, carry, x):
-        if implementation is None:
-            return jaxrnn.step(cell, params, carry, x)
         carry, ys = jaxrnn.unroll(cell, params, carry, x[None], implementation=implementation)
         return carry, ys[0]
 

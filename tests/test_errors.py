@@ -628,10 +628,16 @@ WRONG = {
         ValueError,
         "`implementation='native'` cannot run this cell.*no wrapped cell",
     ),
-    "a kernel for bfloat16": (
-        lambda: unroll(narrow(PARAMS), None, XS.astype(jnp.bfloat16), implementation="native"),
+    "a kernel for float16": (
+        lambda: unroll(
+            jax.tree.map(lambda leaf: leaf.astype(jnp.float16), PARAMS),
+            None,
+            XS.astype(jnp.float16),
+            implementation="native",
+        ),
         ValueError,
-        "`implementation='native'` cannot run this cell: .*not for bfloat16",
+        "`implementation='native'` cannot run this cell: .*float32, float64 and bfloat16, "
+        "not for float16",
     ),
     "explanation of a layer": (
         lambda: jaxrnn.explain(jaxrnn.rnn(CELL), XS),

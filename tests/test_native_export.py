@@ -61,7 +61,6 @@ CELLS = {
 
 
 @pytest.mark.skipif(problem() is not None, reason="the native kernels were not built")
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="the kernels are not yet exportable")
 @pytest.mark.parametrize("name", CELLS)
 def test_a_native_program_is_exported(name):
     """Values, gradients, second derivatives, and both under `vmap`."""

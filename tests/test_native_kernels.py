@@ -228,6 +228,17 @@ def test_padding_is_never_read(name):
 
 @every_cell
 @every_level
+@pytest.mark.parametrize(("size", "width"), [(1, 1), (65, 0), (130, 17)])
+def test_one_step_of_one_sequence(name, level, size, width):
+    primals, flags, dresult = inputs(name, steps=1, batch=1, size=size, width=width, flags=False)
+    want = numpy_run(name, primals, flags, False)
+    for dtype, tolerance in ("d", 1e-14), ("f", 2e-6), (jnp.bfloat16, 0.02):
+        cast = functools.partial(jax.tree.map, lambda leaf, dtype=dtype: leaf.astype(dtype))
+        assert_near(kernels(name, level)(cast(primals), flags, cast(dresult))[1], want, tolerance)
+
+
+@every_cell
+@every_level
 @pytest.mark.parametrize("flags", [True, False])
 def test_bfloat16_is_summed_in_float32(name, level, flags):
     """Values as in float32 but for what is rounded at each step, and gradients likewise."""

@@ -51,6 +51,8 @@ def _too_small(params, carry, length):
     size, rows = kernel.size * kernel.dtype.itemsize, math.prod(carry.h.shape[:-1])
     if any(map(jax.export.is_symbolic_dim, (length, rows))):
         return f"{length} steps of {rows} sequences are sizes that `jax.export` leaves open"
+    if length == rows == 1:
+        return None  # a kernel of its own packs nothing
     for least in RULE:
         fits = size <= least.largest_kernel and rows >= least.fewest_rows
         if fits and length >= least.fewest_steps:

@@ -13,6 +13,7 @@ from jaxrnn._masking import over_batch
 from jaxrnn._precision import sum_dtype
 from jaxrnn._types import Carry, Cell, Params
 from jaxrnn.kernels._calls import forward, training_forward
+from jaxrnn.kernels._export import exportable, saving
 from jaxrnn.kernels._library import problem
 from jaxrnn.kernels._recurrence import (
     KERNELS,
@@ -22,6 +23,7 @@ from jaxrnn.kernels._recurrence import (
     Recurrence,
     States,
     Weights,
+    reference,
 )
 from jaxrnn.kernels._tangent import tangent
 
@@ -115,9 +117,7 @@ def run(
     recurrence = Recurrence(kernel_for(cell), loop.reverse, level)
     states = States(carry, None if resets is None else initial)
     steps, *batch = inputs.shape[:-1]
-    flags = jax.tree.map(
-        lambda flag: over_batch(flag, (steps, *batch), True), Flags(mask, resets)
-    )
+    flags = jax.tree.map(lambda flag: over_batch(flag, (steps, *batch), True), Flags(mask, resets))
     sequences = _merge((inputs, flags), 1, batch)
     args = varying_like(inputs, (weights, _merge(states, 0, batch), sequences))
     weights, states, (inputs, flags) = args
@@ -143,12 +143,14 @@ def _split(tree, axis, batch):
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _recur(recurrence, primals, flags):
-    return forward(recurrence, primals, flags)
+    kernel, general = (functools.partial(f, recurrence) for f in (forward, reference))
+    return exportable(kernel, general)(primals, flags)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _train(recurrence, primals, flags):
-    return training_forward(recurrence, primals, flags)
+    kernel, general = (functools.partial(f, recurrence) for f in (training_forward, reference))
+    return exportable(kernel, saving(kernel, general))(primals, flags)
 
 
 @_train.defjvp

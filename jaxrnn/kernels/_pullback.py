@@ -5,6 +5,7 @@ import functools
 import jax
 
 from jaxrnn.kernels._calls import Saved, backward, products
+from jaxrnn.kernels._export import exportable
 from jaxrnn.kernels._recurrence import Flags, Primals, Recurrence, Result, States, reference
 
 
@@ -22,26 +23,34 @@ def pull_back(
 
     `saved` follows from the other arguments, and the derivative is taken for those alone.
     """
-    out = backward(recurrence, primals, flags, saved, dresult)
-    dweights, dinputs = products(recurrence, primals, saved, out, of_weights, of_inputs)
-    dinitial = None if primals.states.initial is None else out.initial
-    return Primals(dweights, States(out.carry, dinitial), dinputs)
+
+    def kernel(primals, flags, saved, dresult):
+        out = backward(recurrence, primals, flags, saved, dresult)
+        dweights, dinputs = products(recurrence, primals, saved, out, of_weights, of_inputs)
+        dinitial = None if primals.states.initial is None else out.initial
+        return Primals(dweights, States(out.carry, dinitial), dinputs)
+
+    def general(primals, flags, saved, dresult):
+        return _general(recurrence, of_weights, of_inputs, flags, primals, dresult)
+
+    return exportable(kernel, general)(primals, flags, saved, dresult)
 
 
 @pull_back.defjvp
 def _pull_back_jvp(recurrence, of_weights, of_inputs, primals, tangents):
     args, flags, saved, dresult = primals
     dargs, _, _, ddresult = tangents
-
-    def general(args, dresult):
-        run = functools.partial(_reference, recurrence, flags)
-        dweights, dstates, dinputs = jax.vjp(run, args)[1](dresult)[0]
-        if not of_weights:
-            dweights = jax.tree.map(lambda _: None, dweights)
-        return Primals(dweights, dstates, dinputs if of_inputs else None)
-
+    general = functools.partial(_general, recurrence, of_weights, of_inputs, flags)
     out = pull_back(recurrence, of_weights, of_inputs, args, flags, saved, dresult)
     return out, jax.jvp(general, (args, dresult), (dargs, ddresult))[1]
+
+
+def _general(recurrence, of_weights, of_inputs, flags, primals, dresult):
+    run = functools.partial(_reference, recurrence, flags)
+    dweights, dstates, dinputs = jax.vjp(run, primals)[1](dresult)[0]
+    if not of_weights:
+        dweights = jax.tree.map(lambda _: None, dweights)
+    return Primals(dweights, dstates, dinputs if of_inputs else None)
 
 
 def push_forward(

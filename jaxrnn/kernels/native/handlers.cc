@@ -81,13 +81,15 @@ struct Call {
     return std::min(threads, most);
   }
 
-  // A matrix, packed by several threads; null where there is no memory for it.
+  // A matrix, packed, by several threads if it is large; null where there is no memory for it.
   template <class S, class Pack>
   Memory<Wide<S>> packed(const Kernels<S>& kernels, const Packing& packing, const S* matrix,
                          Pack pack) const {
-    auto memory = allocate<Wide<S>>(kernels.packed_size(packing));
+    constexpr std::ptrdiff_t large = 1 << 17;
+    const std::ptrdiff_t size = kernels.packed_size(packing), panels = kernels.panels(packing);
+    auto memory = allocate<Wide<S>>(size);
     if (!memory) return memory;
-    const std::ptrdiff_t panels = kernels.panels(packing), packers = parts(panels);
+    const std::ptrdiff_t packers = size < large ? 1 : parts(panels);
     parallel(pool, packers, [&](std::int64_t part) {
       for (std::ptrdiff_t panel = part; panel < panels; panel += packers)
         pack(packing, matrix, memory.get(), panel);

@@ -7,6 +7,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+# Steps of a block in `scan_blocks`. Forward on 2 cores of an AMD EPYC, with 2 an LSTM 32 x 256 took
+# 20 % longer than with 4, and with 8 an LSTM 32 x 128 took 40 % longer.
+BLOCK = 4
+
 
 class Loop(NamedTuple):
     length: int  # T, which `jax.export` may leave open
@@ -44,6 +48,47 @@ def scan_ahead(loop: Loop, body: Callable, carry: Any, xs: Any) -> tuple[Any, An
         return _scan_ahead(loop, body, carry, xs)
 
     return lax.platform_dependent(carry, xs, cpu=ahead, default=plain)
+
+
+def scan_blocks(
+    loop: Loop, prepare: Callable, body: Callable, carry: Any, xs: Any
+) -> tuple[Any, Any]:
+    """`scan` of ``body(carry, u)`` over ``us = prepare(xs)``, without ever making all the us.
+
+    The loop goes over blocks of `BLOCK` steps: it prepares a block, and the steps of a block are
+    written out one after the other. So their slices lie at places that the compiler knows, and it
+    vectorises what reads them without the copies of `scan_ahead`. It takes at least one step.
+    """
+
+    def run(carry, xs):
+        us = prepare(xs)
+        steps = range(len(jax.tree.leaves(xs)[0]))
+        ys = [None for _ in steps]
+        for t in _in_order(loop, steps):
+            carry, ys[t] = body(carry, jax.tree.map(lambda u, t=t: u[t], us))
+        return carry, jax.tree.map(lambda *ys: jnp.stack(ys), *ys)
+
+    count, rest = divmod(loop.length, BLOCK)
+    whole = count * BLOCK
+
+    def run_blocks(carry):
+        blocks = jax.tree.map(lambda x: x[:whole].reshape(count, BLOCK, *x.shape[1:]), xs)
+        carry, ys = lax.scan(run, carry, blocks, reverse=loop.reverse)
+        return carry, jax.tree.map(lambda y: y.reshape(whole, *y.shape[2:]), ys)
+
+    def run_rest(carry):
+        return run(carry, jax.tree.map(lambda x: x[whole:], xs))
+
+    outs = []
+    for part in _in_order(loop, [run_blocks] * (count > 0) + [run_rest] * (rest > 0)):
+        carry, ys = part(carry)
+        outs.append(ys)
+    return carry, jax.tree.map(lambda *ys: jnp.concatenate(ys), *_in_order(loop, outs))
+
+
+def _in_order(loop, items):
+    """`items` in the order in which the loop comes to them; twice gives the order in time."""
+    return items[::-1] if loop.reverse else items
 
 
 def varying_like(xs: Any, carry: Any) -> Any:

@@ -69,7 +69,8 @@ def unroll(
 
         - ``"scan"``: a plain `jax.lax.scan` of `step`, with JAX's own autodiff. The definition.
         - ``"xla"``: the input projection is one product before the loop, and the weight gradients
-          are one product each after the backward loop. For cells that split.
+          are one product each after the backward loop. Without a gradient, a CPU projects a few
+          steps at a time where they are large. For cells that split.
         - ``"native"``: C++ kernels on a CPU, for `jaxrnn.lstm`, `jaxrnn.gru` and `jaxrnn.elman`
           with tanh or relu, in float32 or float64.
         - None: ``"native"`` where it can run, there is one device, and it is the fastest at

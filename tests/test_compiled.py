@@ -8,7 +8,11 @@ import jax.numpy as jnp
 import pytest
 
 import jaxrnn
+from jaxrnn import _implementations
+from jaxrnn._implementations import BLOCKS_FROM
+from jaxrnn._loop import BLOCK
 from tests.compiled import hlo, products_in_loops
+from tests.tables import assert_close
 
 B, I, H = 3, 5, 4
 CELLS = {"lstm": (jaxrnn.lstm(H), 4), "gru": (jaxrnn.gru(H), 3), "elman": (jaxrnn.elman(H), 1)}
@@ -76,6 +80,34 @@ def test_the_input_product_leaves_the_loop(name):
     cell, gates = CELLS[name]
     text = hlo(functools.partial(forward, cell), *arguments(cell))
     assert f"f32[{7 * B},{gates * H}]" in text
+
+
+@pytest.mark.parametrize(("name", "hidden_size"), [("lstm", 128), ("gru", 172), ("elman", 512)])
+def test_large_steps_without_a_derivative_are_projected_in_blocks(name, hidden_size):
+    if jax.default_backend() != "cpu":
+        pytest.skip("only a CPU runs blocks")
+    cell, gates = getattr(jaxrnn, name)(hidden_size), CELLS[name][1]
+    xs = jax.random.normal(jax.random.key(0), (3 * BLOCK + 1, 64, I), jnp.float32)
+    assert xs.shape[1] * gates * hidden_size >= BLOCKS_FROM
+    params = cell.init(jax.random.key(1), xs[0])
+    text = hlo(functools.partial(forward, cell), params, xs)
+    assert products_in_loops(text) == [1 + BLOCK]  # W x of a block, and U h of each step in it
+    assert f"f32[{BLOCK * 64},{gates * hidden_size}]" in text
+    assert f"f32[{len(xs) * 64},{gates * hidden_size}]" not in text
+    grad = jax.value_and_grad(functools.partial(loss, forward, cell))
+    assert products_in_loops(hlo(grad, params, xs)) == [1, 1]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("num_steps", [1, BLOCK - 1, BLOCK, 2 * BLOCK + 3])
+@every_cell
+def test_blocks_are_the_plain_scan(name, num_steps, reverse, monkeypatch):
+    monkeypatch.setattr(_implementations, "BLOCKS_FROM", 0)
+    cell = getattr(jaxrnn, name)(H)  # a new one, of which nothing is compiled yet
+    params, xs = arguments(cell, num_steps)
+    mask = jaxrnn.length_mask(jnp.array([num_steps, 0, num_steps // 2]), num_steps)
+    run = functools.partial(jaxrnn.unroll, cell, params, None, xs, mask=mask, reverse=reverse)
+    assert_close(run(implementation="xla"), run(implementation="scan"), 1e-6)
 
 
 @pytest.mark.parametrize("implementation", ["scan", "xla"])

@@ -68,8 +68,10 @@ class Member {
 
   template <class Condition>
   static JAXRNN_INLINE void wait(Condition condition) {
+    // Much longer than a meeting takes. Then the one who is waited for may want this processor.
+    constexpr int patience = 200;
     for (int turn = 0; !condition(); turn++) {
-      if (turn < 4096) {
+      if (turn < patience) {
 #ifdef __x86_64__
         __builtin_ia32_pause();
 #endif

@@ -6,9 +6,36 @@
 #include <memory>
 #include <thread>
 
+#ifdef __linux__
+#include <sched.h>
+#endif
+
 #include "xla/ffi/api/ffi.h"
 
 namespace jaxrnn {
+
+// The processor that this thread is on; negative where that cannot be asked.
+inline int processor() {
+#ifdef __linux__
+  return sched_getcpu();
+#else
+  return -1;
+#endif
+}
+
+// Moves this thread off a processor, if it is there and may be elsewhere. Linux often wakes a thread
+// on the processor of the one that wakes it, where it waits for milliseconds while another idles.
+inline void leave(int taken) {
+#ifdef __linux__
+  cpu_set_t allowed, others;
+  if (taken < 0 || taken >= CPU_SETSIZE || sched_getcpu() != taken) return;
+  if (sched_getaffinity(0, sizeof allowed, &allowed)) return;
+  others = allowed;
+  CPU_CLR(taken, &others);
+  if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof others, &others)) return;
+  sched_setaffinity(0, sizeof allowed, &allowed);
+#endif
+}
 
 // Calls `body(0)` to `body(turns - 1)`, each once, and returns when all are done.
 //
@@ -28,7 +55,12 @@ void parallel(xla::ffi::ThreadPool& pool, std::int64_t turns, const Body& body) 
     }
   };
   const std::int64_t helpers = std::min(turns, pool.num_threads()) - 1;
-  for (std::int64_t helper = 0; helper < helpers; helper++) pool.Schedule(decltype(work)(work));
+  for (std::int64_t helper = 0; helper < helpers; helper++)
+    pool.Schedule([work, caller = processor()] {
+      leave(caller);
+      work();
+    });
+  if (helpers > 0) std::this_thread::yield();  // to a helper that waits for this processor
   work();
   while (progress->done.load(std::memory_order_acquire) < turns) std::this_thread::yield();
 }

@@ -4,8 +4,9 @@ import functools
 
 import jax
 
-from jaxrnn.kernels._calls import Saved, backward, products
+from jaxrnn.kernels._calls import Saved, backward
 from jaxrnn.kernels._export import exportable
+from jaxrnn.kernels._products import products
 from jaxrnn.kernels._recurrence import Flags, Primals, Recurrence, Result, States, reference
 
 

@@ -1,0 +1,97 @@
+"""Cotangents that are one product over all steps: of the weights, as each projection is linear."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn.kernels._calls import Cotangents, Saved, call_library, shape_of
+from jaxrnn.kernels._recurrence import Primals, Recurrence, Weights
+
+
+class Products(NamedTuple):
+    """What follows from the cotangents by a product over all steps; None where it is not asked."""
+
+    weights: Weights
+    inputs: jax.Array | None  # (T, B, I)
+
+
+def products(
+    recurrence: Recurrence,
+    primals: Primals,
+    saved: Saved,
+    cotangents: Cotangents,
+    of_weights: bool,
+    of_inputs: bool,
+) -> Products:
+    """The cotangents of the weights, each one product over all steps, and those of the inputs.
+
+    Args:
+      recurrence: the cell, and the direction.
+      primals: the arguments.
+      saved: what the forward pass has kept of them.
+      cotangents: of the two projections of each step.
+      of_weights: whether those of the weights are asked for.
+      of_inputs: whether those of the inputs are.
+    """
+
+    @jax.custom_batching.custom_vmap
+    def call(*args):
+        return _products(recurrence, of_weights, of_inputs, *args)
+
+    @call.def_vmap
+    def rule(size, is_mapped, *args):  # rows of their own for each index of the mapped axis
+        axes = jax.tree.map(lambda flag: 0 if flag else None, is_mapped)
+        out = jax.vmap(
+            lambda *args: _products_by_xla(recurrence, of_weights, of_inputs, *args), axes
+        )(*args)
+        return out, jax.tree.map(lambda _: True, out)
+
+    h = primals.states.carry[0]
+    previous = (h, saved.ys, saved.previous)
+    return call(primals.weights, primals.inputs, previous, cotangents.us, cotangents.vs)
+
+
+def _products(recurrence, of_weights, of_inputs, weights, inputs, previous, dus, dvs):
+    if not (of_weights or (of_inputs and weights.kernel is not None)):
+        return Products(jax.tree.map(lambda _: None, weights), dus if of_inputs else None)
+    h, ys, before = previous
+    is_gru, projects = recurrence.kernel.gates == 3, weights.kernel is not None
+    operands = [weights.kernel, inputs if projects else None, before, h, ys, dus]
+    like = [shape_of(leaf.dtype, *leaf.shape) if leaf is not None else None for leaf in weights]
+    dkernel, dbias, drecurrent, _ = like if of_weights else [None] * 4
+    sums = shape_of(h.dtype, dus.shape[-1]) if of_weights and is_gru else None
+    dinputs = shape_of(inputs.dtype, *inputs.shape) if of_inputs and projects else None
+    results = [dkernel, dbias, drecurrent, sums, dinputs]
+    operands.append(dvs if is_gru else None)
+    *dweights, sums, dinputs = call_library(
+        "jaxrnn_gradients", recurrence, dus, operands, results, {}
+    )
+    if of_inputs and not projects:
+        dinputs = dus
+    drecurrent_bias = None if sums is None else sums[-h.shape[-1] :]
+    return Products(Weights(*dweights, drecurrent_bias), dinputs)
+
+
+def _products_by_xla(recurrence, of_weights, of_inputs, weights, inputs, previous, dus, dvs):
+    h, ys, before = previous
+    if before is None:
+        rows = (ys[1:], h[None]) if recurrence.reverse else (h[None], ys[:-1])
+        before = jnp.concatenate(rows)
+
+    def outer(a, b):
+        a = a.astype(b.dtype).reshape(-1, a.shape[-1])
+        return a.T @ b.reshape(-1, b.shape[-1])
+
+    dkernel = dbias = dinputs = None
+    if weights.kernel is not None:
+        dkernel, dbias = outer(inputs, dus), dus.sum((0, 1))
+        dinputs = (dus @ weights.kernel.astype(dus.dtype).T).astype(inputs.dtype)
+    drecurrent = outer(before, dvs)
+    has_bias = weights.recurrent_bias is not None
+    drecurrent_bias = dvs.sum((0, 1))[-h.shape[-1] :] if has_bias else None
+    dweights = Weights(dkernel, dbias, drecurrent, drecurrent_bias)
+    dweights = jax.tree.map(
+        lambda leaf, d: d.astype(leaf.dtype) if of_weights else None, weights, dweights
+    )
+    return Products(dweights, (dus if dinputs is None else dinputs) if of_inputs else None)

@@ -1,10 +1,10 @@
 """Ways to run one sequence that agree to the last bit, in float32 on a CPU.
 
-The plain scan makes the same step whatever the chunks, and so do the native kernels, which sum every
-product in the order of its terms. The input projection of ``"xla"`` is one product over all time
-steps, and XLA sums it in an order that depends on their number: apart from that product, its loop
-agrees to the last bit too. A sequence without a batch axis is multiplied as a vector there, which is
-another order again.
+The plain scan makes the same step whatever the chunks, and so do the native kernels, which sum
+every product in the order of its terms. The input projection of ``"xla"`` is one product over many
+time steps, and XLA sums it in an order that depends on their number: apart from that product, its
+loop agrees to the last bit too. A sequence without a batch axis is multiplied as a vector there,
+which is another order again.
 """
 
 import functools

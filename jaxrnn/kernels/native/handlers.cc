@@ -1,13 +1,9 @@
 // The functions that XLA calls, and those that Python asks about the library.
 #include <algorithm>
-#include <cstdlib>
 #include <memory>
 #include <new>
 
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
-
+#include "allocation.h"
 #include "arguments.h"
 #include "kernels.h"
 #include "threads.h"
@@ -43,38 +39,6 @@ const Kernels<S>& kernels_of(const Level& level) {
   if constexpr (std::is_same_v<S, float>) return level.f32;
   if constexpr (std::is_same_v<S, double>) return level.f64;
   if constexpr (std::is_same_v<S, Bfloat16>) return level.bf16;
-}
-
-template <class T>
-struct Free {
-  void operator()(T* memory) const { std::free(memory); }
-};
-
-template <class T>
-using Memory = std::unique_ptr<T[], Free<T>>;
-
-// Aligned to cache lines; null where `count` numbers are negative or more than memory holds.
-template <class T>
-Memory<T> allocate(std::ptrdiff_t count) {
-  std::size_t bytes;
-  void* memory = nullptr;
-  if (count < 0 || __builtin_mul_overflow(static_cast<std::size_t>(count), sizeof(T), &bytes) ||
-      posix_memalign(&memory, 64, std::max<std::size_t>(bytes, 64)))
-    memory = nullptr;
-  return Memory<T>(static_cast<T*>(memory));
-}
-
-// Before a large array is written for the first time: its memory is asked for in huge pages, which
-// come in at once. By default it comes in by pages of 4 KiB, which takes a tenth of a long call.
-template <class T>
-void prepare(T* array, std::ptrdiff_t count) {
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-  constexpr std::uintptr_t page = 2 << 20;
-  const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(array);
-  const std::uintptr_t first = (begin + page - 1) / page * page;
-  const std::uintptr_t last = (begin + count * sizeof(T)) / page * page;
-  if (array && first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-#endif
 }
 
 ffi::Error out_of_memory() {

@@ -1,0 +1,48 @@
+// Memory of a call: scratch of its own, and what XLA gives it to write to.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+namespace jaxrnn {
+
+template <class T>
+struct Free {
+  void operator()(T* memory) const { std::free(memory); }
+};
+
+template <class T>
+using Memory = std::unique_ptr<T[], Free<T>>;
+
+// Aligned to cache lines; null where `count` numbers are negative or more than memory holds.
+template <class T>
+Memory<T> allocate(std::ptrdiff_t count) {
+  std::size_t bytes;
+  void* memory = nullptr;
+  if (count < 0 || __builtin_mul_overflow(static_cast<std::size_t>(count), sizeof(T), &bytes) ||
+      posix_memalign(&memory, 64, std::max<std::size_t>(bytes, 64)))
+    memory = nullptr;
+  return Memory<T>(static_cast<T*>(memory));
+}
+
+// Before a large array is written for the first time: its memory is asked for in huge pages, which
+// come in at once. By default it comes in by pages of 4 KiB, thousands of them in a long call.
+template <class T>
+void prepare(T* array, std::ptrdiff_t count) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  constexpr std::uintptr_t page = 2 << 20;
+  const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(array);
+  const std::uintptr_t first = (begin + page - 1) / page * page;
+  const std::uintptr_t last = (begin + count * sizeof(T)) / page * page;
+  if (array && first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#endif
+}
+
+}  // namespace jaxrnn

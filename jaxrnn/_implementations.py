@@ -157,18 +157,20 @@ BLOCKS_FROM = 2**15
 
 
 def _run_xla(cell, loop, params, carry, xs):
-    run = _in_blocks if _suits_blocks(cell, params, example(xs)) else _at_once
+    run = _in_blocks if _suits_blocks(cell, loop, params, example(xs)) else _at_once
     return run(cell, loop, params, carry, xs)
 
 
-def _suits_blocks(cell, params, x):
-    """Whether u is large, and made by a product.
+def _suits_blocks(cell, loop, params, x):
+    """Whether u is large, and made by a product; not where `jax.export` leaves sizes open.
 
     A cheaper `project` is fused into the gates with the slice of xs, and they do not vectorise.
     """
     jaxpr, u = jax.make_jaxpr(cell.project, return_shape=True)(params, x)
-    large = sum(leaf.size for leaf in jax.tree.leaves(u)) >= BLOCKS_FROM
-    return large and "dot_general" in str(jaxpr)
+    size = sum(leaf.size for leaf in jax.tree.leaves(u))
+    if any(map(jax.export.is_symbolic_dim, (loop.length, size))):
+        return False
+    return size >= BLOCKS_FROM and "dot_general" in str(jaxpr)
 
 
 def _at_once(cell, loop, params, carry, xs):

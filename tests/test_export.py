@@ -8,6 +8,7 @@ import pytest
 from jax import export
 
 import jaxrnn
+from jaxrnn._implementations import BLOCKS_FROM
 from tests.tables import (
     CELLS,
     LAYERS,
@@ -69,6 +70,20 @@ def check_open(function, ex, platforms=None):
         args = cut(ex, steps, rows)
         assert_close(program.call(*args), function(*args), 1e-12)
     return program
+
+
+def test_open_time_of_a_step_that_is_large_enough_for_blocks():
+    cell, rows = jaxrnn.elman(64), BLOCKS_FROM // 64
+    xs = jax.random.normal(jax.random.key(0), (5, rows, 3))
+    params = cell.init(jax.random.key(1), xs[0])
+
+    def run(params, xs):
+        return jaxrnn.unroll(cell, params, None, xs, implementation="xla")
+
+    open_xs = jax.ShapeDtypeStruct((TIME, *xs.shape[1:]), xs.dtype)
+    program = export.export(jax.jit(run))(params, open_xs)
+    for steps in 1, 5:
+        assert_close(program.call(params, xs[:steps]), run(params, xs[:steps]), 1e-12)
 
 
 @pytest.mark.parametrize(

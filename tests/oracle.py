@@ -20,23 +20,8 @@ def elman(activation):
     return step
 
 
-def lstm(params, carry, x):
-    h, c = carry
-    size = len(h)
-    w, u, b = params.kernel, params.recurrent_kernel, params.bias
-
-    def gate(k):
-        at = slice(k * size, (k + 1) * size)
-        return w[:, at].T @ x + u[:, at].T @ h + b[at]
-
-    i, f, g, o = sigmoid(gate(0)), sigmoid(gate(1)), np.tanh(gate(2)), sigmoid(gate(3))
-    c = f * c + i * g
-    h = o * np.tanh(c)
-    return (h, c), h
-
-
-def projected_lstm(params, carry, x):
-    h, c = carry
+def _lstm(params, h, c, x):
+    """What the output gate lets through, and the memory, both of the size of c."""
     size = len(c)
     w, u, b = params.kernel, params.recurrent_kernel, params.bias
 
@@ -46,7 +31,17 @@ def projected_lstm(params, carry, x):
 
     i, f, g, o = sigmoid(gate(0)), sigmoid(gate(1)), np.tanh(gate(2)), sigmoid(gate(3))
     c = f * c + i * g
-    h = params.projection.T @ (o * np.tanh(c))
+    return o * np.tanh(c), c
+
+
+def lstm(params, carry, x):
+    h, c = _lstm(params, *carry, x)
+    return (h, c), h
+
+
+def projected_lstm(params, carry, x):
+    m, c = _lstm(params, *carry, x)
+    h = params.projection.T @ m
     return (h, c), h
 
 

@@ -74,7 +74,7 @@ def backward(
 def _forward(recurrence, weights, states, inputs, flags, *, keep):
     steps, batch, _ = inputs.shape
     hidden, columns = weights.recurrent_kernel.shape
-    has_extra, ys_tell = recurrence.kernel.gates > 1, flags == Flags(None, None)
+    has_extra, ys_tell = recurrence.kernel.gates > 1, not jax.tree.leaves(flags)
     dtype = weights.recurrent_kernel.dtype
     state, units = shape_of(dtype, batch, hidden), shape_of(dtype, steps, batch, hidden)
     wide = shape_of(sum_dtype(dtype), steps, batch, hidden)

@@ -47,7 +47,7 @@ def _pull_back_jvp(recurrence, of_weights, of_inputs, primals, tangents):
 
 
 def _general(recurrence, of_weights, of_inputs, flags, primals, dresult):
-    run = functools.partial(_reference, recurrence, flags)
+    run = functools.partial(reference, recurrence, flags=flags)
     dweights, dstates, dinputs = jax.vjp(run, primals)[1](dresult)[0]
     if not of_weights:
         dweights = jax.tree.map(lambda _: None, dweights)
@@ -58,9 +58,5 @@ def push_forward(
     recurrence: Recurrence, primals: Primals, flags: Flags, tangents: Primals
 ) -> Result:
     """The tangent of the result, by the general rule."""
-    run = functools.partial(_reference, recurrence, flags)
+    run = functools.partial(reference, recurrence, flags=flags)
     return jax.jvp(run, (primals,), (tangents,))[1]
-
-
-def _reference(recurrence, flags, primals):
-    return reference(recurrence, primals, flags)

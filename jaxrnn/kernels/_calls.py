@@ -30,7 +30,7 @@ class Cotangents(NamedTuple):
     carry: Any  # (B, H) a leaf
     initial: Any  # the same; zeros without resets
     us: jax.Array  # (T, B, G*H)
-    vs: jax.Array  # (T, B, G*H), of the recurrent product
+    vs: jax.Array | None  # (T, B, H), of U_n h + d; GRU only
 
 
 def forward(recurrence: Recurrence, primals: Primals, flags: Flags) -> Result:
@@ -94,15 +94,16 @@ def _forward(recurrence, weights, states, inputs, flags, *, keep):
 def _backward(recurrence, weights, carry, dcarry, flags, saved, dys):
     gates, is_gru = saved.gates, recurrence.kernel.gates == 3
     state = _two([shape_of(dys.dtype, *leaf.shape) for leaf in dcarry])
-    wide = shape_of(gates.dtype, *gates.shape)
-    results = [wide, wide if is_gru else None, *state, *state]
+    wide, units = (shape_of(gates.dtype, *x.shape) for x in (gates, saved.ys))
+    results = [wide, units if is_gru else None, *state, *state]
     kept = saved.gates, saved.extra, saved.previous, carry[0], saved.ys
     operands = [weights.recurrent_kernel, *kept, *_two(dcarry), dys, *flags]
-    aliases = {1: 0}  # the gates have been read where the cotangents are written
+    # What was saved has been read where its cotangent is written.
+    aliases = {1: 0, 2: 1} if is_gru else {1: 0}
     out = call_library("jaxrnn_backward", recurrence, gates, operands, results, aliases)
     dus, dvs, *dstates = out
     dcarry, dinitial = _carry_like(dcarry, dstates[:2]), _carry_like(dcarry, dstates[2:])
-    return (dcarry, dinitial), (dus, dvs if is_gru else dus)
+    return (dcarry, dinitial), (dus, dvs)
 
 
 def call_library(name, recurrence, like, operands, results, aliases):

@@ -7,7 +7,7 @@ import pathlib
 import jax
 
 PATH = pathlib.Path(__file__).parent / "libjaxrnn.so"
-INTERFACE = 2  # of the functions in native/handlers.cc
+INTERFACE = 3  # of the functions in native/handlers.cc
 LEVELS = ("plain", "avx2", "avx512")  # instruction sets, in the order of native/handlers.cc
 
 _BUILD = (

@@ -56,21 +56,18 @@ def _products(recurrence, of_weights, of_inputs, weights, inputs, previous, dus,
     if not (of_weights or (of_inputs and weights.kernel is not None)):
         return Products(jax.tree.map(lambda _: None, weights), dus if of_inputs else None)
     h, ys, before = previous
-    is_gru, projects = recurrence.kernel.gates == 3, weights.kernel is not None
-    operands = [weights.kernel, inputs if projects else None, before, h, ys, dus]
+    projects = weights.kernel is not None
+    operands = [weights.kernel, inputs if projects else None, before, h, ys, dus, dvs]
     like = [shape_of(leaf.dtype, *leaf.shape) if leaf is not None else None for leaf in weights]
-    dkernel, dbias, drecurrent, _ = like if of_weights else [None] * 4
-    sums = shape_of(h.dtype, dus.shape[-1]) if of_weights and is_gru else None
+    dkernel, dbias, drecurrent, drecurrent_bias = like if of_weights else [None] * 4
     dinputs = shape_of(inputs.dtype, *inputs.shape) if of_inputs and projects else None
-    results = [dkernel, dbias, drecurrent, sums, dinputs]
-    operands.append(dvs if is_gru else None)
-    *dweights, sums, dinputs = call_library(
+    results = [dkernel, dbias, drecurrent, drecurrent_bias, dinputs]
+    *dweights, dinputs = call_library(
         "jaxrnn_gradients", recurrence, dus, operands, results, {}
     )
     if of_inputs and not projects:
         dinputs = dus
-    drecurrent_bias = None if sums is None else sums[-h.shape[-1] :]
-    return Products(Weights(*dweights, drecurrent_bias), dinputs)
+    return Products(Weights(*dweights), dinputs)
 
 
 def _products_by_xla(recurrence, of_weights, of_inputs, weights, inputs, previous, dus, dvs):
@@ -87,9 +84,12 @@ def _products_by_xla(recurrence, of_weights, of_inputs, weights, inputs, previou
     if weights.kernel is not None:
         dkernel, dbias = outer(inputs, dus), dus.sum((0, 1))
         dinputs = (dus @ weights.kernel.astype(dus.dtype).T).astype(inputs.dtype)
-    drecurrent = outer(before, dvs)
-    has_bias = weights.recurrent_bias is not None
-    drecurrent_bias = dvs.sum((0, 1))[-h.shape[-1] :] if has_bias else None
+    if dvs is None:
+        drecurrent, drecurrent_bias = outer(before, dus), None
+    else:
+        shared = dus[..., : -dvs.shape[-1]]
+        drecurrent = jnp.concatenate((outer(before, shared), outer(before, dvs)), 1)
+        drecurrent_bias = dvs.sum((0, 1))
     dweights = Weights(dkernel, dbias, drecurrent, drecurrent_bias)
     dweights = jax.tree.map(
         lambda leaf, d: d.astype(leaf.dtype) if of_weights else None, weights, dweights

@@ -37,11 +37,11 @@ Memory<T> allocate(std::ptrdiff_t count) {
 template <class T>
 void prepare(T* array, std::ptrdiff_t count) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-  constexpr std::uintptr_t page = 2 << 20;
-  const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(array);
-  const std::uintptr_t first = (begin + page - 1) / page * page;
-  const std::uintptr_t last = (begin + count * sizeof(T)) / page * page;
-  if (array && first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+  constexpr std::uintptr_t page = 4 << 10, huge = 2 << 20;
+  const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(array), bytes = count * sizeof(T);
+  // Whole pages, so that arrays that lie side by side share the huge page between them.
+  const std::uintptr_t first = begin / page * page, last = (begin + bytes + page - 1) / page * page;
+  if (array && bytes >= huge) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
 #endif
 }
 

@@ -24,9 +24,12 @@ struct BackwardPass {
   using T = Wide<S>;
   static constexpr int gates = gates_of(CellOf<S>::kCell);
   static constexpr bool remembers = has_memory(CellOf<S>::kCell);
+  static constexpr bool is_gru = CellOf<S>::kCell == Cell::kGru;
 
   const Backward<S>& b;
   const std::ptrdiff_t begin, rows, hidden = b.sizes.hidden, stride = padded<T>(hidden);
+  // Of the recurrent product the columns whose cotangents are in `dus`; the others are in `dvs`.
+  const std::ptrdiff_t shared = (is_gru ? gates - 1 : gates) * hidden;
   const Packing packing = transposed_recurrence<T>(b.sizes, gates);
   Member member;
   // Of the leader, the cotangents: of h, what does not come through the recurrent product; of
@@ -59,9 +62,11 @@ struct BackwardPass {
     }
     if (!member.leads()) return;
     later = steps ? at(steps - 1) : -1;
-    sweep(0, panels<T>(packing), [&](std::ptrdiff_t row, std::ptrdiff_t unit, Vector<T> dh) {
-      store(direct + row * stride + unit, dh);
-    });
+    sweep(
+        0, panels<T>(packing), [](auto...) {},
+        [&](std::ptrdiff_t row, std::ptrdiff_t unit, Vector<T> dh) {
+          store(direct + row * stride + unit, dh);
+        });
     for (std::ptrdiff_t row = 0; row < rows; row++) write(row);
   }
 
@@ -84,10 +89,20 @@ struct BackwardPass {
     const std::ptrdiff_t here = at(step), number = panels<T>(packing);
     const S* before = step + 1 < b.sizes.steps ? b.ys + at(step + 1) * hidden : b.h + begin * hidden;
     if (b.previous) before = b.previous + here * hidden;
-    sweep(member.begin(number), member.end(number),
-          [&](std::ptrdiff_t row, std::ptrdiff_t unit, Vector<T> dh) {
-            finish(row, here + row, unit, before, dh);
-          });
+    sweep(
+        member.begin(number), member.end(number),
+        [&](std::ptrdiff_t row, std::ptrdiff_t count, std::ptrdiff_t unit, std::ptrdiff_t width) {
+          const std::ptrdiff_t units = (here + row) * hidden + unit;
+          for (int gate = 0; gate < gates; gate++)
+            fetch<kFirstCache>(b.gates + ((here + row) * gates + gate) * hidden + unit, gates * hidden, count,
+                  width);
+          fetch<kFirstCache>(b.dys + units, hidden, count, width);
+          if (b.extra) fetch<kFirstCache>(b.extra + units, hidden, count, width);
+          if (is_gru) fetch<kFirstCache>(before + row * hidden + unit, hidden, count, width);
+        },
+        [&](std::ptrdiff_t row, std::ptrdiff_t unit, Vector<T> dh) {
+          finish(row, here + row, unit, before, dh);
+        });
   }
 
   void write(std::ptrdiff_t row) {
@@ -103,18 +118,24 @@ struct BackwardPass {
   bool is_real(std::ptrdiff_t at) const { return !b.mask || b.mask[at]; }
   bool is_reset(std::ptrdiff_t at) const { return b.resets && b.resets[at] && is_real(at); }
 
-  // Calls `body(row, unit, the cotangent of h before the later step)` for the units of panels.
-  template <class Body>
-  JAXRNN_INLINE void sweep(std::ptrdiff_t first_panel, std::ptrdiff_t last_panel, Body body) {
-    const std::ptrdiff_t depth = packing.depth;
-    const T* dv = b.dvs + (later < 0 ? 0 : later * depth);
+  // Calls `body(row, unit, the cotangent of h before the later step)` for the units of panels; and
+  // before the product that gives it for some rows and units, `prepare(row, rows, unit, units)`.
+  template <class Prepare, class Body>
+  JAXRNN_INLINE void sweep(std::ptrdiff_t first_panel, std::ptrdiff_t last_panel, Prepare prepare,
+                           Body body) {
+    const std::ptrdiff_t depth = packing.depth, from = later < 0 ? 0 : later;
     for (std::ptrdiff_t number = first_panel; number < last_panel; number++) {
       const Panel panel = panel_at<T>(packing, number);
-      const std::ptrdiff_t unit = panel.first * kLanes<T>;
+      const std::ptrdiff_t unit = panel.first * kLanes<T>, width = panel.vectors * kLanes<T>;
+      const T* matrix = b.packed + unit * depth;
       tiles(rows, panel.vectors, [&](std::ptrdiff_t first, std::ptrdiff_t count) {
-        multiply_of<T>(count, panel.vectors)(
-            {dv + first * depth, depth, 1, b.packed + unit * depth, later < 0 ? 0 : depth,
-             direct + first * stride + unit, stride, tile, panel.vectors * kLanes<T>});
+        const auto multiply = multiply_of<T>(count, panel.vectors);
+        prepare(first, count, unit, width);
+        multiply({b.dus + (from + first) * depth, depth, 1, matrix, later < 0 ? 0 : shared,
+                  direct + first * stride + unit, stride, tile, width});
+        if (is_gru && later >= 0)
+          multiply({b.dvs + (from + first) * hidden, hidden, 1, matrix + shared * width, hidden,
+                    tile, width, tile, width});
         const T* z = tile;
         for (std::ptrdiff_t row = first; row < first + count; row++)
           for (std::ptrdiff_t v = 0; v < panel.vectors; v++, z += kLanes<T>) {
@@ -155,10 +176,9 @@ struct BackwardPass {
   }
 
   JAXRNN_INLINE void blank(const Place& at) {
-    for (int gate = 0; gate < gates; gate++) {
+    for (int gate = 0; gate < gates; gate++)
       store(b.dus + at.gates + gate * at.hidden, Vector<T>{}, at.count);
-      store(b.dvs + at.gates + gate * at.hidden, Vector<T>{}, at.count);
-    }
+    if (is_gru) store(b.dvs + at.units, Vector<T>{}, at.count);
   }
 };
 

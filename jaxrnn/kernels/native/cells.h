@@ -96,16 +96,12 @@ struct Gru {
     const Vector<T> dn = d.h * (T(1) - keep) * (T(1) - n * n);
     const Vector<T> dr = dn * v * r * (T(1) - r);
     const Vector<T> dkeep = d.h * (h - n) * keep * (T(1) - keep);
-    write(b.dus + at.gates, at, dr, dkeep, dn);
-    write(b.dvs + at.gates, at, dr, dkeep, dn * r);
+    T* du = b.dus + at.gates;
+    store(du, dr, at.count);
+    store(du + at.hidden, dkeep, at.count);
+    store(du + 2 * at.hidden, dn, at.count);
+    store<T>(b.dvs + at.units, dn * r, at.count);
     return {d.h * keep, d.memory};
-  }
-
-  JAXRNN_INLINE static void write(T* to, const Place& at, Vector<T> r, Vector<T> keep,
-                                  Vector<T> n) {
-    store(to, r, at.count);
-    store(to + at.hidden, keep, at.count);
-    store(to + 2 * at.hidden, n, at.count);
   }
 };
 

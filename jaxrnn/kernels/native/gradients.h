@@ -58,34 +58,49 @@ struct OuterPass {
 
   void run() {
     for (const Rows<S>& rows : o.rows)
-      for (std::ptrdiff_t first = 0; first < rows.count; first += depth) {
-        const std::ptrdiff_t left = rows.count - first;
-        block(rows, first, left < depth ? left : depth);
-      }
+      for (std::ptrdiff_t first = 0; first < rows.count; first += depth)
+        add(from(rows, first), from(rows, first + depth));
     if (!started) std::memset(products, 0, (end - begin) * o.height * width * sizeof(T));
     for (std::ptrdiff_t panel = begin; panel < end; panel++) write(panel);
   }
 
-  void block(const Rows<S>& rows, std::ptrdiff_t first, std::ptrdiff_t count) {
-    const T* block = widened(rows.a + first * o.height, count * o.height, a);
-    for (std::ptrdiff_t panel = begin; panel < end; panel++) {
-      T* product = products + (panel - begin) * o.height * width;
-      copy(rows.b + first * o.width, count, panel);
+  // A block of rows, from number `first` on; with none where there are no more.
+  Rows<S> from(const Rows<S>& rows, std::ptrdiff_t first) const {
+    const std::ptrdiff_t left = rows.count - first;
+    if (left <= 0) return {};
+    return {rows.a + first * o.height, rows.b + first * o.b_stride, left < depth ? left : depth};
+  }
+
+  void add(const Rows<S>& now, const Rows<S>& later) {
+    const T* block = widened(now.a, now.count * o.height, a);
+    const std::ptrdiff_t number = end - begin;
+    for (std::ptrdiff_t panel = 0; panel < number; panel++) {
+      T* product = products + panel * o.height * width;
+      copy(now, begin + panel);
+      const bool is_last = panel + 1 == number;
+      const Rows<S>& next = is_last ? later : now;
+      const T* columns = next.b + (is_last ? begin : begin + panel + 1) * width;
       tiles(o.height, kOuterVectors, [&](std::ptrdiff_t row, std::ptrdiff_t height) {
+        // Meanwhile a part comes in of what is read next: a panel's columns, and the later `a`.
+        const std::ptrdiff_t k = next.count * row / o.height;
+        fetch<kSecondCache>(columns + k * o.b_stride, o.b_stride, next.count * (row + height) / o.height - k, width);
+        fetch<kSecondCache>(later.a + (panel * o.height + row) * later.count / number, 0, 1,
+              height * later.count / number);
         T* out = product + row * width;
-        multiply_of<T>(height, kOuterVectors)(
-            {block + row, 1, o.height, b, count, started ? out : nullptr, width, out, width});
+        multiply_of<T>(height, kOuterVectors)({block + row, 1, o.height, b, now.count,
+                                               started ? out : nullptr, width, out, width});
       });
     }
     started = true;
   }
 
-  // The columns of a panel in rows of `from`, side by side; and their sums.
-  void copy(const T* from, std::ptrdiff_t count, std::ptrdiff_t panel) {
+  // The columns of a panel, side by side; and their sums.
+  void copy(const Rows<S>& rows, std::ptrdiff_t panel) {
     const std::ptrdiff_t left = o.width - panel * width;
     Vector<T> sum[kOuterVectors] = {};
     T* to = b;
-    for (const T* row = from + panel * width; count > 0; count--, row += o.width)
+    const T* row = rows.b + panel * width;
+    for (std::ptrdiff_t k = 0; k < rows.count; k++, row += o.b_stride)
       for (int v = 0; v < kOuterVectors; v++, to += kLanes<T>) {
         const std::ptrdiff_t real = left - v * kLanes<T>;
         const Vector<T> value = real > 0 ? load(row + v * kLanes<T>, real) : Vector<T>{};
@@ -100,7 +115,7 @@ struct OuterPass {
   void write(std::ptrdiff_t panel) {
     const T* product = products + (panel - begin) * o.height * width;
     for (std::ptrdiff_t row = 0; row < o.height; row++)
-      write_columns(o.out + row * o.width, product + row * width, panel);
+      write_columns(o.out + row * o.out_stride, product + row * width, panel);
     if (o.sums) write_columns(o.sums, sums + (panel - begin) * width, panel);
   }
 

@@ -12,7 +12,7 @@ namespace jaxrnn {
 namespace {
 
 // Of the functions below. _library.py asks for this one; a change here needs one there.
-constexpr int kInterface = 2;
+constexpr int kInterface = 3;
 
 bool usable(int level) {
 #ifdef __x86_64__
@@ -250,7 +250,7 @@ ffi::Error backward(Call call, Buffer recurrent, Buffer gates, Buffer extra, Buf
   b.dlast_memory = args.optional<const S>("cotangent of c", dlast_memory, {batch, hidden});
   b.dys = args.array<const S>("cotangent of ys", dys, {steps, batch, hidden});
   b.dus = args.array<T>("cotangent of us", *dus, {steps, batch, wide});
-  b.dvs = args.optional<T>("cotangent of vs", *dvs, {steps, batch, wide});
+  b.dvs = args.optional<T>("cotangent of vs", *dvs, {steps, batch, hidden});
   b.dh = args.array<S>("cotangent of h", *dh, {batch, hidden});
   b.dmemory = args.optional<S>("cotangent of c", *dmemory, {batch, hidden});
   b.dinitial_h = args.array<S>("cotangent of initial h", *dinitial_h, {batch, hidden});
@@ -260,10 +260,8 @@ ffi::Error backward(Call call, Buffer recurrent, Buffer gates, Buffer extra, Buf
                "an LSTM needs c");
   args.require(b.extra || !(remembers || is_gru), "an LSTM and a GRU need extra");
   args.require(b.previous || !(b.mask || b.resets), "with a mask or resets, previous is needed");
-  args.require(!b.dvs == !is_gru, "the cotangent of vs is that of us but for a GRU");
+  args.require(!b.dvs == !is_gru, "a GRU alone has a cotangent of vs");
   if (args.error().failure()) return args.error();
-  prepare(b.dvs, steps * batch * wide);
-  if (!b.dvs) b.dvs = b.dus;
   if (batch == 0) return ffi::Error::Success();
 
   const Kernels<S>& kernels = kernels_of<S>(*call.level);
@@ -278,18 +276,21 @@ ffi::Error backward(Call call, Buffer recurrent, Buffer gates, Buffer extra, Buf
                      [&](const Part<T>& part) { run(b, part); });
 }
 
-// The parts of a product that is worked on by several threads.
-struct Work {
-  std::ptrdiff_t size, parts;  // panels or rows, and into how many they are divided
+// Of the rows or panels of a product, those of one part.
+struct Share {
+  std::ptrdiff_t begin, end;
 
-  std::ptrdiff_t each() const { return (size + parts - 1) / parts; }
-  std::ptrdiff_t begin(std::ptrdiff_t part) const { return std::min(part * each(), size); }
+  Share(std::ptrdiff_t size, std::ptrdiff_t part, std::ptrdiff_t parts) {
+    const std::ptrdiff_t each = (size + parts - 1) / parts;
+    begin = std::min(part * each, size);
+    end = std::min(begin + each, size);
+  }
 };
 
 template <class S>
 ffi::Error gradients(Call call, Buffer kernel, Buffer xs, Buffer previous, Buffer h, Buffer ys,
                      Buffer dus, Buffer dvs, Result dkernel, Result dbias, Result drecurrent,
-                     Result dvs_sum, Result dxs) {
+                     Result drecurrent_bias, Result dxs) {
   using T = Wide<S>;
   Arguments args;
   Sizes& sizes = call.sizes;
@@ -304,12 +305,11 @@ ffi::Error gradients(Call call, Buffer kernel, Buffer xs, Buffer previous, Buffe
   const S* start = args.array<const S>("h", h, {batch, hidden});
   const S* y = args.array<const S>("ys", ys, {steps, batch, hidden});
   const T* du = args.array<const T>("cotangent of us", dus, {steps, batch, wide});
-  const T* dv = args.optional<const T>("cotangent of vs", dvs, {steps, batch, wide});
-  Outer<S> by_input = {}, by_carry = {};
-  by_input.out = args.optional<S>("cotangent of kernel", *dkernel, {width, wide});
-  by_input.sums = args.optional<S>("cotangent of bias", *dbias, {wide});
-  by_carry.out = args.optional<S>("cotangent of recurrent_kernel", *drecurrent, {hidden, wide});
-  by_carry.sums = args.optional<S>("sum of the cotangent of vs", *dvs_sum, {wide});
+  const T* dv = args.optional<const T>("cotangent of vs", dvs, {steps, batch, hidden});
+  S* by_input = args.optional<S>("cotangent of kernel", *dkernel, {width, wide});
+  S* sums = args.optional<S>("cotangent of bias", *dbias, {wide});
+  S* by_carry = args.optional<S>("cotangent of recurrent_kernel", *drecurrent, {hidden, wide});
+  S* dv_sums = args.optional<S>("cotangent of recurrent_bias", *drecurrent_bias, {hidden});
   Inputs<S> inputs = {};
   inputs.dxs = args.optional<S>("cotangent of xs", *dxs, {steps, batch, width});
   const bool of_weights = !is_absent(*drecurrent);
@@ -318,24 +318,31 @@ ffi::Error gradients(Call call, Buffer kernel, Buffer xs, Buffer previous, Buffe
                "the cotangents of the weights are asked for as a whole or not at all");
   args.require(!inputs.dxs || (projects && matrix), "the cotangent of xs needs the kernel");
   if (args.error().failure()) return args.error();
-  if (!dv) dv = du;
-  by_input.rows[0] = {x, du, total};
-  by_input.height = width;
-  by_carry.height = hidden;
-  by_input.width = by_carry.width = wide;
-  if (before || total == 0) {
-    by_carry.rows[0] = {before, dv, total};
-  } else {  // each step begins with the output of its neighbour, and the first with h
-    const std::ptrdiff_t rest = total - batch;
-    const bool reverse = sizes.reverse;
-    by_carry.rows[0] = {start, dv + (reverse ? rest * wide : 0), batch};
-    by_carry.rows[1] = {y + (reverse ? batch * hidden : 0), dv + (reverse ? 0 : batch * wide), rest};
+  // Of the outer products with the h before each step, `columns` from number `first` on.
+  const auto outer_of_h = [&](const T* b, std::ptrdiff_t stride, std::ptrdiff_t first,
+                              std::ptrdiff_t columns, S* sums) {
+    Outer<S> outer = {{}, hidden, columns, stride, wide, by_carry + first, sums};
+    if (before || total == 0) {
+      outer.rows[0] = {before, b, total};
+    } else {  // each step begins with the output of its neighbour, and the first with h
+      const std::ptrdiff_t rest = total - batch;
+      const bool reverse = sizes.reverse;
+      outer.rows[0] = {start, b + (reverse ? rest * stride : 0), batch};
+      outer.rows[1] = {y + (reverse ? batch * hidden : 0), b + (reverse ? 0 : batch * stride), rest};
+    }
+    return outer;
+  };
+  Outer<S> outers[3];
+  int count = 0;
+  if (of_weights) {
+    const std::ptrdiff_t shared = dv ? wide - hidden : wide;
+    outers[count++] = outer_of_h(du, wide, 0, shared, nullptr);
+    if (projects) outers[count++] = {{{x, du, total}, {}}, width, wide, wide, wide, by_input, sums};
+    if (dv) outers[count++] = outer_of_h(dv, hidden, shared, hidden, dv_sums);
   }
 
   const Kernels<S>& kernels = kernels_of<S>(*call.level);
-  const std::ptrdiff_t panels = kernels.outer_panels(wide), threads = call.parts(total);
-  const Work columns = {panels, std::max<std::ptrdiff_t>(std::min(threads, panels), 1)};
-  const Work rows = {total, std::max<std::ptrdiff_t>(threads, 1)};
+  const std::ptrdiff_t parts = std::max<std::ptrdiff_t>(call.parts(total), 1);
   Memory<T> packed;
   if (inputs.dxs) {
     const Packing packing = kernels.transposed_projection(sizes, call.gates);
@@ -346,20 +353,19 @@ ffi::Error gradients(Call call, Buffer kernel, Buffer xs, Buffer previous, Buffe
     inputs.inputs = width;
     inputs.depth = wide;
   }
-  const std::ptrdiff_t outer_turns = of_weights ? columns.parts * (projects ? 2 : 1) : 0;
-  const std::ptrdiff_t scratch_size = kernels.outer_scratch(std::max(width, hidden), columns.each());
-  const auto scratch = allocate<T>(scratch_size * outer_turns);
+  const std::ptrdiff_t most = (kernels.outer_panels(wide) + parts - 1) / parts;
+  const std::ptrdiff_t scratch_size = kernels.outer_scratch(std::max(width, hidden), most);
+  const auto scratch = allocate<T>(scratch_size * parts * count);
   if (!scratch) return out_of_memory();
-  const std::ptrdiff_t turns = outer_turns + (inputs.dxs ? rows.parts : 0);
-  parallel(call.pool, turns, [&](std::int64_t turn) {
-    if (turn >= outer_turns) {
-      const std::ptrdiff_t part = turn - outer_turns;
-      return kernels.inputs(inputs, rows.begin(part), rows.begin(part + 1));
+  parallel(call.pool, (count + (inputs.dxs ? 1 : 0)) * parts, [&](std::int64_t turn) {
+    const std::ptrdiff_t part = turn % parts, product = turn / parts;
+    if (product == count) {
+      const Share rows(total, part, parts);
+      return kernels.inputs(inputs, rows.begin, rows.end);
     }
-    const Outer<S>& outer = turn < columns.parts ? by_carry : by_input;
-    const std::ptrdiff_t part = turn % columns.parts;
-    kernels.outer(outer, columns.begin(part), columns.begin(part + 1),
-                  scratch.get() + turn * scratch_size);
+    const Share panels(kernels.outer_panels(outers[product].width), part, parts);
+    if (panels.begin < panels.end)
+      kernels.outer(outers[product], panels.begin, panels.end, scratch.get() + turn * scratch_size);
   });
   return ffi::Error::Success();
 }
@@ -409,14 +415,14 @@ ffi::Error backward_any(ffi::ThreadPool pool, Buffer recurrent, Buffer gates, Bu
 
 ffi::Error gradients_any(ffi::ThreadPool pool, Buffer kernel, Buffer xs, Buffer previous, Buffer h,
                          Buffer ys, Buffer dus, Buffer dvs, Result dkernel, Result dbias,
-                         Result drecurrent, Result dvs_sum, Result dxs, std::int64_t cell,
+                         Result drecurrent, Result drecurrent_bias, Result dxs, std::int64_t cell,
                          std::int64_t level, bool reverse) {
   Call call = {pool, nullptr, Cell::kLstm, {}, 0};
   ffi::Error error = describe(h, dus, cell, level, reverse, &call);
   if (error.failure()) return error;
   return by_dtype(h.element_type(), [&](auto number) {
     return gradients<decltype(number)>(call, kernel, xs, previous, h, ys, dus, dvs, dkernel, dbias,
-                                       drecurrent, dvs_sum, dxs);
+                                       drecurrent, drecurrent_bias, dxs);
   });
 }
 

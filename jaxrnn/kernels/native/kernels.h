@@ -80,7 +80,7 @@ struct Forward {
   // What the derivative needs; null where there is none, and `previous` where `ys` tells it.
   T* gates;     // (T, B, G*H): the activated gates
   S* previous;  // (T, B, H): h before each step
-  T* extra;     // (T, B, H): c before each step of an LSTM, U_n h + d of a GRU
+  T* extra;     // (T, B, H): c before each step of an LSTM, v = U_n h + d of a GRU
 };
 
 template <class S>
@@ -94,7 +94,7 @@ struct Backward {
   const S* dys;                       // (T, B, H), and so on: cotangents
   const S *dlast_h, *dlast_memory;    // (B, H)
   T* dus;                             // (T, B, G*H), may be the same array as `gates`
-  T* dvs;                             // (T, B, G*H): of the recurrent product; `dus` but for a GRU
+  T* dvs;                             // (T, B, H): of v, for a GRU; may be the same array as `extra`
   S *dh, *dmemory;                    // (B, H)
   S *dinitial_h, *dinitial_memory;    // (B, H)
 };
@@ -103,17 +103,18 @@ struct Backward {
 template <class S>
 struct Rows {
   const S* a;        // (count, M)
-  const Wide<S>* b;  // (count, N)
+  const Wide<S>* b;  // (count, N), `b_stride` from row to row
   std::ptrdiff_t count;
 };
 
-// The gradient of a kernel (M, N), and of a bias.
+// The gradient of N columns of a kernel of M rows, and of a bias.
 template <class S>
 struct Outer {
   Rows<S> rows[2];
   std::ptrdiff_t height, width;  // M, N
-  S* out;                        // (M, N)
-  S* sums;                       // (N,), of b; or null
+  std::ptrdiff_t b_stride, out_stride;
+  S* out;   // (M, N)
+  S* sums;  // (N,), of b; or null
 };
 
 // The cotangent of the inputs.

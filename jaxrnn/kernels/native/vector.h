@@ -48,6 +48,18 @@ JAXRNN_INLINE void store(T* to, Vector<T> value) {
   *reinterpret_cast<typename VectorOf<T>::unaligned*>(to) = value;
 }
 
+// Asks for `columns` numbers of each of some rows to come into a cache. The processor itself does not
+// foresee rows that lie far apart.
+constexpr int kFirstCache = 3, kSecondCache = 2;  // as the compiler counts them
+
+template <int cache, class S>
+JAXRNN_INLINE void fetch(const S* from, std::ptrdiff_t stride, std::ptrdiff_t rows,
+                         std::ptrdiff_t columns) {
+  constexpr std::ptrdiff_t line = 64 / sizeof(S);
+  for (std::ptrdiff_t row = 0; row < rows; row++, from += stride)
+    for (std::ptrdiff_t i = 0; i < columns; i += line) __builtin_prefetch(from + i, 0, cache);
+}
+
 // A bfloat16 is the upper half of a float: half as many bytes for the lanes of a vector.
 typedef std::uint16_t Halves __attribute__((vector_size(JAXRNN_BYTES / 2)));
 typedef std::uint16_t UnalignedHalves

@@ -68,12 +68,12 @@ template <class T, class Run>
 void in_parts(const Sizes& sizes, Index scratch_size, Run run) {
   for (Index begin = 0; begin < sizes.batch; begin += sizes.rows) {
     const Array<T> scratch(scratch_size * sizes.members);
-    Crew crew = {};
+    const std::unique_ptr<Seat[]> seats(new Seat[sizes.members]());
     const Index end = begin + sizes.rows < sizes.batch ? begin + sizes.rows : sizes.batch;
     std::vector<std::thread> threads;
     for (Index member = 1; member < sizes.members; member++)
-      threads.emplace_back([&] { run(Part<T>{begin, end, scratch, &crew, false}); });
-    run(Part<T>{begin, end, scratch, &crew, true});
+      threads.emplace_back([&] { run(Part<T>{begin, end, scratch, seats.get(), false}); });
+    run(Part<T>{begin, end, scratch, seats.get(), true});
     for (std::thread& thread : threads) thread.join();
   }
 }

@@ -39,7 +39,7 @@ struct BackwardPass {
   std::ptrdiff_t later;  // the first row in (T, B) of the step that was done before, or negative
 
   BackwardPass(const Backward<S>& backward, const Part<T>& part)
-      : b(backward), begin(part.begin), rows(part.end - part.begin), member(*part.crew, part.leads) {
+      : b(backward), begin(part.begin), rows(part.end - part.begin), member(part.seats, part.leads) {
     const std::ptrdiff_t size = b.sizes.rows * stride;
     direct = part.scratch + kTile * kLanes<T>;
     memory = direct + size;
@@ -56,6 +56,7 @@ struct BackwardPass {
       const std::ptrdiff_t last = done + (left < most ? left : most);
       for (std::ptrdiff_t step = done; step < last; step++) {
         later = step ? at(step - 1) : -1;
+        if (step && !member.alone()) fetch_later();
         go_back(step);
         member.meet();
       }
@@ -63,7 +64,7 @@ struct BackwardPass {
     if (!member.leads()) return;
     later = steps ? at(steps - 1) : -1;
     sweep(
-        0, panels<T>(packing), [](auto...) {},
+        steps, 0, panels<T>(packing), [](auto...) {},
         [&](std::ptrdiff_t row, std::ptrdiff_t unit, Vector<T> dh) {
           store(direct + row * stride + unit, dh);
         });
@@ -85,12 +86,18 @@ struct BackwardPass {
     return (b.sizes.reverse ? step : b.sizes.steps - 1 - step) * b.sizes.batch + begin;
   }
 
+  // What the other members have written at the later step.
+  void fetch_later() {
+    fetch<kFirstCache>(b.dus + later * gates * hidden, 0, 1, rows * gates * hidden);
+    if (is_gru) fetch<kFirstCache>(b.dvs + later * hidden, 0, 1, rows * hidden);
+  }
+
   void go_back(std::ptrdiff_t step) {
     const std::ptrdiff_t here = at(step), number = panels<T>(packing);
     const S* before = step + 1 < b.sizes.steps ? b.ys + at(step + 1) * hidden : b.h + begin * hidden;
     if (b.previous) before = b.previous + here * hidden;
     sweep(
-        member.begin(number), member.end(number),
+        step, member.begin(number), member.end(number),
         [&](std::ptrdiff_t row, std::ptrdiff_t count, std::ptrdiff_t unit, std::ptrdiff_t width) {
           const std::ptrdiff_t units = (here + row) * hidden + unit;
           for (int gate = 0; gate < gates; gate++)
@@ -121,11 +128,11 @@ struct BackwardPass {
   // Calls `body(row, unit, the cotangent of h before the later step)` for the units of panels; and
   // before the product that gives it for some rows and units, `prepare(row, rows, unit, units)`.
   template <class Prepare, class Body>
-  JAXRNN_INLINE void sweep(std::ptrdiff_t first_panel, std::ptrdiff_t last_panel, Prepare prepare,
-                           Body body) {
+  JAXRNN_INLINE void sweep(std::ptrdiff_t step, std::ptrdiff_t start, std::ptrdiff_t end,
+                           Prepare prepare, Body body) {
     const std::ptrdiff_t depth = packing.depth, from = later < 0 ? 0 : later;
-    for (std::ptrdiff_t number = first_panel; number < last_panel; number++) {
-      const Panel panel = panel_at<T>(packing, number);
+    for (std::ptrdiff_t i = 0; i < end - start; i++) {
+      const Panel panel = panel_at<T>(packing, to_and_fro(i, start, end, step));
       const std::ptrdiff_t unit = panel.first * kLanes<T>, width = panel.vectors * kLanes<T>;
       const T* matrix = b.packed + unit * depth;
       tiles(rows, panel.vectors, [&](std::ptrdiff_t first, std::ptrdiff_t count) {

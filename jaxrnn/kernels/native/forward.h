@@ -13,9 +13,10 @@ namespace jaxrnn::JAXRNN_LEVEL {
 
 constexpr std::ptrdiff_t kTile = kMaxRows * kMaxVectors;  // vectors in the tile of a product
 
-// Steps in a chunk: enough rows to be worth reading the kernel for.
+// Steps in a chunk: enough rows to be worth reading the kernel for; fewer where threads join between
+// chunks.
 inline std::ptrdiff_t chunk_steps(const Sizes& sizes) {
-  constexpr std::ptrdiff_t rows = 64;
+  const std::ptrdiff_t rows = sizes.members > 1 ? 16 : 64;
   const std::ptrdiff_t steps = (rows + sizes.rows - 1) / sizes.rows;
   return steps < sizes.steps ? steps : sizes.steps;
 }
@@ -79,7 +80,7 @@ struct ForwardPass {
   T *h, *next;            // of these, that before this step and that after it
 
   ForwardPass(const Forward<S>& forward, const Part<T>& part)
-      : f(forward), begin(part.begin), rows(part.end - part.begin), member(*part.crew, part.leads) {
+      : f(forward), begin(part.begin), rows(part.end - part.begin), member(part.seats, part.leads) {
     const std::ptrdiff_t size = f.sizes.rows * stride;
     states[0] = part.scratch + kTile * kLanes<T>;
     states[1] = states[0] + size;
@@ -177,9 +178,12 @@ struct ForwardPass {
 
   void advance(std::ptrdiff_t first, std::ptrdiff_t step) {
     const std::ptrdiff_t here = at(first + step);
+    if (!member.alone()) fetch<kFirstCache>(h, 0, 1, rows * stride);  // from the other members
     if (f.resets && reset(here)) member.meet();
-    for (std::ptrdiff_t number = first_panel(); number < last_panel(); number++)
-      advance(panel_at<T>(by_carry, number), here, us + step * rows * u_stride);
+    const std::ptrdiff_t start = first_panel(), end = last_panel();
+    for (std::ptrdiff_t i = 0; i < end - start; i++)
+      advance(panel_at<T>(by_carry, to_and_fro(i, start, end, step)), here,
+              us + step * rows * u_stride);
   }
 
   bool is_real(std::ptrdiff_t at) const { return !f.mask || f.mask[at]; }

@@ -97,7 +97,7 @@ ffi::Error describe(const ffi::AnyBuffer& h, const ffi::AnyBuffer& sequence, std
 // Divides the rows among the threads, or, where the rows are too few, a few threads among the units
 // of each part.
 void divide(const Call& call, Sizes* sizes) {
-  constexpr double least = 1 << 14;  // products of a member at each step, for which to wait for it
+  constexpr double least = 1 << 13;  // products of a member at each step, for which to wait for it
   constexpr double small = 1 << 18;  // numbers of a recurrent kernel that stays in the cache
   constexpr std::ptrdiff_t several = 8;  // rows that are worth reading it for
   const std::ptrdiff_t threads = call.parts(PTRDIFF_MAX);
@@ -116,12 +116,12 @@ template <class T, class Run>
 ffi::Error run_rows(const Call& call, const Sizes& sizes, std::ptrdiff_t scratch_size, Run run) {
   const std::ptrdiff_t count = (sizes.batch + sizes.rows - 1) / sizes.rows, most = sizes.members;
   const auto scratch = allocate<T>(scratch_size * count * most);
-  const std::unique_ptr<Crew[]> crews(new (std::nothrow) Crew[count]());
-  if (!scratch || !crews) return out_of_memory();
+  const std::unique_ptr<Seat[]> seats(new (std::nothrow) Seat[count * most]());
+  if (!scratch || !seats) return out_of_memory();
   parallel(call.pool, count * most, [&](std::int64_t turn) {
     const std::ptrdiff_t part = turn % count, begin = part * sizes.rows;
     run(Part<T>{begin, std::min(begin + sizes.rows, sizes.batch),
-                scratch.get() + part * most * scratch_size, &crews[part], turn < count});
+                scratch.get() + part * most * scratch_size, &seats[part * most], turn < count});
   });
   return ffi::Error::Success();
 }

@@ -44,12 +44,13 @@ struct Sizes {
   bool reverse;
 };
 
-// What the members of a crew share: see crew.h. It begins with zeros.
-struct Crew {
+// What one member of a crew tells the others: see crew.h. It begins with zeros.
+struct Seat {
+  alignas(64) std::int64_t meetings;  // to which this member has come
+  // Of the leader alone:
   alignas(64) std::int64_t command;
+  std::int64_t before;  // meetings, before the chunk that is commanded
   alignas(64) std::int64_t joined;
-  alignas(64) std::int64_t arrived;
-  alignas(64) std::int64_t meetings;
 };
 
 // A part of a call: rows [begin, end) of the batch, and who works on them.
@@ -57,7 +58,7 @@ template <class T>
 struct Part {
   std::ptrdiff_t begin, end;
   T* scratch;  // for each of Sizes::members
-  Crew* crew;
+  Seat* seats;  // likewise; the first is the leader's
   bool leads;
 };
 

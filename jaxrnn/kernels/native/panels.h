@@ -25,6 +25,13 @@ struct Panel {
   std::ptrdiff_t first, vectors;  // of the unit vectors
 };
 
+// Panel number `i` of [first, last), from the other end at every second step: the panels of the last
+// step are in the cache.
+JAXRNN_INLINE std::ptrdiff_t to_and_fro(std::ptrdiff_t i, std::ptrdiff_t first, std::ptrdiff_t last,
+                                        std::ptrdiff_t step) {
+  return step % 2 ? last - 1 - i : first + i;
+}
+
 template <class T>
 JAXRNN_INLINE std::ptrdiff_t unit_vectors(const Packing& p) {
   return padded<T>(p.units) / kLanes<T>;

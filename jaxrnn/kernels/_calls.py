@@ -21,7 +21,7 @@ class Saved(NamedTuple):
     """
 
     ys: jax.Array  # (T, B, H)
-    gates: jax.Array  # (T, B, G*H), activated
+    gates: jax.Array | None  # (T, B, G*H), activated, where `ys` are not the very gates
     previous: jax.Array | None  # (T, B, H), h before each step where `ys` does not tell it
     extra: jax.Array | None  # (T, B, H), c before each step of an LSTM, U_n h + d of a GRU
 
@@ -76,31 +76,33 @@ def _forward(recurrence, weights, states, inputs, flags, *, keep):
     hidden, columns = weights.recurrent_kernel.shape
     has_extra, ys_tell = recurrence.kernel.gates > 1, not jax.tree.leaves(flags)
     dtype = weights.recurrent_kernel.dtype
+    keeps_gates = keep and not (columns == hidden and ys_tell and sum_dtype(dtype) == dtype)
     state, units = shape_of(dtype, batch, hidden), shape_of(dtype, steps, batch, hidden)
     wide = shape_of(sum_dtype(dtype), steps, batch, hidden)
     kept = (
-        shape_of(sum_dtype(dtype), steps, batch, columns) if keep else None,
+        shape_of(sum_dtype(dtype), steps, batch, columns) if keeps_gates else None,
         units if keep and not ys_tell else None,
         wide if keep and has_extra else None,
     )
     operands = [*weights, *_two(states.carry), *_two(states.initial), inputs, *flags]
     # `us` has been read where the gates are written.
-    aliases = {8: 3} if keep and weights.kernel is None else {}
+    aliases = {8: 3} if keeps_gates and weights.kernel is None else {}
     results = [*_two((state,) * len(states.carry)), units, *kept]
     out = call_library("jaxrnn_forward", recurrence, inputs, operands, results, aliases)
     return _carry_like(states.carry, out[:2]), Saved(*out[2:])
 
 
 def _backward(recurrence, weights, carry, dcarry, flags, saved, dys):
-    gates, is_gru = saved.gates, recurrence.kernel.gates == 3
+    gates, (*rows, hidden), dtype = recurrence.kernel.gates, dys.shape, sum_dtype(dys.dtype)
+    is_gru = gates == 3
     state = _two([shape_of(dys.dtype, *leaf.shape) for leaf in dcarry])
-    wide, units = (shape_of(gates.dtype, *x.shape) for x in (gates, saved.ys))
-    results = [wide, units if is_gru else None, *state, *state]
+    units = shape_of(dtype, *rows, hidden) if is_gru else None
+    results = [shape_of(dtype, *rows, gates * hidden), units, *state, *state]
     kept = saved.gates, saved.extra, saved.previous, carry[0], saved.ys
     operands = [weights.recurrent_kernel, *kept, *_two(dcarry), dys, *flags]
     # What was saved has been read where its cotangent is written.
-    aliases = {1: 0, 2: 1} if is_gru else {1: 0}
-    out = call_library("jaxrnn_backward", recurrence, gates, operands, results, aliases)
+    aliases = {} if saved.gates is None else {1: 0, 2: 1} if is_gru else {1: 0}
+    out = call_library("jaxrnn_backward", recurrence, dys, operands, results, aliases)
     dus, dvs, *dstates = out
     dcarry, dinitial = _carry_like(dcarry, dstates[:2]), _carry_like(dcarry, dstates[2:])
     return (dcarry, dinitial), (dus, dvs)

@@ -100,9 +100,10 @@ struct BackwardPass {
         step, member.begin(number), member.end(number),
         [&](std::ptrdiff_t row, std::ptrdiff_t count, std::ptrdiff_t unit, std::ptrdiff_t width) {
           const std::ptrdiff_t units = (here + row) * hidden + unit;
-          for (int gate = 0; gate < gates; gate++)
-            fetch<kFirstCache>(b.gates + ((here + row) * gates + gate) * hidden + unit, gates * hidden, count,
-                  width);
+          for (int gate = 0; b.gates && gate < gates; gate++)
+            fetch<kFirstCache>(b.gates + ((here + row) * gates + gate) * hidden + unit,
+                               gates * hidden, count, width);
+          if (!b.gates) fetch<kFirstCache>(b.ys + units, hidden, count, width);
           fetch<kFirstCache>(b.dys + units, hidden, count, width);
           if (b.extra) fetch<kFirstCache>(b.extra + units, hidden, count, width);
           if (is_gru) fetch<kFirstCache>(before + row * hidden + unit, hidden, count, width);

@@ -105,6 +105,12 @@ struct Gru {
   }
 };
 
+// That of an Elman cell, which is h after the step: kept, or as the output.
+template <class S>
+JAXRNN_INLINE Vector<Wide<S>> gate(const Backward<S>& b, const Place& at) {
+  return b.gates ? load(b.gates + at.gates, at.count) : load(b.ys + at.units, at.count);
+}
+
 template <class S>
 struct ElmanTanh {
   static constexpr Cell kCell = Cell::kElmanTanh;
@@ -119,7 +125,7 @@ struct ElmanTanh {
 
   JAXRNN_INLINE static State<T> backward(const Backward<S>& b, const Place& at, Vector<T>,
                                          State<T> d) {
-    const auto h = load(b.gates + at.gates, at.count);
+    const auto h = gate(b, at);
     store<T>(b.dus + at.gates, d.h * (T(1) - h * h), at.count);
     return {Vector<T>{}, d.memory};
   }
@@ -141,7 +147,7 @@ struct ElmanRelu {
 
   JAXRNN_INLINE static State<T> backward(const Backward<S>& b, const Place& at, Vector<T>,
                                          State<T> d) {
-    const auto h = load(b.gates + at.gates, at.count);
+    const auto h = gate(b, at);
     store<T>(b.dus + at.gates, h > T(0) ? d.h : Vector<T>{}, at.count);
     return {Vector<T>{}, d.memory};
   }

@@ -239,7 +239,7 @@ ffi::Error backward(Call call, Buffer recurrent, Buffer gates, Buffer extra, Buf
   const bool remembers = has_memory(call.cell), is_gru = call.cell == Cell::kGru;
   Backward<S> b = {};
   const S* matrix = args.array<const S>("recurrent_kernel", recurrent, {hidden, wide});
-  b.gates = args.array<const T>("gates", gates, {steps, batch, wide});
+  b.gates = args.optional<const T>("gates", gates, {steps, batch, wide});
   b.extra = args.optional<const T>("extra", extra, {steps, batch, hidden});
   b.previous = args.optional<const S>("previous", previous, {steps, batch, hidden});
   b.h = args.array<const S>("h", h, {batch, hidden});
@@ -260,6 +260,8 @@ ffi::Error backward(Call call, Buffer recurrent, Buffer gates, Buffer extra, Buf
                "an LSTM needs c");
   args.require(b.extra || !(remembers || is_gru), "an LSTM and a GRU need extra");
   args.require(b.previous || !(b.mask || b.resets), "with a mask or resets, previous is needed");
+  args.require(b.gates || (call.gates == 1 && !b.previous && std::is_same_v<S, T>),
+               "the gates are needed where ys do not tell them");
   args.require(!b.dvs == !is_gru, "a GRU alone has a cotangent of vs");
   if (args.error().failure()) return args.error();
   if (batch == 0) return ffi::Error::Success();
@@ -267,6 +269,7 @@ ffi::Error backward(Call call, Buffer recurrent, Buffer gates, Buffer extra, Buf
   const Kernels<S>& kernels = kernels_of<S>(*call.level);
   divide(call, &sizes);
   b.sizes = sizes;
+  if (b.dus != b.gates) prepare(b.dus, steps * batch * wide);
   const Packing packing = kernels.transposed_recurrence(sizes, call.gates);
   const auto packed = call.packed(kernels, packing, matrix, kernels.pack_transposed);
   if (!packed) return out_of_memory();
@@ -404,7 +407,7 @@ ffi::Error backward_any(ffi::ThreadPool pool, Buffer recurrent, Buffer gates, Bu
                         Result dmemory, Result dinitial_h, Result dinitial_memory,
                         std::int64_t cell, std::int64_t level, bool reverse) {
   Call call = {pool, nullptr, Cell::kLstm, {}, 0};
-  ffi::Error error = describe(h, gates, cell, level, reverse, &call);
+  ffi::Error error = describe(h, dys, cell, level, reverse, &call);
   if (error.failure()) return error;
   return by_dtype(recurrent.element_type(), [&](auto number) {
     return backward<decltype(number)>(call, recurrent, gates, extra, previous, h, ys, dlast_h,

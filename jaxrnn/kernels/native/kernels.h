@@ -89,7 +89,7 @@ struct Backward {
   using T = Wide<S>;
   Sizes sizes;
   const T* packed;                    // the recurrent kernel, transposed
-  const T *gates, *extra;             // from Forward
+  const T *gates, *extra;             // from Forward; of an Elman cell, ys may stand for gates
   const S *previous, *h, *ys;         // likewise
   const bool *mask, *resets;          // (T, B)
   const S* dys;                       // (T, B, H), and so on: cotangents

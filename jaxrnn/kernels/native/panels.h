@@ -11,11 +11,13 @@
 namespace jaxrnn::JAXRNN_LEVEL {
 
 // Unit vectors in a panel for so many rows, and at least `shares` panels if there are units enough.
-// Few rows need many columns, to have enough sums under way at a time.
+// Few rows need many columns, to have enough sums under way at a time; one row has them soon, and
+// then a panel that stays in the first cache is worth more.
 template <class T>
 JAXRNN_INLINE std::ptrdiff_t panel_vectors(int columns, std::ptrdiff_t units, std::ptrdiff_t rows,
                                            std::ptrdiff_t shares = 1) {
-  const int most = rows <= rows_for(kMaxVectors) ? kMaxVectors : kMaxVectors / 2;
+  const bool is_few = rows > 1 && rows <= rows_for(kMaxVectors);
+  const int most = is_few ? kMaxVectors : kMaxVectors / 2;
   std::ptrdiff_t vectors = most / columns;
   while (vectors > 1 && vectors * kLanes<T> * (shares - 1) >= units) vectors /= 2;
   return vectors;

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <memory>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -98,9 +99,9 @@ bool run(const Kernels<S>& kernels, int number, Index steps, Index batch, Index 
   const Array<S> bias(wide), recurrent_bias(hidden);
   const Array<S> h(states), c(states), h0(states), c0(states), last_h(states), last_c(states);
   const Array<S> xs(steps * batch * inputs), ys(units), previous(units);
-  const Array<T> us(units * gates), kept(units * gates), extra(units), dvs(units * gates);
+  const Array<T> us(units * gates), kept(units * gates), extra(units);
   const Array<S> dh(states), dc(states), dh0(states), dc0(states), dxs(xs.size);
-  const Array<S> dkernel(kernel.size), drecurrent(recurrent.size), dbias(wide), dvs_sum(wide);
+  const Array<S> dkernel(kernel.size), drecurrent(recurrent.size), dbias(wide), dv_sums(hidden);
   const auto mask = random_flags(steps * batch), resets = random_flags(steps * batch);
 
   Packing projection = kernels.projection(sizes, gates);
@@ -128,24 +129,32 @@ bool run(const Kernels<S>& kernels, int number, Index steps, Index batch, Index 
   Backward<S> b = {};
   b.sizes = sizes;
   b.packed = backward;
-  b.gates = kept, b.extra = extra, b.previous = f.previous, b.h = h, b.ys = ys;
+  const bool ys_tell = gates == 1 && !flags && std::is_same_v<S, T>;
+  b.gates = ys_tell ? nullptr : static_cast<T*>(kept);
+  b.extra = extra, b.previous = f.previous, b.h = h, b.ys = ys;
   b.mask = f.mask, b.resets = f.resets;
   b.dys = ys, b.dlast_h = last_h, b.dlast_memory = last_c;
-  b.dus = kept, b.dvs = cell == Cell::kGru ? static_cast<T*>(dvs) : static_cast<T*>(kept);
+  b.dus = kept, b.dvs = cell == Cell::kGru ? static_cast<T*>(extra) : nullptr;
   b.dh = dh, b.dmemory = dc, b.dinitial_h = dh0, b.dinitial_memory = dc0;
   in_parts<T>(sizes, kernels.backward_scratch(sizes, gates),
               [&](const Part<T>& part) { kernels.backward[number](b, part); });
 
-  const Index total = steps * batch, panels = kernels.outer_panels(wide), half = panels / 2;
-  const Index rest = total > batch ? total - batch : 0;
-  Outer<S> by_input = {{{xs, kept, total}, {}}, inputs, wide, dkernel, dbias};
-  Outer<S> by_carry = {{{h, kept, total - rest}, {ys, kept + (total - rest) * wide, rest}},
-                       hidden, wide, drecurrent, dvs_sum};
-  for (const auto& [begin, end] : {std::pair{Index(0), half}, std::pair{half, panels}}) {
-    const Array<T> a(kernels.outer_scratch(inputs, end - begin));
-    kernels.outer(by_input, begin, end, a);
-    const Array<T> b(kernels.outer_scratch(hidden, end - begin));
-    kernels.outer(by_carry, begin, end, b);
+  const Index total = steps * batch, rest = total > batch ? total - batch : 0;
+  const Index shared = b.dvs ? wide - hidden : wide;
+  // Of the h before each step, with `columns` columns from number `first` on.
+  const auto of_h = [&](const T* from, Index stride, Index first, Index columns, S* sums) {
+    return Outer<S>{{{h, from, total - rest}, {ys, from + (total - rest) * stride, rest}},
+                    hidden, columns, stride, wide, drecurrent + first, sums};
+  };
+  std::vector<Outer<S>> outers = {{{{xs, kept, total}, {}}, inputs, wide, wide, wide, dkernel, dbias},
+                                  of_h(kept, wide, 0, shared, nullptr)};
+  if (b.dvs) outers.push_back(of_h(extra, hidden, shared, hidden, dv_sums));
+  for (const Outer<S>& outer : outers) {
+    const Index panels = kernels.outer_panels(outer.width), half = panels / 2;
+    for (const auto& [begin, end] : {std::pair{Index(0), half}, std::pair{half, panels}}) {
+      const Array<T> scratch(kernels.outer_scratch(outer.height, end - begin));
+      kernels.outer(outer, begin, end, scratch);
+    }
   }
   const Packing columns = kernels.transposed_projection(sizes, gates);
   const auto packed_columns = pack(columns, kernel, kernels.pack_transposed);

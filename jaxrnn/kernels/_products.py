@@ -62,9 +62,7 @@ def _products(recurrence, of_weights, of_inputs, weights, inputs, previous, dus,
     dkernel, dbias, drecurrent, drecurrent_bias = like if of_weights else [None] * 4
     dinputs = shape_of(inputs.dtype, *inputs.shape) if of_inputs and projects else None
     results = [dkernel, dbias, drecurrent, drecurrent_bias, dinputs]
-    *dweights, dinputs = call_library(
-        "jaxrnn_gradients", recurrence, dus, operands, results, {}
-    )
+    *dweights, dinputs = call_library("jaxrnn_gradients", recurrence, dus, operands, results, {})
     if of_inputs and not projects:
         dinputs = dus
     return Products(Weights(*dweights), dinputs)

@@ -63,11 +63,11 @@ struct BackwardPass {
     }
     if (!member.leads()) return;
     later = steps ? at(steps - 1) : -1;
-    sweep(
-        steps, 0, panels<T>(packing), [](auto...) {},
-        [&](std::ptrdiff_t row, std::ptrdiff_t unit, Vector<T> dh) {
-          store(direct + row * stride + unit, dh);
-        });
+    const auto nothing = [](auto...) {};
+    sweep(steps, 0, panels<T>(packing), nothing,
+          [&](std::ptrdiff_t row, std::ptrdiff_t unit, Vector<T> dh) {
+            store(direct + row * stride + unit, dh);
+          });
     for (std::ptrdiff_t row = 0; row < rows; row++) write(row);
   }
 
@@ -96,21 +96,22 @@ struct BackwardPass {
     const std::ptrdiff_t here = at(step), number = panels<T>(packing);
     const S* before = step + 1 < b.sizes.steps ? b.ys + at(step + 1) * hidden : b.h + begin * hidden;
     if (b.previous) before = b.previous + here * hidden;
-    sweep(
-        step, member.begin(number), member.end(number),
-        [&](std::ptrdiff_t row, std::ptrdiff_t count, std::ptrdiff_t unit, std::ptrdiff_t width) {
-          const std::ptrdiff_t units = (here + row) * hidden + unit;
-          for (int gate = 0; b.gates && gate < gates; gate++)
-            fetch<kFirstCache>(b.gates + ((here + row) * gates + gate) * hidden + unit,
-                               gates * hidden, count, width);
-          if (!b.gates) fetch<kFirstCache>(b.ys + units, hidden, count, width);
-          fetch<kFirstCache>(b.dys + units, hidden, count, width);
-          if (b.extra) fetch<kFirstCache>(b.extra + units, hidden, count, width);
-          if (is_gru) fetch<kFirstCache>(before + row * hidden + unit, hidden, count, width);
-        },
-        [&](std::ptrdiff_t row, std::ptrdiff_t unit, Vector<T> dh) {
-          finish(row, here + row, unit, before, dh);
-        });
+    // What `finish` reads of these rows and units.
+    const auto fetch_saved = [&](std::ptrdiff_t row, std::ptrdiff_t count, std::ptrdiff_t unit,
+                                 std::ptrdiff_t width) {
+      const std::ptrdiff_t units = (here + row) * hidden + unit;
+      for (int gate = 0; b.gates && gate < gates; gate++)
+        fetch<kFirstCache>(b.gates + ((here + row) * gates + gate) * hidden + unit, gates * hidden,
+                           count, width);
+      if (!b.gates) fetch<kFirstCache>(b.ys + units, hidden, count, width);
+      fetch<kFirstCache>(b.dys + units, hidden, count, width);
+      if (b.extra) fetch<kFirstCache>(b.extra + units, hidden, count, width);
+      if (is_gru) fetch<kFirstCache>(before + row * hidden + unit, hidden, count, width);
+    };
+    sweep(step, member.begin(number), member.end(number), fetch_saved,
+          [&](std::ptrdiff_t row, std::ptrdiff_t unit, Vector<T> dh) {
+            finish(row, here + row, unit, before, dh);
+          });
   }
 
   void write(std::ptrdiff_t row) {

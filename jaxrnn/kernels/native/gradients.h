@@ -83,9 +83,10 @@ struct OuterPass {
       tiles(o.height, kOuterVectors, [&](std::ptrdiff_t row, std::ptrdiff_t height) {
         // Meanwhile a part comes in of what is read next: a panel's columns, and the later `a`.
         const std::ptrdiff_t k = next.count * row / o.height;
-        fetch<kSecondCache>(columns + k * o.b_stride, o.b_stride, next.count * (row + height) / o.height - k, width);
+        const std::ptrdiff_t last = next.count * (row + height) / o.height;
+        fetch<kSecondCache>(columns + k * o.b_stride, o.b_stride, last - k, width);
         fetch<kSecondCache>(later.a + (panel * o.height + row) * later.count / number, 0, 1,
-              height * later.count / number);
+                            height * later.count / number);
         T* out = product + row * width;
         multiply_of<T>(height, kOuterVectors)({block + row, 1, o.height, b, now.count,
                                                started ? out : nullptr, width, out, width});

@@ -71,7 +71,7 @@ struct Call {
     auto memory = allocate<Wide<S>>(size);
     if (!memory) return memory;
     const std::ptrdiff_t packers = size < large ? 1 : parts(panels);
-    parallel(pool, packers, [&](std::int64_t part) {
+    parallel(pool, packers, Order::kFirstOnesFirst, [&](std::int64_t part) {
       for (std::ptrdiff_t panel = part; panel < panels; panel += packers)
         pack(packing, matrix, memory.get(), panel);
     });
@@ -118,7 +118,9 @@ ffi::Error run_rows(const Call& call, const Sizes& sizes, std::ptrdiff_t scratch
   const auto scratch = allocate<T>(scratch_size * count * most);
   const std::unique_ptr<Seat[]> seats(new (std::nothrow) Seat[count * most]());
   if (!scratch || !seats) return out_of_memory();
-  parallel(call.pool, count * most, [&](std::int64_t turn) {
+  // Who joins a crew comes after its leader.
+  const Order order = most > 1 ? Order::kFirstOnesFirst : Order::kByProcessor;
+  parallel(call.pool, count * most, order, [&](std::int64_t turn) {
     const std::ptrdiff_t part = turn % count, begin = part * sizes.rows;
     run(Part<T>{begin, std::min(begin + sizes.rows, sizes.batch),
                 scratch.get() + part * most * scratch_size, &seats[part * most], turn < count});
@@ -136,7 +138,7 @@ ffi::Error run_single(const Call& call, const Kernels<S>& kernels, const Forward
   const std::ptrdiff_t turns = call.parts(blocks);
   const auto scratch = allocate<T>(sizeof(S) < sizeof(T) ? scratch_size * turns : 0);
   if (!scratch) return out_of_memory();
-  parallel(call.pool, turns, [&](std::int64_t turn) {
+  parallel(call.pool, turns, Order::kByProcessor, [&](std::int64_t turn) {
     kernels.single[static_cast<int>(call.cell)](f, blocks * turn / turns,
                                                 blocks * (turn + 1) / turns,
                                                 scratch.get() + turn * scratch_size);
@@ -360,7 +362,8 @@ ffi::Error gradients(Call call, Buffer kernel, Buffer xs, Buffer previous, Buffe
   const std::ptrdiff_t scratch_size = kernels.outer_scratch(std::max(width, hidden), most);
   const auto scratch = allocate<T>(scratch_size * parts * count);
   if (!scratch) return out_of_memory();
-  parallel(call.pool, (count + (inputs.dxs ? 1 : 0)) * parts, [&](std::int64_t turn) {
+  const std::ptrdiff_t turns = (count + (inputs.dxs ? 1 : 0)) * parts;
+  parallel(call.pool, turns, Order::kFirstOnesFirst, [&](std::int64_t turn) {
     const std::ptrdiff_t part = turn % parts, product = turn / parts;
     if (product == count) {
       const Share rows(total, part, parts);

@@ -1,6 +1,7 @@
 // A loop whose turns are shared between the caller and XLA's own threads.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -37,24 +38,36 @@ inline void leave(int taken) {
 #endif
 }
 
+// In which order a thread looks for turns.
+enum class Order {
+  kFirstOnesFirst,
+  kByProcessor,  // from a place of its processor on: what it wrote in the last call is in its cache
+};
+
 // Calls `body(0)` to `body(turns - 1)`, each once, and returns when all are done.
 //
 // The caller takes part, and waits only for turns that another thread has begun. So it cannot wait
 // forever where all threads of the pool are themselves in here.
 template <class Body>
-void parallel(xla::ffi::ThreadPool& pool, std::int64_t turns, const Body& body) {
+void parallel(xla::ffi::ThreadPool& pool, std::int64_t turns, Order order, const Body& body) {
   struct Progress {
-    std::atomic<std::int64_t> next{0}, done{0};
+    explicit Progress(std::int64_t turns) : begun(new std::atomic<bool>[turns]()) {}
+    std::unique_ptr<std::atomic<bool>[]> begun;
+    std::atomic<std::int64_t> done{0};
   };
-  auto progress = std::make_shared<Progress>();
+  const auto progress = std::make_shared<Progress>(turns);
+  const std::int64_t threads = std::max<std::int64_t>(pool.num_threads(), 1);
   // A thread that comes late finds no turn left, and does not touch `body`, which may be gone.
-  auto work = [progress, turns, &body] {
-    for (std::int64_t turn; (turn = progress->next.fetch_add(1)) < turns;) {
+  const auto work = [progress, turns, order, threads, &body] {
+    const std::int64_t place = order == Order::kByProcessor ? std::max(processor(), 0) % threads : 0;
+    for (std::int64_t i = 0; i < turns; i++) {
+      const std::int64_t turn = (turns * place / threads + i) % turns;
+      if (progress->begun[turn].exchange(true, std::memory_order_relaxed)) continue;
       body(turn);
       progress->done.fetch_add(1, std::memory_order_release);
     }
   };
-  const std::int64_t helpers = std::min(turns, pool.num_threads()) - 1;
+  const std::int64_t helpers = std::min(turns, threads) - 1;
   for (std::int64_t helper = 0; helper < helpers; helper++)
     pool.Schedule([work, caller = processor()] {
       leave(caller);

@@ -76,7 +76,7 @@ def _forward(recurrence, weights, states, inputs, flags, *, keep):
     hidden, columns = weights.recurrent_kernel.shape
     has_extra, ys_tell = recurrence.kernel.gates > 1, not jax.tree.leaves(flags)
     dtype = weights.recurrent_kernel.dtype
-    keeps_gates = keep and not (columns == hidden and ys_tell and sum_dtype(dtype) == dtype)
+    keeps_gates = keep and (has_extra or not ys_tell or sum_dtype(dtype) != dtype)
     state, units = shape_of(dtype, batch, hidden), shape_of(dtype, steps, batch, hidden)
     wide = shape_of(sum_dtype(dtype), steps, batch, hidden)
     kept = (

@@ -322,6 +322,7 @@ ffi::Error gradients(Call call, Buffer kernel, Buffer xs, Buffer previous, Buffe
                    is_absent(*dkernel) == is_absent(*dbias),
                "the cotangents of the weights are asked for as a whole or not at all");
   args.require(!inputs.dxs || (projects && matrix), "the cotangent of xs needs the kernel");
+  args.require(!dv == (call.cell != Cell::kGru), "a GRU alone has a cotangent of vs");
   if (args.error().failure()) return args.error();
   // Of the outer products with the h before each step, `columns` from number `first` on.
   const auto outer_of_h = [&](const T* b, std::ptrdiff_t stride, std::ptrdiff_t first,
@@ -347,7 +348,7 @@ ffi::Error gradients(Call call, Buffer kernel, Buffer xs, Buffer previous, Buffe
   }
 
   const Kernels<S>& kernels = kernels_of<S>(*call.level);
-  const std::ptrdiff_t parts = std::max<std::ptrdiff_t>(call.parts(total), 1);
+  const std::ptrdiff_t threads = std::max<std::ptrdiff_t>(call.parts(total), 1);
   Memory<T> packed;
   if (inputs.dxs) {
     const Packing packing = kernels.transposed_projection(sizes, call.gates);
@@ -358,20 +359,21 @@ ffi::Error gradients(Call call, Buffer kernel, Buffer xs, Buffer previous, Buffe
     inputs.inputs = width;
     inputs.depth = wide;
   }
-  const std::ptrdiff_t most = (kernels.outer_panels(wide) + parts - 1) / parts;
+  const std::ptrdiff_t panels = kernels.outer_panels(wide), parts = std::min(threads, panels);
+  const std::ptrdiff_t most = (panels + parts - 1) / parts, outer_turns = count * parts;
   const std::ptrdiff_t scratch_size = kernels.outer_scratch(std::max(width, hidden), most);
-  const auto scratch = allocate<T>(scratch_size * parts * count);
+  const auto scratch = allocate<T>(scratch_size * outer_turns);
   if (!scratch) return out_of_memory();
-  const std::ptrdiff_t turns = (count + (inputs.dxs ? 1 : 0)) * parts;
+  const std::ptrdiff_t turns = outer_turns + (inputs.dxs ? threads : 0);
   parallel(call.pool, turns, Order::kFirstOnesFirst, [&](std::int64_t turn) {
-    const std::ptrdiff_t part = turn % parts, product = turn / parts;
-    if (product == count) {
-      const Share rows(total, part, parts);
+    if (turn >= outer_turns) {
+      const Share rows(total, turn - outer_turns, threads);
       return kernels.inputs(inputs, rows.begin, rows.end);
     }
-    const Share panels(kernels.outer_panels(outers[product].width), part, parts);
-    if (panels.begin < panels.end)
-      kernels.outer(outers[product], panels.begin, panels.end, scratch.get() + turn * scratch_size);
+    const Outer<S>& outer = outers[turn / parts];
+    const Share share(kernels.outer_panels(outer.width), turn % parts, parts);
+    if (share.begin < share.end)
+      kernels.outer(outer, share.begin, share.end, scratch.get() + turn * scratch_size);
   });
   return ffi::Error::Success();
 }

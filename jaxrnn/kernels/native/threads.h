@@ -50,6 +50,7 @@ enum class Order {
 // forever where all threads of the pool are themselves in here.
 template <class Body>
 void parallel(xla::ffi::ThreadPool& pool, std::int64_t turns, Order order, const Body& body) {
+  if (turns == 1) return body(0);
   struct Progress {
     explicit Progress(std::int64_t turns) : begun(new std::atomic<bool>[turns]()) {}
     std::unique_ptr<std::atomic<bool>[]> begun;

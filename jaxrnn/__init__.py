@@ -29,6 +29,7 @@ from jaxrnn._pooling import (
     pool_mean,
     pool_sum,
 )
+from jaxrnn._tanh import tanh
 from jaxrnn._training import train_windows
 from jaxrnn._types import Cell, Layer, from_step
 from jaxrnn._unroll import explain, step, unroll
@@ -165,6 +166,7 @@ __all__ = [
     "stack",
     "state_dropout",
     "step",
+    "tanh",
     "train_windows",
     "truncate",
     "unpack",

@@ -28,8 +28,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._loop import Loop, scan, scan_ahead
+from jaxrnn._checks import example
+from jaxrnn._loop import Loop, scan, scan_ahead, scan_blocks
 from jaxrnn._precision import is_floating
+from jaxrnn._structure import floating, takes_sum, with_floating
 from jaxrnn._types import Carry, Cell, Params
 
 
@@ -37,59 +39,81 @@ class Trajectory(NamedTuple):
     carry: Carry  # after the last step
     ys: Any  # (T, ...)
     carries: Carry  # (T, ...), before each step
-    vs: Any  # (T, ...), recur of them
+    us: list[jax.Array]  # (T, ...), the floating leaves of project of the inputs
+    vs: Any  # (T, ...), recur of the carries; None where it has been added to `us`
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def trajectory(cell: Cell, loop: Loop, params: Params, carry: Carry, us: Any) -> Trajectory:
-    """Runs `cell` over projected inputs, and keeps what its derivative needs.
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
+def trajectory(
+    cell: Cell, loop: Loop, in_blocks: bool, params: Params, carry: Carry, xs: Any
+) -> Trajectory:
+    """Runs `cell`, and keeps what its derivative needs.
 
     Args:
       cell: one that splits.
-      loop: the number of steps and their direction.
+      loop: the number of steps and their direction; one step at least where `in_blocks`.
+      in_blocks: whether a CPU projects the inputs block by block. The derivative takes the tangent
+        of `cell.project` over all steps, and should not need the products of it again.
       params: the parameters of `cell`.
       carry: the carry before the first step.
-      us: ``cell.project`` of the inputs, (T, ...).
+      xs: the inputs, (T, ...).
     """
+    keeps_sum = takes_sum(cell, params, carry, example(xs))
 
-    def body(carry, u):
+    def body(params, carry, u):
         v = cell.recur(params, carry)
         new, y = cell.update(params, carry, u, v)
-        return new, (y, carry, v)
+        us = floating(u)
+        if keeps_sum:
+            us, v = [us[0] + jax.tree.leaves(v)[0]], None
+        return new, (y, carry, us, v)
 
-    carry, (ys, carries, vs) = scan_ahead(loop, body, carry, us)
-    return Trajectory(carry, ys, carries, vs)
+    def at_once(params, carry, xs):
+        us = cell.project(params, xs)
+        carry, kept = scan_ahead(loop, functools.partial(body, params), carry, us)
+        out = Trajectory(carry, *kept)
+        return out if keeps_sum else out._replace(us=floating(us))
+
+    def by_blocks(params, carry, xs):
+        project, step = functools.partial(cell.project, params), functools.partial(body, params)
+        carry, kept = scan_blocks(loop, project, step, carry, xs)
+        return Trajectory(carry, *kept)
+
+    if not in_blocks:
+        return at_once(params, carry, xs)
+    return jax.lax.platform_dependent(params, carry, xs, cpu=by_blocks, default=at_once)
 
 
 @trajectory.defjvp
-def _trajectory_jvp(cell, loop, primals, tangents):
-    params, carry, us = primals
-    dparams, dcarry, dus = tangents
-    out = trajectory(cell, loop, params, carry, us)
-    dvs, (b_carry, b_y) = _increments(cell, params, us, out, dparams, dus)
-    linear_maps = _linear_maps(cell, params, us, out)
+def _trajectory_jvp(cell, loop, in_blocks, primals, tangents):
+    params, carry, xs = primals
+    dparams, dcarry, dxs = tangents
+    out = trajectory(cell, loop, in_blocks, params, carry, xs)
+    projected, dus = jax.jvp(cell.project, (params, xs), (dparams, dxs))
+    _, dvs = jax.jvp(lambda params: cell.recur(params, out.carries), (params,), (dparams,))
+    us = with_floating(projected, out.us)  # u + v and 0 tell `update` the same as u and v
+    vs = jax.tree.map(jnp.zeros_like, dvs) if out.vs is None else out.vs
+    b_carry, b_y = _increments(cell, params, out.carries, us, vs, (dparams, dus, dvs))
+    linear_maps = _linear_maps(cell, params, out.carries, us, vs)
     dlast, dys, dcarries = _recurrence(cell, loop, params, carry, dcarry, linear_maps, b_carry)
     dys = [dy + b for dy, b in zip(dys, b_y, strict=True)]
-    dvs = jax.tree.map(jnp.add, dvs, cell.recur(params, _with_floating(out.carries, dcarries)))
-    return out, _tangent(out, [*dlast, *dys, *dcarries, *jax.tree.leaves(dvs)])
+    dvs = jax.tree.map(jnp.add, dvs, cell.recur(params, with_floating(out.carries, dcarries)))
+    dus, dvs = floating(dus), jax.tree.leaves(dvs)
+    kept = [dus[0] + dvs[0]] if out.vs is None else [*dus, *dvs]
+    return out, _tangent(out, [*dlast, *dys, *dcarries, *kept])
 
 
-def _increments(cell, params, us, out, dparams, dus):
-    """∂recur/∂θ · θ̇, and b for the carry and for y, at all steps at once."""
-
-    def recur(params):
-        return cell.recur(params, out.carries)
+def _increments(cell, params, carries, us, vs, tangents):
+    """b for the carry and for y, at all steps at once."""
 
     def update(params, us, vs):
         over_time = jax.vmap(functools.partial(_update, cell), in_axes=(None, 0, 0, 0))
-        return over_time(params, out.carries, us, vs)
+        return over_time(params, carries, us, vs)
 
-    _, dvs = jax.jvp(recur, (params,), (dparams,))
-    _, b = jax.jvp(update, (params, us, out.vs), (dparams, dus, dvs))
-    return dvs, b
+    return jax.jvp(update, (params, us, vs), tangents)[1]
 
 
-def _linear_maps(cell, params, us, out):
+def _linear_maps(cell, params, carries, us, vs):
     """∂update/∂(c, v), at all steps at once: a stack (T, ...) of functions (ċ, v̇) -> (ċ, ẏ).
 
     Where one holds a parameter as it is, such as a matrix by which `update` multiplies, only the
@@ -98,13 +122,13 @@ def _linear_maps(cell, params, us, out):
     place = {id(leaf): _Place(i) for i, leaf in enumerate(jax.tree.leaves(params))}
 
     def linear_map(carry, u, v):
-        def update(floating, v):
-            return _update(cell, params, _with_floating(carry, floating), u, v)
+        def update(leaves, v):
+            return _update(cell, params, with_floating(carry, leaves), u, v)
 
-        _, linear = jax.linearize(update, _floating(carry), v)
+        _, linear = jax.linearize(update, floating(carry), v)
         return jax.tree.map(lambda leaf: place.get(id(leaf), leaf), linear)
 
-    return jax.vmap(linear_map)(out.carries, us, out.vs)
+    return jax.vmap(linear_map)(carries, us, vs)
 
 
 def _recurrence(cell, loop, params, carry, dcarry, linear_maps, b_carry):
@@ -114,11 +138,11 @@ def _recurrence(cell, loop, params, carry, dcarry, linear_maps, b_carry):
     def body(dcarry, step):
         linear_map, b = step
         linear_map = _with_parameters(linear_map, params)
-        dv = cell.recur(params, _with_floating(zeros, dcarry))
+        dv = cell.recur(params, with_floating(zeros, dcarry))
         dnew, dy = linear_map(dcarry, dv)
         return [d + b for d, b in zip(dnew, b, strict=True)], (dy, dcarry)
 
-    dlast, (dys, dcarries) = scan(loop, body, _floating(dcarry), (linear_maps, b_carry))
+    dlast, (dys, dcarries) = scan(loop, body, floating(dcarry), (linear_maps, b_carry))
     return dlast, dys, dcarries
 
 
@@ -145,28 +169,13 @@ def _with_parameters(linear_map, params):
 def _update(cell, params, carry, u, v):
     """`update`, returning the leaves that have a tangent: those of the carry, and those of y."""
     new, y = cell.update(params, carry, u, v)
-    return _floating(new), _floating(y)
+    return floating(new), floating(y)
 
 
-# Only floating leaves have tangents. A step counter, a mask or a random key in the carry or among
-# the inputs has none: it stays what it is, and JAX writes its tangent as float0.
-
-
-def _floating(tree: Any) -> list[jax.Array]:
-    """The leaves of `tree` that have a tangent, in order."""
-    return [leaf for leaf in jax.tree.leaves(tree) if is_floating(leaf)]
-
-
-def _with_floating(tree: Any, floating: list[jax.Array]) -> Any:
-    """`tree` with those leaves replaced."""
-    floating = iter(floating)
-    return jax.tree.map(lambda leaf: next(floating) if is_floating(leaf) else leaf, tree)
-
-
-def _tangent(tree: Any, floating: list[jax.Array]) -> Any:
+def _tangent(tree: Any, leaves: list[jax.Array]) -> Any:
     """The tangent of `tree` whose floating leaves are these."""
-    floating = iter(floating)
+    leaves = iter(leaves)
     none = jax.dtypes.float0
     return jax.tree.map(
-        lambda leaf: next(floating) if is_floating(leaf) else jnp.zeros(leaf.shape, none), tree
+        lambda leaf: next(leaves) if is_floating(leaf) else jnp.zeros(leaf.shape, none), tree
     )

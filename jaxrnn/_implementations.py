@@ -7,8 +7,9 @@ import jax
 
 from jaxrnn._checks import example
 from jaxrnn._derivative import trajectory
-from jaxrnn._loop import Loop, scan, scan_blocks
+from jaxrnn._loop import Loop, scan
 from jaxrnn._masking import masked, resetting, resetting_params
+from jaxrnn._structure import projects_linearly
 from jaxrnn._types import Carry, Cell, Params, splits
 
 NAMES = ("scan", "xla", "native")
@@ -149,16 +150,22 @@ def _run_scan(cell, loop, params, carry, xs):
     return scan(loop, lambda carry, x: make_step(cell, params, carry, x), carry, xs)
 
 
-# From how many elements of u in a step `_in_blocks` is the faster form on a CPU. There a product of
-# one step keeps all cores busy, so that one over all steps gains nothing, and its result, which is
-# made of fresh memory at each call, costs. Forward on 2 cores of an AMD EPYC, against the form for
-# smaller ones: LSTM 64 x 512 1.2 times as fast, 32 x 256 1.2, 32 x 128 0.9.
+# From how many elements of u in a step the form in blocks is the faster one on a CPU. There a
+# product of one step keeps all cores busy, so that one over all steps gains nothing, and its
+# result, which is made of fresh memory at each call, costs. Forward on 2 cores of an AMD EPYC,
+# against the form for smaller ones: LSTM 64 x 512 1.2 times as fast, 32 x 256 1.2, 32 x 128 0.9.
 BLOCKS_FROM = 2**15
 
 
 def _run_xla(cell, loop, params, carry, xs):
-    run = _in_blocks if _suits_blocks(cell, loop, params, example(xs)) else _at_once
-    return run(cell, loop, params, carry, xs)
+    if _suits_blocks(cell, loop, params, example(xs)):
+        return _in_blocks(cell, loop, params, carry, xs)
+    return _run_trajectory(cell, loop, False, params, carry, xs)
+
+
+def _run_trajectory(cell, loop, in_blocks, params, carry, xs):
+    out = trajectory(cell, loop, in_blocks, params, carry, xs)
+    return out.carry, out.ys
 
 
 def _suits_blocks(cell, loop, params, x):
@@ -173,26 +180,15 @@ def _suits_blocks(cell, loop, params, x):
     return size >= BLOCKS_FROM and "dot_general" in str(jaxpr)
 
 
-def _at_once(cell, loop, params, carry, xs):
-    us = cell.project(params, xs)
-    carry, ys, _, _ = trajectory(cell, loop, params, carry, us)
-    return carry, ys
-
-
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _in_blocks(cell, loop, params, carry, xs):
-    """`_at_once`; on a CPU, where no derivative is taken, x is projected block by block."""
-
-    def blocks(params, carry, xs):
-        def body(carry, u):
-            return cell.update(params, carry, u, cell.recur(params, carry))
-
-        return scan_blocks(loop, functools.partial(cell.project, params), body, carry, xs)
-
-    at_once = functools.partial(_at_once, cell, loop)
-    return jax.lax.platform_dependent(params, carry, xs, cpu=blocks, default=at_once)
+    return _run_trajectory(cell, loop, True, params, carry, xs)
 
 
 @_in_blocks.defjvp
 def _in_blocks_jvp(cell, loop, primals, tangents):
-    return jax.jvp(functools.partial(_at_once, cell, loop), primals, tangents)
+    """In blocks too, but where the derivative would need the products of `project` again."""
+    params, _, xs = primals
+    in_blocks = projects_linearly(cell, params, example(xs))
+    run = functools.partial(_run_trajectory, cell, loop, in_blocks)
+    return jax.jvp(run, primals, tangents)

@@ -53,37 +53,40 @@ def scan_ahead(loop: Loop, body: Callable, carry: Any, xs: Any) -> tuple[Any, An
 def scan_blocks(
     loop: Loop, prepare: Callable, body: Callable, carry: Any, xs: Any
 ) -> tuple[Any, Any]:
-    """`scan` of ``body(carry, u)`` over ``us = prepare(xs)``, without ever making all the us.
+    """`scan` of ``body(carry, u)`` over ``us = prepare(xs)``, without making all the us at once.
 
     The loop goes over blocks of `BLOCK` steps: it prepares a block, and the steps of a block are
     written out one after the other. So their slices lie at places that the compiler knows, and it
     vectorises what reads them without the copies of `scan_ahead`. It takes at least one step.
     """
 
-    def run(carry, xs):
-        us = prepare(xs)
-        steps = range(len(jax.tree.leaves(xs)[0]))
-        ys = [None for _ in steps]
-        for t in _in_order(loop, steps):
-            carry, ys[t] = body(carry, jax.tree.map(lambda u, t=t: u[t], us))
-        return carry, jax.tree.map(lambda *ys: jnp.stack(ys), *ys)
+    def run(carry, ys, first, count):
+        us = prepare(jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, first, count), xs))
+        of_steps = [None] * count
+        for t in range(count)[:: -1 if loop.reverse else 1]:
+            carry, of_steps[t] = body(carry, jax.tree.map(lambda u, t=t: u[t], us))
+        of_steps = jax.tree.map(lambda *steps: jnp.stack(steps), *of_steps)
+        return carry, jax.tree.map(
+            lambda y, new: lax.dynamic_update_slice_in_dim(y, new, first, 0), ys, of_steps
+        )
+
+    def run_block(state, number):
+        return run(*state, number * BLOCK, BLOCK), None
+
+    def run_blocks(state):
+        return lax.scan(run_block, state, jnp.arange(count), reverse=loop.reverse)[0]
+
+    def run_rest(state):
+        return run(*state, count * BLOCK, rest)
 
     count, rest = divmod(loop.length, BLOCK)
-    whole = count * BLOCK
-
-    def run_blocks(carry):
-        blocks = jax.tree.map(lambda x: x[:whole].reshape(count, BLOCK, *x.shape[1:]), xs)
-        carry, ys = lax.scan(run, carry, blocks, reverse=loop.reverse)
-        return carry, jax.tree.map(lambda y: y.reshape(whole, *y.shape[2:]), ys)
-
-    def run_rest(carry):
-        return run(carry, jax.tree.map(lambda x: x[whole:], xs))
-
-    outs = []
+    example = jax.tree.map(lambda x: x[:1], xs)
+    _, y = jax.eval_shape(lambda: body(carry, jax.tree.map(lambda u: u[0], prepare(example))))
+    zeros = jax.tree.map(lambda y: jnp.zeros((loop.length, *y.shape), y.dtype), y)
+    state = carry, varying_like(y, zeros)
     for part in _in_order(loop, [run_blocks] * (count > 0) + [run_rest] * (rest > 0)):
-        carry, ys = part(carry)
-        outs.append(ys)
-    return carry, jax.tree.map(lambda *ys: jnp.concatenate(ys), *_in_order(loop, outs))
+        state = part(state)
+    return state
 
 
 def _in_order(loop, items):

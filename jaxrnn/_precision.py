@@ -30,13 +30,36 @@ def _merge_leading_axes(x):
     transpose it. With several devices the axes stay apart: to merge time with a batch that is
     sharded would gather the batch on every device.
     """
-    lone_cpu = jax.device_count() == 1 and jax.default_backend() == "cpu"
-    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1]) if lone_cpu else x
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1]) if _is_lone_cpu() else x
 
 
 def affine(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
     """``x @ kernel + bias``, as `matmul` has it: ``(..., I), (I, N), (N,) -> (..., N)``."""
-    return matmul(x, kernel) + bias.astype(sum_dtype(kernel.dtype))
+    return _add_bias(matmul(x, kernel), bias.astype(sum_dtype(kernel.dtype)))
+
+
+@jax.custom_jvp
+def _add_bias(rows, bias):
+    return rows + bias
+
+
+@_add_bias.defjvp
+def _add_bias_jvp(primals, tangents):
+    """The gradient of a bias is a sum over the rows, which XLA:CPU is slow at where they are many.
+
+    As a product with ones it is not, if it has a few rows of its own: all but one of zeros.
+    """
+    rows, bias = primals
+    drows, dbias = tangents
+    if rows.ndim > 2 and _is_lone_cpu():
+        few = 8
+        wide = jnp.zeros((few, *dbias.shape), dbias.dtype).at[0].set(dbias)
+        dbias = matmul(jnp.ones((*rows.shape[:-1], few), dbias.dtype), wide)
+    return _add_bias(rows, bias), drows + dbias
+
+
+def _is_lone_cpu():
+    return jax.device_count() == 1 and jax.default_backend() == "cpu"
 
 
 def sum_dtype(dtype) -> jnp.dtype:

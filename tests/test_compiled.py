@@ -27,6 +27,13 @@ def mapped(cell, params, xs):
     return jax.vmap(functools.partial(forward, cell, params), in_axes=1, out_axes=1)(xs)
 
 
+@pytest.fixture
+def by_blocks(monkeypatch):
+    if jax.default_backend() != "cpu":
+        pytest.skip("only a CPU runs blocks")
+    monkeypatch.setattr(_implementations, "BLOCKS_FROM", 0)
+
+
 def loss(run, cell, params, xs):
     return jnp.sum(run(cell, params, xs) ** 2)
 
@@ -83,7 +90,7 @@ def test_the_input_product_leaves_the_loop(name):
 
 
 @pytest.mark.parametrize(("name", "hidden_size"), [("lstm", 128), ("gru", 172), ("elman", 512)])
-def test_large_steps_without_a_derivative_are_projected_in_blocks(name, hidden_size):
+def test_large_steps_are_projected_in_blocks(name, hidden_size):
     if jax.default_backend() != "cpu":
         pytest.skip("only a CPU runs blocks")
     cell, gates = getattr(jaxrnn, name)(hidden_size), CELLS[name][1]
@@ -95,19 +102,44 @@ def test_large_steps_without_a_derivative_are_projected_in_blocks(name, hidden_s
     assert f"f32[{BLOCK * 64},{gates * hidden_size}]" in text
     assert f"f32[{len(xs) * 64},{gates * hidden_size}]" not in text
     grad = jax.value_and_grad(functools.partial(loss, forward, cell))
-    assert products_in_loops(hlo(grad, params, xs)) == [1, 1]
+    assert products_in_loops(hlo(grad, params, xs)) == [1 + BLOCK, 1]
+
+
+def test_a_projection_whose_derivative_needs_it_is_made_once(by_blocks):
+    """A block would make it, and the derivative again."""
+    cell = jaxrnn.layer_norm_lstm(H)
+    args = arguments(cell, 3 * BLOCK)
+    assert products_in_loops(hlo(functools.partial(forward, cell), *args)) == [1 + BLOCK]
+    grad = jax.value_and_grad(functools.partial(loss, forward, cell))
+    assert products_in_loops(hlo(grad, *args)) == [1, 1]
+
+
+@every_cell
+def test_one_array_is_kept_for_u_and_v_where_a_cell_adds_them(name, by_blocks):
+    cell, gates = CELLS[name]
+    num_steps = 3 * BLOCK
+    text = hlo(jax.grad(functools.partial(loss, forward, cell)), *arguments(cell, num_steps))
+    loop = next(line for line in text.splitlines() if " while(" in line)
+    kept = loop.partition(" while(")[0].count(f"f32[{num_steps},{B},{gates * H}]")
+    of_size_h = 2 if gates == 1 else 0  # outputs and carries
+    assert kept == of_size_h + (2 if name == "gru" else 1)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("num_steps", [1, BLOCK - 1, BLOCK, 2 * BLOCK + 3])
 @every_cell
-def test_blocks_are_the_plain_scan(name, num_steps, reverse, monkeypatch):
-    monkeypatch.setattr(_implementations, "BLOCKS_FROM", 0)
+def test_blocks_are_the_plain_scan(name, num_steps, reverse, by_blocks):
     cell = getattr(jaxrnn, name)(H)  # a new one, of which nothing is compiled yet
     params, xs = arguments(cell, num_steps)
     mask = jaxrnn.length_mask(jnp.array([num_steps, 0, num_steps // 2]), num_steps)
-    run = functools.partial(jaxrnn.unroll, cell, params, None, xs, mask=mask, reverse=reverse)
-    assert_close(run(implementation="xla"), run(implementation="scan"), 1e-6)
+
+    def run(params, xs, implementation):
+        options = {"mask": mask, "reverse": reverse, "implementation": implementation}
+        carry, ys = jaxrnn.unroll(cell, params, None, xs, **options)
+        return jnp.sum(jnp.sin(ys)) + jnp.sum(jnp.cos(carry.h)), (carry, ys)
+
+    differentiated = jax.value_and_grad(run, argnums=(0, 1), has_aux=True)
+    assert_close(differentiated(params, xs, "xla"), differentiated(params, xs, "scan"), 2e-6)
 
 
 @pytest.mark.parametrize("implementation", ["scan", "xla"])

@@ -11,6 +11,7 @@ from jaxrnn._checks import check_params, check_size
 from jaxrnn._gates import draw_gates, project, recur
 from jaxrnn._initializers import Initializer, glorot_uniform, orthogonal
 from jaxrnn._precision import wide_update
+from jaxrnn._tanh import tanh
 from jaxrnn._types import Cell
 
 
@@ -73,9 +74,12 @@ def elman(
 def _update(activation):
     """One function for each activation, by which a kernel knows the cell that it can run."""
 
+    # The same values, and less to keep for the derivative.
+    function = tanh if activation in (jnp.tanh, jax.nn.tanh) else activation
+
     @wide_update
     def update(params, carry, u, v):
-        h = activation(u + v)
+        h = function(u + v)
         return ElmanCarry(h), h
 
     return update

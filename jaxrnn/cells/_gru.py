@@ -9,6 +9,7 @@ from jaxrnn._checks import check_params, check_size
 from jaxrnn._gates import draw_gates, project, recur
 from jaxrnn._initializers import Initializer, glorot_uniform, orthogonal
 from jaxrnn._precision import matmul, wide_update
+from jaxrnn._tanh import tanh
 from jaxrnn._types import Cell, from_step
 
 
@@ -109,7 +110,7 @@ def _update(params, carry, u, v, drop=lambda candidate: candidate):
     (u_r, u_z, u_n), (v_r, v_z, v_n) = jnp.split(u, 3, axis=-1), jnp.split(v, 3, axis=-1)
     r = jax.nn.sigmoid(u_r + v_r)
     z = jax.nn.sigmoid(u_z + v_z)
-    n = jnp.tanh(u_n + r * (v_n + params.recurrent_bias.astype(v.dtype)))
+    n = tanh(u_n + r * (v_n + params.recurrent_bias.astype(v.dtype)))
     h = z * carry.h + (1 - z) * drop(n)
     return GRUCarry(h), h
 
@@ -122,6 +123,6 @@ def _update_reset_before(params, carry, x, v, drop=lambda candidate: candidate):
     v_rz = matmul(carry.h.astype(kernel_rz.dtype), kernel_rz)
     r, z = jnp.split(jax.nn.sigmoid(u_rz + v_rz), 2, axis=-1)
     v_n = matmul((r * carry.h).astype(kernel_n.dtype), kernel_n)
-    n = jnp.tanh(u_n + v_n)
+    n = tanh(u_n + v_n)
     h = z * carry.h + (1 - z) * drop(n)
     return GRUCarry(h), h

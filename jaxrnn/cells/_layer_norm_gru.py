@@ -10,6 +10,7 @@ from jaxrnn._gates import draw_gates, recur
 from jaxrnn._initializers import Initializer, glorot_uniform, orthogonal
 from jaxrnn._normalization import normalize
 from jaxrnn._precision import matmul, sum_dtype, wide_update
+from jaxrnn._tanh import tanh
 from jaxrnn._types import Cell
 
 
@@ -88,7 +89,7 @@ def _update(params, carry, u, v, drop=lambda candidate: candidate):
     (u_r, u_z, u_n), (v_r, v_z, v_n) = jnp.split(u, 3, axis=-1), jnp.split(v, 3, axis=-1)
     r = jax.nn.sigmoid(u_r + v_r)
     z = jax.nn.sigmoid(u_z + v_z)
-    n = jnp.tanh(u_n + r * (v_n + params.recurrent_bias.astype(v.dtype)))
+    n = tanh(u_n + r * (v_n + params.recurrent_bias.astype(v.dtype)))
     h = z * carry.h + (1 - z) * drop(n)
     return LayerNormGRUCarry(h), h
 

@@ -10,6 +10,7 @@ from jaxrnn._gates import draw_gates, recur
 from jaxrnn._initializers import Initializer, glorot_uniform, orthogonal, unit_forget_bias
 from jaxrnn._normalization import normalize
 from jaxrnn._precision import matmul, sum_dtype, wide_update
+from jaxrnn._tanh import tanh
 from jaxrnn._types import Cell
 
 
@@ -91,7 +92,7 @@ def _project(params, x):
 def _update(params, carry, u, v, drop=lambda candidate: candidate):
     v = params.recurrent_gain.astype(v.dtype) * normalize(v)
     i, f, g, o = jnp.split(u + v, 4, axis=-1)
-    c = jax.nn.sigmoid(f) * carry.c + jax.nn.sigmoid(i) * drop(jnp.tanh(g))
+    c = jax.nn.sigmoid(f) * carry.c + jax.nn.sigmoid(i) * drop(tanh(g))
     gain, bias = (p.astype(c.dtype) for p in (params.cell_gain, params.cell_bias))
-    h = jax.nn.sigmoid(o) * jnp.tanh(gain * normalize(c) + bias)
+    h = jax.nn.sigmoid(o) * tanh(gain * normalize(c) + bias)
     return LayerNormLSTMCarry(h, c), h

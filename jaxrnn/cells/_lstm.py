@@ -9,6 +9,7 @@ from jaxrnn._checks import check_params, check_size
 from jaxrnn._gates import draw_gates, project, recur
 from jaxrnn._initializers import Initializer, glorot_uniform, orthogonal, unit_forget_bias
 from jaxrnn._precision import wide_update
+from jaxrnn._tanh import tanh
 from jaxrnn._types import Cell
 
 
@@ -69,6 +70,6 @@ def lstm(
 @wide_update
 def _update(params, carry, u, v, drop=lambda candidate: candidate):
     i, f, g, o = jnp.split(u + v, 4, axis=-1)
-    c = jax.nn.sigmoid(f) * carry.c + jax.nn.sigmoid(i) * drop(jnp.tanh(g))
-    h = jax.nn.sigmoid(o) * jnp.tanh(c)
+    c = jax.nn.sigmoid(f) * carry.c + jax.nn.sigmoid(i) * drop(tanh(g))
+    h = jax.nn.sigmoid(o) * tanh(c)
     return LSTMCarry(h, c), h

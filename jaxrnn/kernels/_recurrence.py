@@ -15,6 +15,7 @@ from jaxrnn._gates import recur
 from jaxrnn._loop import Loop
 from jaxrnn._masking import blank, masked, resetting, resetting_params
 from jaxrnn._precision import affine
+from jaxrnn._tanh import tanh
 from jaxrnn._types import Carry, Cell
 from jaxrnn.cells import _elman, _gru, _lstm
 
@@ -31,7 +32,7 @@ class Kernel(NamedTuple):
 KERNELS = (
     Kernel(0, 4, recur, _lstm._update),
     Kernel(1, 3, recur, _gru._update),
-    *(Kernel(2, 1, recur, _elman._update(f)) for f in (jnp.tanh, jax.nn.tanh)),
+    *(Kernel(2, 1, recur, _elman._update(f)) for f in (jnp.tanh, jax.nn.tanh, tanh)),
     Kernel(3, 1, recur, _elman._update(jax.nn.relu)),
 )
 
@@ -79,11 +80,16 @@ def reference(recurrence: Recurrence, primals: Primals, flags: Flags) -> Result:
     (weights, (carry, initial), inputs), (mask, resets) = primals, flags
     kernel, loop = recurrence.kernel, Loop(inputs.shape[0], recurrence.reverse)
     us = inputs if weights.kernel is None else affine(inputs, weights.kernel, weights.bias)
-    cell, params, us = Cell(None, None, None, kernel.recur, kernel.update), weights, blank(mask, us)
+    cell = Cell(None, None, _as_it_is, kernel.recur, kernel.update)
+    params, us = weights, blank(mask, us)
     if resets is not None:
         cell, params = resetting(cell), resetting_params(cell, params, initial)
         us = (us, resets)
     if mask is not None:
         cell, us = masked(cell), (us, mask)
-    out = trajectory(cell, loop, params, carry, us)
+    out = trajectory(cell, loop, False, params, carry, us)
     return Result(out.carry, out.ys)
+
+
+def _as_it_is(_, u):
+    return u

@@ -21,9 +21,10 @@ class Sizes(NamedTuple):
 # Any one of these suffices. Each call packs the recurrent kernel, which few steps do not repay; a
 # kernel that does not stay in the cache is read again at each step, which few rows do not repay.
 # Measured on two cores of an Intel Xeon with 2 MiB of cache each, and of an AMD EPYC with 1 MiB:
-# `python -m benchmarks.rule`.
+# `python -m benchmarks.rule`. The second row was measured on the EPYC alone.
 RULE = (
     Sizes(largest_kernel=2**20, fewest_rows=1, fewest_steps=64),
+    Sizes(largest_kernel=2**22, fewest_rows=1, fewest_steps=128),
     Sizes(largest_kernel=2**20, fewest_rows=2, fewest_steps=16),
     Sizes(largest_kernel=math.inf, fewest_rows=2, fewest_steps=64),
     Sizes(largest_kernel=math.inf, fewest_rows=8, fewest_steps=16),

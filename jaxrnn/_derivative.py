@@ -72,6 +72,7 @@ def trajectory(
         us = cell.project(params, xs)
         carry, kept = scan_ahead(loop, functools.partial(body, params), carry, us)
         out = Trajectory(carry, *kept)
+        # `us` are there: what the loop would keep of them is dead code to the compiler.
         return out if keeps_sum else out._replace(us=floating(us))
 
     def by_blocks(params, carry, xs):

@@ -63,7 +63,7 @@ def scan_blocks(
     def run(carry, ys, first, count):
         us = prepare(jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, first, count), xs))
         of_steps = [None] * count
-        for t in range(count)[:: -1 if loop.reverse else 1]:
+        for t in _in_order(loop, range(count)):
             carry, of_steps[t] = body(carry, jax.tree.map(lambda u, t=t: u[t], us))
         of_steps = jax.tree.map(lambda *steps: jnp.stack(steps), *of_steps)
         return carry, jax.tree.map(
@@ -90,7 +90,7 @@ def scan_blocks(
 
 
 def _in_order(loop, items):
-    """`items` in the order in which the loop comes to them; twice gives the order in time."""
+    """`items` in the order in which the loop comes to them."""
     return items[::-1] if loop.reverse else items
 
 

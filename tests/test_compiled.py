@@ -28,9 +28,13 @@ def mapped(cell, params, xs):
 
 
 @pytest.fixture
-def by_blocks(monkeypatch):
+def on_a_cpu():
     if jax.default_backend() != "cpu":
         pytest.skip("only a CPU runs blocks")
+
+
+@pytest.fixture
+def every_step_is_large(monkeypatch):
     monkeypatch.setattr(_implementations, "BLOCKS_FROM", 0)
 
 
@@ -90,9 +94,7 @@ def test_the_input_product_leaves_the_loop(name):
 
 
 @pytest.mark.parametrize(("name", "hidden_size"), [("lstm", 128), ("gru", 172), ("elman", 512)])
-def test_large_steps_are_projected_in_blocks(name, hidden_size):
-    if jax.default_backend() != "cpu":
-        pytest.skip("only a CPU runs blocks")
+def test_large_steps_are_projected_in_blocks(name, hidden_size, on_a_cpu):
     cell, gates = getattr(jaxrnn, name)(hidden_size), CELLS[name][1]
     xs = jax.random.normal(jax.random.key(0), (3 * BLOCK + 1, 64, I), jnp.float32)
     assert xs.shape[1] * gates * hidden_size >= BLOCKS_FROM
@@ -105,7 +107,7 @@ def test_large_steps_are_projected_in_blocks(name, hidden_size):
     assert products_in_loops(hlo(grad, params, xs)) == [1 + BLOCK, 1]
 
 
-def test_a_projection_whose_derivative_needs_it_is_made_once(by_blocks):
+def test_a_projection_whose_derivative_needs_it_is_made_once(on_a_cpu, every_step_is_large):
     """A block would make it, and the derivative again."""
     cell = jaxrnn.layer_norm_lstm(H)
     args = arguments(cell, 3 * BLOCK)
@@ -115,7 +117,7 @@ def test_a_projection_whose_derivative_needs_it_is_made_once(by_blocks):
 
 
 @every_cell
-def test_one_array_is_kept_for_u_and_v_where_a_cell_adds_them(name, by_blocks):
+def test_one_array_is_kept_for_u_and_v_where_a_cell_adds_them(name, on_a_cpu, every_step_is_large):
     cell, gates = CELLS[name]
     num_steps = 3 * BLOCK
     text = hlo(jax.grad(functools.partial(loss, forward, cell)), *arguments(cell, num_steps))
@@ -128,7 +130,7 @@ def test_one_array_is_kept_for_u_and_v_where_a_cell_adds_them(name, by_blocks):
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("num_steps", [1, BLOCK - 1, BLOCK, 2 * BLOCK + 3])
 @every_cell
-def test_blocks_are_the_plain_scan(name, num_steps, reverse, by_blocks):
+def test_blocks_are_the_plain_scan(name, num_steps, reverse, every_step_is_large):
     cell = getattr(jaxrnn, name)(H)  # a new one, of which nothing is compiled yet
     params, xs = arguments(cell, num_steps)
     mask = jaxrnn.length_mask(jnp.array([num_steps, 0, num_steps // 2]), num_steps)
@@ -139,7 +141,11 @@ def test_blocks_are_the_plain_scan(name, num_steps, reverse, by_blocks):
         return jnp.sum(jnp.sin(ys)) + jnp.sum(jnp.cos(carry.h)), (carry, ys)
 
     differentiated = jax.value_and_grad(run, argnums=(0, 1), has_aux=True)
-    assert_close(differentiated(params, xs, "xla"), differentiated(params, xs, "scan"), 2e-6)
+    actual, expected = (differentiated(params, xs, name) for name in ("xla", "scan"))
+    (_, values), gradients = actual
+    (_, expected_values), expected_gradients = expected
+    assert_close(values, expected_values, 1e-6)
+    assert_close(gradients, expected_gradients, 2e-6)
 
 
 @pytest.mark.parametrize("implementation", ["scan", "xla"])

@@ -58,6 +58,8 @@ def elman(
     if not callable(activation):
         raise TypeError(f"`activation` must be a function such as jnp.tanh, got {activation!r}.")
 
+    if activation in (jnp.tanh, jax.nn.tanh):
+        activation = tanh  # the same values, and less to keep for the derivative
     inits = kernel_init, recurrent_kernel_init, bias_init
 
     def init(key, x):
@@ -74,12 +76,9 @@ def elman(
 def _update(activation):
     """One function for each activation, by which a kernel knows the cell that it can run."""
 
-    # The same values, and less to keep for the derivative.
-    function = tanh if activation in (jnp.tanh, jax.nn.tanh) else activation
-
     @wide_update
     def update(params, carry, u, v):
-        h = function(u + v)
+        h = activation(u + v)
         return ElmanCarry(h), h
 
     return update

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from jaxrnn._derivative import trajectory
 from jaxrnn._gates import recur
@@ -32,7 +31,7 @@ class Kernel(NamedTuple):
 KERNELS = (
     Kernel(0, 4, recur, _lstm._update),
     Kernel(1, 3, recur, _gru._update),
-    *(Kernel(2, 1, recur, _elman._update(f)) for f in (jnp.tanh, jax.nn.tanh, tanh)),
+    Kernel(2, 1, recur, _elman._update(tanh)),
     Kernel(3, 1, recur, _elman._update(jax.nn.relu)),
 )
 

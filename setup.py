@@ -1,4 +1,4 @@
-"""Builds the native kernels, where there is a C++17 compiler; without one they are left out."""
+"""Builds the native kernels if there is a C++17 compiler, and leaves them out otherwise."""
 
 import importlib.util
 import pathlib
@@ -7,9 +7,18 @@ import platform
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-NATIVE = "jaxrnn/kernels/native"
+NATIVE = "jaxrnn/engines/cpu/native"
+SOURCES = (
+    "avx2",
+    "avx512",
+    "backward_handler",
+    "forward_handler",
+    "gradients_handler",
+    "library",
+    "plain",
+)
 FLAGS = ["-std=c++17", "-O3", "-g0", "-ffp-contract=fast", "-Wno-psabi"]
-# The instructions of each file; which of them a processor has is asked when the kernels run.
+# By source file. The instruction set is chosen at run time, from those the processor supports.
 X86_FLAGS = {
     "avx2": ["-mavx2", "-mfma"],
     "avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mavx2", "-mfma"],
@@ -17,21 +26,20 @@ X86_FLAGS = {
 
 
 class BuildKernels(build_ext):
-    """A plain shared library, loaded by ctypes: it is the same for every Python."""
+    """Builds a shared library that ctypes loads, so it is the same for every Python version."""
 
     def get_ext_filename(self, fullname):
-        """Without the mark of a Python version."""
+        """Returns a file name without the tag of the Python version."""
         return fullname.replace(".", "/") + ".so"
 
     def build_extension(self, ext):
-        """Compiles each file with flags of its own."""
+        """Compiles each source file with its own flags."""
         objects = []
         for source in ext.sources:
             objects += self.compiler.compile(
                 [source],
                 output_dir=self.build_temp,
-                include_dirs=xla_headers(),
-                extra_postargs=FLAGS + instructions(source),
+                extra_postargs=FLAGS + instructions(source) + xla_headers(),
                 depends=ext.depends,
             )
         target = self.get_ext_fullpath(ext.name)
@@ -39,20 +47,21 @@ class BuildKernels(build_ext):
 
 
 def instructions(source):
-    """The flags of a source file beyond those of all."""
+    """Returns the flags that select the instruction set of a source file."""
     is_x86 = platform.machine().lower() in ("x86_64", "amd64")
     return X86_FLAGS.get(pathlib.Path(source).stem, []) if is_x86 else []
 
 
 def xla_headers():
-    """Where jaxlib keeps the headers of XLA's foreign functions; found without importing it."""
+    """Returns the flags to find the XLA FFI headers in jaxlib, without importing jaxlib."""
     spec = importlib.util.find_spec("jaxlib")
-    return [str(pathlib.Path(spec.origin).parent / "include")] if spec else []
+    # As system headers, so that the compiler does not print their warnings.
+    return ["-isystem", str(pathlib.Path(spec.origin).parent / "include")] if spec else []
 
 
 kernels = Extension(
-    "jaxrnn.kernels.libjaxrnn",
-    sources=[f"{NATIVE}/{name}.cc" for name in ("avx2", "avx512", "handlers", "plain")],
+    "jaxrnn.engines.cpu.libjaxrnn",
+    sources=[f"{NATIVE}/{name}.cc" for name in SOURCES],
     depends=sorted(str(path) for path in pathlib.Path(NATIVE).glob("*.h")),
     language="c++",
     optional=True,

@@ -1,4 +1,4 @@
-"""Where the native kernels are faster than XLA: the measurements behind `jaxrnn.kernels._fit.RULE`.
+"""Where the native kernels are faster than XLA: the measurements behind `jaxrnn.engines.cpu._fit.RULE`.
 
 python -m benchmarks.rule
 """

@@ -1,177 +1,23 @@
 """Recurrent networks in JAX: cells are pure functions of (params, carry, x).
 
-Write a cell's arithmetic once; it trains, streams and batches at the speed of a hand-written loop.
+Write a cell's arithmetic once; it trains, streams and batches at the speed of a hand-written kernel.
 Axis letters everywhere: T time, B batch, I input, H hidden, G gates; sequences are (T, ..., I).
+
+Functions are here by name. Their subjects are modules: `cells`, `wrappers`, `layers` and `engines`
+have the types of parameters and carries, `authoring` the helpers for cells of your own, and
+`initializers`, `losses`, `training`, `data` and `checkpoint` the rest of a model. `convert`, `linen`
+and `nnx` are imported when they are asked for.
 """
 
-from jaxrnn import _initializers as initializers
-from jaxrnn import _losses as losses
-from jaxrnn._checkpoint import load, save
-from jaxrnn._implementations import Explanation
-from jaxrnn._masking import length_mask
-from jaxrnn._named import WeightNormParams
-from jaxrnn._noise import Noisy, NoisyCarry, StateDropoutCarry
-from jaxrnn._packing import (
-    Packed,
-    Padded,
-    bucket_length,
-    pack,
-    pad_to_bucket,
-    segment_resets,
-    unpack,
-)
-from jaxrnn._pooling import (
-    AttentionPoolParams,
-    Pool,
-    attention_pool,
-    pool_last,
-    pool_max,
-    pool_mean,
-    pool_sum,
-)
-from jaxrnn._tanh import tanh
-from jaxrnn._training import train_windows
-from jaxrnn._types import Cell, Layer, from_step
-from jaxrnn._unroll import explain, step, unroll
-from jaxrnn._weight_file import Weights, read_weights
-from jaxrnn.cells import (
-    ElmanCarry,
-    ElmanParams,
-    Emitted,
-    GRUCarry,
-    GRUParams,
-    LayerNormGRUCarry,
-    LayerNormGRUParams,
-    LayerNormLSTMCarry,
-    LayerNormLSTMParams,
-    LearnedCarryParams,
-    LSTMCarry,
-    LSTMParams,
-    ProjectedLSTMCarry,
-    ProjectedLSTMParams,
-    ResetBeforeGRUParams,
-    candidate_dropout,
-    clip_cotangent,
-    elman,
-    emit_carry,
-    gru,
-    layer_norm_gru,
-    layer_norm_lstm,
-    learned_carry,
-    lstm,
-    projected_lstm,
-    state_dropout,
-    zoneout,
-)
-from jaxrnn.layers import (
-    BidirectionalCarry,
-    BidirectionalFinal,
-    BidirectionalParams,
-    DenseParams,
-    DropoutCarry,
-    EmbedParams,
-    HighwayParams,
-    bidirectional,
-    dense,
-    drop_connect,
-    dropout,
-    embed,
-    highway,
-    noisy_carry,
-    remat,
-    residual,
-    rnn,
-    skip,
-    stack,
-    truncate,
-    variational_dropout,
-    weight_norm,
-)
+from jaxrnn import authoring, checkpoint, data, initializers, losses, training
+from jaxrnn._core.entry import constructor
+from jaxrnn._core.masking import length_mask
+from jaxrnn._core.noise import Noisy
+from jaxrnn._core.types import Cell, Layer, from_step
+from jaxrnn.cells import *
+from jaxrnn.cells import HiddenCarry, LSTMCarry
+from jaxrnn.engines import *
+from jaxrnn.layers import *
+from jaxrnn.wrappers import *
 
 __version__ = "0.1.0"
-
-__all__ = [
-    "AttentionPoolParams",
-    "BidirectionalCarry",
-    "BidirectionalFinal",
-    "BidirectionalParams",
-    "Cell",
-    "DenseParams",
-    "DropoutCarry",
-    "ElmanCarry",
-    "ElmanParams",
-    "EmbedParams",
-    "Emitted",
-    "Explanation",
-    "GRUCarry",
-    "GRUParams",
-    "HighwayParams",
-    "LSTMCarry",
-    "LSTMParams",
-    "Layer",
-    "LayerNormGRUCarry",
-    "LayerNormGRUParams",
-    "LayerNormLSTMCarry",
-    "LayerNormLSTMParams",
-    "LearnedCarryParams",
-    "Noisy",
-    "NoisyCarry",
-    "Packed",
-    "Padded",
-    "Pool",
-    "ProjectedLSTMCarry",
-    "ProjectedLSTMParams",
-    "ResetBeforeGRUParams",
-    "StateDropoutCarry",
-    "WeightNormParams",
-    "Weights",
-    "attention_pool",
-    "bidirectional",
-    "bucket_length",
-    "candidate_dropout",
-    "clip_cotangent",
-    "dense",
-    "drop_connect",
-    "dropout",
-    "elman",
-    "embed",
-    "emit_carry",
-    "explain",
-    "from_step",
-    "gru",
-    "highway",
-    "initializers",
-    "layer_norm_gru",
-    "layer_norm_lstm",
-    "learned_carry",
-    "length_mask",
-    "load",
-    "losses",
-    "lstm",
-    "noisy_carry",
-    "pack",
-    "pad_to_bucket",
-    "pool_last",
-    "pool_max",
-    "pool_mean",
-    "pool_sum",
-    "projected_lstm",
-    "read_weights",
-    "remat",
-    "residual",
-    "rnn",
-    "save",
-    "segment_resets",
-    "skip",
-    "stack",
-    "state_dropout",
-    "step",
-    "tanh",
-    "train_windows",
-    "truncate",
-    "unpack",
-    "unroll",
-    "variational_dropout",
-    "weight_norm",
-    "zoneout",
-]

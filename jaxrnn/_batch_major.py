@@ -1,4 +1,4 @@
-"""What the modules of linen and of nnx share: sequences in the terms of Flax."""
+"""What the modules for linen and nnx share: sequences in the terms of Flax."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -8,10 +8,9 @@ import jax
 import jax.numpy as jnp
 from flax.linen.recurrent import flip_sequences
 
-from jaxrnn._checks import describe
-from jaxrnn._masking import length_mask
-from jaxrnn._types import Carry, Cell, Layer, Params
-from jaxrnn._unroll import check_cell
+from jaxrnn._core.checks import describe
+from jaxrnn._core.masking import length_mask
+from jaxrnn._core.types import Carry, Cell, Layer, Params, check_cell
 from jaxrnn.layers import rnn
 
 
@@ -79,7 +78,8 @@ def run(
 ) -> Any:
     """Runs ``apply(carry, xs, mask=, resets=)``, which is time-first, in the terms of Flax.
 
-    Where a choice is None, the attribute of `module` of that name holds.
+    Where a choice is None, the attribute of `module` with that name holds. `apply` returns the
+    carry, the outputs, and whether these are a sequence, as they are unless a layer pools.
     """
     chosen = {k: getattr(module, k) if v is None else v for k, v in choices.items()}
     num_batch_axes = _count_batch_axes(inputs, module.num_feature_axes)
@@ -95,7 +95,9 @@ def run(
     xs, (mask, resets) = turn((xs, flags)) if chosen["reverse"] else (xs, flags)
     with _in_terms_of_flax():
         mask = mask if seq_lengths is None else length_mask(seq_lengths, xs.shape[0])
-        carry, ys = apply(initial_carry, xs, mask=mask, resets=resets)
+        carry, ys, is_sequence = apply(initial_carry, xs, mask=mask, resets=resets)
+    if not is_sequence:
+        return (carry, ys) if chosen["return_carry"] else ys
     ys = turn(ys) if chosen["reverse"] and chosen["keep_order"] else ys
     outputs = jax.tree.map(lambda y: jnp.moveaxis(y, 0, time_axis), ys)
     return (carry, outputs) if chosen["return_carry"] else outputs

@@ -12,8 +12,9 @@ from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxrnn._batch_major import annotated, as_layer, check_steppable, path_names, run
-from jaxrnn._types import Carry, Cell, Layer, Params
-from jaxrnn._unroll import step
+from jaxrnn._core.types import Carry, Cell, Layer, Params
+from jaxrnn.engines import step
+from jaxrnn.layers._compose import keeps_time
 
 
 class RNN(nn.Module):
@@ -54,6 +55,7 @@ class RNN(nn.Module):
         seq_lengths: jax.Array | None = None,
         mask: jax.Array | None = None,
         resets: jax.Array | None = None,
+        context: Any = None,
         return_carry: bool | None = None,
         time_major: bool | None = None,
         reverse: bool | None = None,
@@ -63,15 +65,17 @@ class RNN(nn.Module):
 
         Args:
           inputs: (*batch, T, I), or (T, *batch, I) where `time_major`; any number of batch axes.
-          initial_carry: the carry before the first step; None means that of the cell.
-          init_key: not used, for an initial carry is a function of the parameters; it is here so
+          initial_carry: the carry before the first step; None means the initial one of the cell.
+          init_key: not used, because an initial carry is a function of the parameters; it is here so
             that `flax.linen.Bidirectional` can call this module.
           seq_lengths: integers (*batch), 0 to T, the real steps of each sequence; the rest is
             padding, which is never read. Outputs there are zero.
           mask: bool, (*batch, T), or (T, *batch) where `time_major`; True = a real step. For
             padding anywhere, in place of `seq_lengths`.
-          resets: bool, likewise; where True the carry returns to that of the cell before the step
-            is read. No gradient crosses a reset.
+          resets: bool, likewise; where True the carry returns to the initial one before the step is
+            read. No gradient crosses a reset.
+          context: what the sequences are conditioned on, arrays (*batch, ...), for cells that read
+            it, such as those of `jaxrnn.attention`.
           return_carry: as the attribute.
           time_major: as the attribute.
           reverse: as the attribute.
@@ -88,7 +92,8 @@ class RNN(nn.Module):
 
         def apply(carry, xs, **flags):
             params = _parameters(self, layer.init, xs)
-            return layer.apply(params, carry, xs, **flags, key=key)
+            carry, ys = layer.apply(params, carry, xs, **flags, key=key, context=context)
+            return carry, ys, keeps_time(layer, params, xs)
 
         return run(
             self,

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxrnn._batch_major import annotated, as_layer, check_steppable, run
-from jaxrnn._checks import check_size
-from jaxrnn._types import Carry, Cell, Layer, Params
-from jaxrnn._unroll import step
+from jaxrnn._core.checks import check_size
+from jaxrnn._core.types import Carry, Cell, Layer, Params
+from jaxrnn.engines import step
+from jaxrnn.layers._compose import keeps_time
 
 
 class RNN(nnx.Module):
@@ -70,6 +71,7 @@ class RNN(nnx.Module):
         seq_lengths: jax.Array | None = None,
         mask: jax.Array | None = None,
         resets: jax.Array | None = None,
+        context: Any = None,
         return_carry: bool | None = None,
         time_major: bool | None = None,
         reverse: bool | None = None,
@@ -80,13 +82,15 @@ class RNN(nnx.Module):
 
         Args:
           inputs: (*batch, T, I), or (T, *batch, I) where `time_major`; any number of batch axes.
-          initial_carry: the carry before the first step; None means that of the cell.
+          initial_carry: the carry before the first step; None means the initial one of the cell.
           seq_lengths: integers (*batch), 0 to T, the real steps of each sequence; the rest is
             padding, which is never read. Outputs there are zero.
           mask: bool, (*batch, T), or (T, *batch) where `time_major`; True = a real step. For
             padding anywhere, in place of `seq_lengths`.
-          resets: bool, likewise; where True the carry returns to that of the cell before the step
-            is read. No gradient crosses a reset.
+          resets: bool, likewise; where True the carry returns to the initial one before the step is
+            read. No gradient crosses a reset.
+          context: what the sequences are conditioned on, arrays (*batch, ...), for cells that read
+            it, such as those of `jaxrnn.attention`.
           return_carry: as of the module.
           time_major: as of the module.
           reverse: as of the module.
@@ -104,7 +108,8 @@ class RNN(nnx.Module):
         params, key = _values(self.params), _dropout_key(rngs)
 
         def apply(carry, xs, **flags):
-            return self.layer.apply(params, carry, xs, **flags, key=key)
+            carry, ys = self.layer.apply(params, carry, xs, **flags, key=key, context=context)
+            return carry, ys, keeps_time(self.layer, params, xs)
 
         return run(
             self,

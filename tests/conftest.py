@@ -30,7 +30,7 @@ def thorough(request):
 
 def pytest_generate_tests(metafunc):
     """`any_layer`: a few layers of the table, or all of them where the run is thorough."""
-    from tests.tables import LAYERS
+    from tests.laws.tables import LAYERS
 
     if "any_layer" in metafunc.fixturenames:
         few = ["rnn_scan", "bidirectional_sum", "noise"]

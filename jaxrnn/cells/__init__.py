@@ -1,47 +1,12 @@
-"""Cells: one time step each, one family a file."""
+"""Cells: one time step each, a cell a file, a family a folder."""
 
-from jaxrnn.cells._clip_cotangent import clip_cotangent
-from jaxrnn.cells._elman import ElmanCarry, ElmanParams, elman
-from jaxrnn.cells._emit_carry import Emitted, emit_carry
-from jaxrnn.cells._gru import GRUCarry, GRUParams, ResetBeforeGRUParams, gru
-from jaxrnn.cells._layer_norm_gru import LayerNormGRUCarry, LayerNormGRUParams, layer_norm_gru
-from jaxrnn.cells._layer_norm_lstm import LayerNormLSTMCarry, LayerNormLSTMParams, layer_norm_lstm
-from jaxrnn.cells._learned_carry import LearnedCarryParams, learned_carry
-from jaxrnn.cells._lstm import LSTMCarry, LSTMParams, lstm
-from jaxrnn.cells._projected_lstm import (
-    ProjectedLSTMCarry,
-    ProjectedLSTMParams,
-    projected_lstm,
-)
-from jaxrnn.cells._recurrent_dropout import candidate_dropout, state_dropout
-from jaxrnn.cells._zoneout import zoneout
+from jaxrnn._core.exports import functions as _functions
+from jaxrnn.cells._gated import HiddenCarry, LSTMCarry
+from jaxrnn.cells.gated._elman import ElmanParams, elman
+from jaxrnn.cells.gated._gru import GRUParams, ResetBeforeGRUParams, gru
+from jaxrnn.cells.gated._layer_norm_gru import LayerNormGRUParams, layer_norm_gru
+from jaxrnn.cells.gated._layer_norm_lstm import LayerNormLSTMParams, layer_norm_lstm
+from jaxrnn.cells.gated._lstm import LSTMParams, lstm
+from jaxrnn.cells.gated._projected_lstm import ProjectedLSTMParams, projected_lstm
 
-__all__ = [
-    "ElmanCarry",
-    "ElmanParams",
-    "Emitted",
-    "GRUCarry",
-    "GRUParams",
-    "LSTMCarry",
-    "LSTMParams",
-    "LayerNormGRUCarry",
-    "LayerNormGRUParams",
-    "LayerNormLSTMCarry",
-    "LayerNormLSTMParams",
-    "LearnedCarryParams",
-    "ProjectedLSTMCarry",
-    "ProjectedLSTMParams",
-    "ResetBeforeGRUParams",
-    "candidate_dropout",
-    "clip_cotangent",
-    "elman",
-    "emit_carry",
-    "gru",
-    "layer_norm_gru",
-    "layer_norm_lstm",
-    "learned_carry",
-    "lstm",
-    "projected_lstm",
-    "state_dropout",
-    "zoneout",
-]
+__all__ = _functions(vars())

@@ -1,8 +1,9 @@
-"""Weights from and to other libraries: the same numbers, in layers that are ready to run.
+"""Weight conversion from and to other libraries.
 
-Each ``from_X`` returns a `Network`, a layer and its parameters; each ``to_X`` takes parameters, of
-which the types tell the cells. ``from_X(to_X(params))`` are the same parameters, to the last bit.
-No other library is imported before its objects are asked for, and no pickle is ever opened.
+Each ``from_X`` returns a `Network`: a layer and its parameters, ready to run. Each ``to_X`` takes
+parameters and infers the cells from their types. ``from_X(to_X(params))`` returns the same
+parameters, bit for bit. Importing `jaxrnn.convert` imports no other library, and pickles are never
+opened.
 """
 
 from jaxrnn.convert._cudnn import from_cudnn, to_cudnn

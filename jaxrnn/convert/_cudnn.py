@@ -1,4 +1,4 @@
-"""Weights from and to the flat vector of cuDNN, as `jax.experimental.rnn.lstm` takes it."""
+"""Weights from and to the flat cuDNN vector that `jax.experimental.rnn.lstm` takes."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn._checks import check_size
-from jaxrnn._types import Params
+from jaxrnn._core.checks import check_size
+from jaxrnn._core.types import Params
 from jaxrnn.cells import LSTMParams
 from jaxrnn.convert._arrays import as_numpy
+from jaxrnn.convert._cell_layers import uniform_cell_layers
 from jaxrnn.convert._gates import TwoBiases, join_biases, split_biases
-from jaxrnn.convert._levels import uniform_levels
 from jaxrnn.convert._network import Network, chain, directed
 
 
@@ -24,23 +24,23 @@ def from_cudnn(
     num_layers: int = 1,
     bidirectional: bool = False,
 ) -> Network:
-    """An LSTM layer with the weights of a flat vector of cuDNN.
+    """An LSTM layer with the weights of a flat cuDNN vector.
 
-    The vector does not tell its sizes, so they are given, as to `jax.experimental.rnn.lstm`. Two
-    biases become one, their sum.
+    The vector does not record its sizes, so they are arguments, as for `jax.experimental.rnn.lstm`.
+    The two biases of a cell are summed.
 
     Args:
-      weights: all of them, (N,).
+      weights: the vector, (N,).
       input_size: I.
       hidden_size: H.
-      num_layers: the depth.
-      bidirectional: whether each layer has two directions.
+      num_layers: the number of layers.
+      bidirectional: whether each layer is bidirectional.
 
     Returns:
-      `Network`: the layer and its params.
+      `Network`: the layer and its parameters.
 
     Raises:
-      ValueError, TypeError: the vector has another length than these sizes need, or a size is not a
+      ValueError, TypeError: the length of the vector does not match the sizes, or a size is not a
         positive integer.
     """
     sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
@@ -56,37 +56,37 @@ def from_cudnn(
     if weights.shape != (needed,):
         raise ValueError(
             f"`weights` must be one vector of {needed} numbers for {sizes} and {bidirectional=}, "
-            f"got shape {weights.shape}. Are these the sizes that it was made for?"
+            f"got shape {weights.shape}. Was it made for other sizes?"
         )
     widths = [input_size] + [directions * hidden_size] * (num_layers - 1)
     shapes = _shapes(np.repeat(widths, directions), hidden_size)
     cells = [join_biases(cell, LSTMParams) for cell in _divide(weights, shapes)]
-    levels = zip(*(cells[d::directions] for d in range(directions)), strict=True)
-    return chain(directed(level, jnp.tanh) for level in levels)
+    layers = zip(*(cells[d::directions] for d in range(directions)), strict=True)
+    return chain(directed(layer, jnp.tanh) for layer in layers)
 
 
 def to_cudnn(params: Params) -> jax.Array:
-    """The flat vector of cuDNN with these parameters, for `jax.experimental.rnn.lstm`.
+    """The flat cuDNN vector with these parameters, for `jax.experimental.rnn.lstm`.
 
     Args:
-      params: `LSTMParams`, the `BidirectionalParams` of two of them, or a tuple of either, as of
-        `jaxrnn.stack`. A two-way layer must join by ``"concat"``.
+      params: `LSTMParams`, a `BidirectionalParams` of two of them, or a tuple of either, as in
+        `jaxrnn.stack`. A bidirectional layer must use ``merge="concat"``.
 
     Returns:
-      The vector (N,): all matrices, then all biases; of two biases, the second is zero.
+      The vector (N,): all matrices, then all biases. The second bias of each cell is zero.
 
     Raises:
-      ValueError, TypeError: cuDNN has no such network; of all cells, it has the LSTM here.
+      ValueError, TypeError: the network cannot be converted. Only LSTMs are supported.
     """
-    levels = uniform_levels("cuDNN here", (LSTMParams,), params)
-    cells = [split_biases(cell) for level in levels for cell in level]
+    layers = uniform_cell_layers("a cuDNN LSTM", (LSTMParams,), params)
+    cells = [split_biases(cell) for layer in layers for cell in layer]
     matrices = [m.T for cell in cells for m in (cell.kernel, cell.recurrent_kernel)]
     biases = [b for cell in cells for b in (cell.bias, cell.recurrent_bias)]
     return jnp.array(np.concatenate([array.ravel() for array in matrices + biases]))
 
 
 def _shapes(widths, hidden_size):
-    """Of each array, in order; a width for each direction of each layer."""
+    """The shapes of all arrays in order, given an input width for each direction of each layer."""
     rows = 4 * hidden_size
     matrices = [shape for width in widths for shape in ((rows, width), (rows, hidden_size))]
     return matrices + [(rows,)] * len(matrices)

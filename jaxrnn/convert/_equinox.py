@@ -7,29 +7,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn._checks import describe
-from jaxrnn._types import Params
+from jaxrnn._core.checks import describe
+from jaxrnn._core.types import Params
 from jaxrnn.cells import GRUParams, LSTMParams
 from jaxrnn.convert._arrays import all_numpy, check_matrix, check_names, check_shapes, count_gates
+from jaxrnn.convert._cell_layers import one_way_cell_layers
 from jaxrnn.convert._gates import CellParams
-from jaxrnn.convert._levels import one_way_levels
 from jaxrnn.convert._network import Network, chain, one_way
 
 _PEER = "an Equinox LSTMCell or GRUCell"
 
 
 def from_equinox(source: Any) -> Network:
-    """A layer with the weights of an Equinox cell, or of several, one after the other.
+    """A layer with the weights of an Equinox cell, or of several cells in sequence.
 
     Args:
-      source: an `equinox.nn.LSTMCell` or `GRUCell`, a mapping of its arrays by their names, or a
-        sequence of either, the first layer first.
+      source: an `equinox.nn.LSTMCell` or `GRUCell`, a mapping of its arrays by name, or a sequence
+        of either, first layer first.
 
     Returns:
-      `Network`: the layer and its params.
+      `Network`: the layer and its parameters.
 
     Raises:
-      ValueError, TypeError: a weight is missing, too many, or of a wrong shape or dtype.
+      ValueError, TypeError: a weight is missing or unexpected, or has the wrong shape or dtype.
     """
     cells = source if isinstance(source, Sequence) and not isinstance(source, str) else [source]
     return chain(one_way(_read(cell), jnp.tanh) for cell in cells)
@@ -39,17 +39,16 @@ def to_equinox(params: Params) -> Any:
     """The Equinox cell with these parameters, or a tuple of cells.
 
     Args:
-      params: `LSTMParams` or `GRUParams`, or a tuple of them, as of `jaxrnn.stack`.
+      params: `LSTMParams` or `GRUParams`, or a tuple of them, as in `jaxrnn.stack`.
 
     Returns:
       An `equinox.nn.LSTMCell` or `GRUCell`; for a tuple, a tuple of them.
 
     Raises:
-      ValueError, TypeError: Equinox has no such cell; it has no two-way layer, either.
+      ValueError, TypeError: Equinox has no such cell, or a layer is bidirectional.
     """
-    cells = tuple(
-        _make(cell) for cell in one_way_levels("Equinox", (LSTMParams, GRUParams), params)
-    )
+    found = one_way_cell_layers("Equinox", (LSTMParams, GRUParams), params)
+    cells = tuple(map(_make, found))
     return cells if type(params) is tuple else cells[0]
 
 
@@ -72,7 +71,7 @@ def _read(source: Any) -> CellParams:
 
 
 def _fields(cell):
-    """The arrays of a cell by name; a cell without biases has None there."""
+    """The arrays of a cell by name, without the biases that are None."""
     names = ("weight_ih", "weight_hh", "bias", "bias_n")
     if not all(hasattr(cell, name) for name in names[:2]):
         raise TypeError(f"`source` must be {_PEER}, or a sequence of them, got {describe(cell)}.")

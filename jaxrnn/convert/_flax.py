@@ -1,4 +1,4 @@
-"""The trees of weights of Flax, which linen and nnx name almost alike."""
+"""Trees of Flax weights, which have nearly the same names in linen and nnx."""
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
@@ -17,23 +17,23 @@ from jaxrnn.convert._arrays import (
     count_gates,
     flatten,
 )
+from jaxrnn.convert._cell_layers import CellLayer
 from jaxrnn.convert._gates import CELLS, GATES, CellParams
-from jaxrnn.convert._levels import Level
 from jaxrnn.convert._network import Activation, Network, chain, directed
 
 FLAX_CELLS = LSTMParams, GRUParams, ElmanParams
 _DIRECTIONS = ["forward_rnn", "backward_rnn"]
 _NNX_KERNELS = ["dense_i/kernel", "dense_h/kernel"]
-Paths = dict[str, list[str]]  # of the arrays that lie beside each other in each of our fields
+Paths = dict[str, list[str]]  # for each of our fields, the arrays that it concatenates
 
 
 def read_layers(layers: Iterable[Any], activation: Activation) -> Network:
-    """The network of the trees of layers, in their order."""
+    """The network with the weights of these layers, in order."""
     return chain(directed(map(_read, _directions(layer)), activation) for layer in layers)
 
 
 def within(name: str, tree: Mapping) -> Any:
-    """The entry of that name, which must be the only one; `tree` itself where there is none."""
+    """The entry `name` of `tree`, which must be its only entry; `tree` itself if it has none."""
     if name not in tree:
         return tree
     check_names(f"a Flax module with `{name}`", tree, [name])
@@ -49,13 +49,13 @@ def _directions(tree: Any) -> list[Any]:
 
 
 def _read(tree: Any) -> CellParams:
-    """The parameters of one cell, from its own tree or from that of the RNN that holds it."""
+    """The parameters of one cell, from the tree of the cell or of an RNN that holds it."""
     check_mapping(tree, "the weights of Flax modules, nested by name")
     leaves = all_numpy(flatten(within("cell", tree)))
     arrays = {name.replace("if_/", "if/"): array for name, array in leaves.items()}
-    cell, paths = _recognise(arrays)
+    cell, paths = _recognize(arrays)
     every = itertools.chain.from_iterable(paths.values())
-    check_names(f"a Flax cell, as of {cell.__name__}", arrays, every)
+    check_names(f"a Flax cell for {cell.__name__}", arrays, every)
     first, recurrent = paths["kernel"][0], paths["recurrent_kernel"][0]
     for name in (first, recurrent):
         check_matrix(name, arrays[name])
@@ -70,8 +70,8 @@ def _read(tree: Any) -> CellParams:
     return cell(**fields)
 
 
-def _recognise(arrays: Mapping[str, np.ndarray]) -> tuple[type[CellParams], Paths]:
-    """The cell that has arrays of these names, and where its fields are."""
+def _recognize(arrays: Mapping[str, np.ndarray]) -> tuple[type[CellParams], Paths]:
+    """The cell with arrays of these names, and the paths of its fields."""
     for cell in FLAX_CELLS:
         paths = linen_paths(cell)
         if paths["kernel"][0] in arrays:
@@ -85,7 +85,7 @@ def _recognise(arrays: Mapping[str, np.ndarray]) -> tuple[type[CellParams], Path
 
 
 def linen_paths(cell: type[CellParams]) -> Paths:
-    """Of the cells of linen, and of the LSTMCell of nnx: an array for each gate."""
+    """The paths in linen cells and in `nnx.LSTMCell`, which have one array for each gate."""
     gates = "" if cell is ElmanParams else GATES[cell]
     paths = {
         "kernel": [f"i{gate}/kernel" for gate in gates or [""]],
@@ -97,16 +97,16 @@ def linen_paths(cell: type[CellParams]) -> Paths:
 
 
 def nnx_paths(cell: type[CellParams]) -> Paths:
-    """Of the other cells of nnx: all gates in one array."""
+    """The paths in the other nnx cells, which have all gates in one array."""
     biased = "dense_h" if cell is LSTMParams else "dense_i"
     kernel, recurrent_kernel = _NNX_KERNELS
     return {"kernel": [kernel], "recurrent_kernel": [recurrent_kernel], "bias": [f"{biased}/bias"]}
 
 
-def written(level: Level, paths_of: Callable[[type[CellParams]], Paths]) -> dict[str, Any]:
-    """The tree of an RNN, or of a Bidirectional of two."""
+def written(layer: CellLayer, paths_of: Callable[[type[CellParams]], Paths]) -> dict[str, Any]:
+    """The tree of an RNN, or of a Bidirectional of two RNNs."""
     trees = []
-    for cell in level:
+    for cell in layer:
         tree = {}
         for field, paths in paths_of(type(cell)).items():
             parts = np.split(getattr(cell, field), len(paths), axis=-1)

@@ -1,4 +1,4 @@
-"""Gates in the order of another library, and two biases as one."""
+"""Gate reordering, and conversion between one bias and two."""
 
 from typing import NamedTuple
 
@@ -13,13 +13,13 @@ from jaxrnn.cells import (
 )
 
 CellParams = LSTMParams | GRUParams | ResetBeforeGRUParams | ElmanParams | ProjectedLSTMParams
-# Those of the cells that many libraries have. Only torch has a projection.
+# The cells that most libraries have. Only torch has a projection.
 GATES = {LSTMParams: "ifgo", GRUParams: "rzn", ResetBeforeGRUParams: "rzn", ElmanParams: "h"}
 CELLS = {len(GATES[cell]): cell for cell in (LSTMParams, GRUParams, ElmanParams)}
 
 
 class TwoBiases(NamedTuple):
-    """The weights of a cell as torch, cuDNN, ONNX and others divide them; gates in our order."""
+    """The weights of a cell with two biases, as in torch, cuDNN and ONNX, with our gate order."""
 
     kernel: np.ndarray  # (I, G*H)
     recurrent_kernel: np.ndarray  # (H, G*H)
@@ -28,11 +28,11 @@ class TwoBiases(NamedTuple):
 
 
 def reorder(array: np.ndarray, source: str, target: str) -> np.ndarray:
-    """The gates of the last axis, moved from the order `source` to the order `target`.
+    """Reorders the gates in the last axis from the order `source` to the order `target`.
 
     Args:
-      array: ``(..., G*H)``.
-      source: a letter for each gate, as in ``"zrn"``.
+      array: (..., G*H).
+      source: one letter for each gate, as in ``"zrn"``.
       target: the same letters in another order.
     """
     gates = dict(zip(source, np.split(array, len(source), axis=-1), strict=True))
@@ -40,9 +40,10 @@ def reorder(array: np.ndarray, source: str, target: str) -> np.ndarray:
 
 
 def join_biases(weights: TwoBiases, cell: type[CellParams]) -> CellParams:
-    """The parameters of `cell`, whose two biases are summed wherever both are summed in its step.
+    """The parameters of `cell`, with the sum of the two biases as its bias.
 
-    Behind a reset gate that multiplies after the product, the recurrent bias of n stays apart.
+    In a GRU with `reset_after` the reset gate multiplies the recurrent bias of n, which therefore
+    stays separate.
     """
     kernel, recurrent_kernel, bias, recurrent_bias = weights
     if cell is not GRUParams:
@@ -53,7 +54,7 @@ def join_biases(weights: TwoBiases, cell: type[CellParams]) -> CellParams:
 
 
 def split_biases(params: CellParams) -> TwoBiases:
-    """`params` with two biases: (b, 0), and (b, (0, 0, d)) where n has a recurrent bias d."""
+    """`params` with two biases: (b, 0), or (b, (0, 0, d)) if n has a recurrent bias d."""
     recurrent_bias = no_bias(params.bias)
     if isinstance(params, GRUParams):
         recurrent_bias[-params.recurrent_bias.size :] = params.recurrent_bias
@@ -61,5 +62,5 @@ def split_biases(params: CellParams) -> TwoBiases:
 
 
 def no_bias(like: np.ndarray) -> np.ndarray:
-    """Zeros that change nothing: b + -0.0 is b to the last bit, where -0.0 + 0.0 is not."""
+    """Negative zeros: b + -0.0 is b bit for bit, while -0.0 + 0.0 is 0.0."""
     return np.full_like(like, -0.0)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn._types import Params
+from jaxrnn._core.types import Params
 from jaxrnn.cells import ElmanParams, LSTMParams, ResetBeforeGRUParams
 from jaxrnn.convert._arrays import (
     all_numpy,
@@ -19,54 +19,55 @@ from jaxrnn.convert._arrays import (
     count_gates,
     flatten,
 )
+from jaxrnn.convert._cell_layers import one_way_cell_layers
 from jaxrnn.convert._gates import CellParams, TwoBiases, join_biases, reorder, split_biases
-from jaxrnn.convert._levels import one_way_levels
 from jaxrnn.convert._network import Activation, Network, chain, one_way
 
 _NAMES = {LSTMParams: "lstm", ResetBeforeGRUParams: "gru", ElmanParams: "vanilla_rnn"}
 
 
 def from_haiku(params: Mapping, *, activation: Activation | None = None) -> Network:
-    """A layer with the weights of a haiku LSTM, GRU or VanillaRNN, or of several in a `DeepRNN`.
+    """A layer with the weights of a Haiku LSTM, GRU or VanillaRNN, or of a `DeepRNN` of them.
 
-    haiku adds 1 to the forget gate in each step; here that is part of the bias. Its GRU takes the
-    new value by z where ours keeps the old one, so the sign of z is turned; its reset gate
-    multiplies before the product.
+    Haiku adds 1 to the forget gate at each step; here the bias includes it. In Haiku's GRU the
+    update gate z weights the new value instead of the old one, so z is negated. Its reset gate
+    multiplies before the recurrent product.
 
     Args:
-      params: from the `init` of the transformed function, modules by name and arrays by name in
-        them; nothing but cores of one kind, in the order of their numbers: ``lstm``, ``lstm_1``.
-      activation: of a VanillaRNN. None means relu, which haiku has.
+      params: the parameters of the transformed function: a mapping of modules, each a mapping of
+        arrays, that holds only cores of one kind. The number at the end of a module's name gives
+        the order: ``lstm``, ``lstm_1``.
+      activation: the activation of a VanillaRNN. None means relu, Haiku's default.
 
     Returns:
-      `Network`: the layer and its params.
+      `Network`: the layer and its parameters.
 
     Raises:
-      ValueError, TypeError: a weight is missing, too many, or of a wrong shape or dtype.
+      ValueError, TypeError: a weight is missing or unexpected, or has the wrong shape or dtype.
     """
-    check_mapping(params, "the params of haiku, modules by name")
+    check_mapping(params, "the parameters of Haiku modules, nested by name")
     cores = _cores(all_numpy(flatten(params)))
     return chain(one_way(_read(core), activation or jax.nn.relu) for core in cores)
 
 
 def to_haiku(params: Params, *, name: str | None = None) -> dict[str, dict[str, jax.Array]]:
-    """The params of haiku with these parameters.
+    """The Haiku parameters with these weights.
 
     Args:
-      params: `LSTMParams`, `ResetBeforeGRUParams` or `ElmanParams`, or a tuple of one of them, as
-        of `jaxrnn.stack`.
-      name: of the first core, as in ``"model/~/lstm"``; the next have ``_1``, ``_2``. None means
-        the one that haiku gives outside of a module.
+      params: `LSTMParams`, `ResetBeforeGRUParams` or `ElmanParams`, or a tuple of them, as in
+        `jaxrnn.stack`.
+      name: the name of the first core, such as ``"model/~/lstm"``; ``_1``, ``_2`` and so on are
+        appended for the others. None means Haiku's name for a core outside a module.
 
     Returns:
-      Arrays by module and name. The forget bias is stored less 1, which may round its last bits;
-      all else is exact.
+      Arrays by module and name. 1 is subtracted from the forget bias, which may round its last
+      bits; everything else is exact.
 
     Raises:
-      ValueError, TypeError: haiku has no such cell; it has no two-way layer, either.
+      ValueError, TypeError: Haiku has no such cell, or a layer is bidirectional.
     """
     modules = {}
-    for i, cell in enumerate(one_way_levels("haiku", tuple(_NAMES), params)):
+    for i, cell in enumerate(one_way_cell_layers("Haiku", tuple(_NAMES), params)):
         core = f"{name or _NAMES[type(cell)]}{f'_{i}' if i else ''}"
         for path, array in _written(cell).items():
             module, _, leaf = f"{core}/{path}".rpartition("/")
@@ -75,19 +76,19 @@ def to_haiku(params: Params, *, name: str | None = None) -> dict[str, dict[str, 
 
 
 def _cores(arrays: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
-    """The arrays of each core by their names in it, cores in the order of their numbers."""
+    """The arrays of each core by name, in the order of the core numbers."""
     cores = defaultdict(dict)
     for path, array in arrays.items():
         found = re.fullmatch(r"(.*?)(?:_(\d+))?/((?:linear(?:_1)?/)?\w+)", path)
         if not found:
-            raise ValueError(f"Array `{path}` is in no module: are these params of haiku?")
+            raise ValueError(f"Array `{path}` is in no module. Are these Haiku parameters?")
         core, number, leaf = found.groups()
         cores[core, int(number or 0)][leaf] = array
     if len({core for core, _ in cores}) != 1:
         raise ValueError(
-            f"`params` must be those of cores of one kind, got {sorted({c for c, _ in cores})}. Of "
-            "a larger model, give only the entries of its recurrent cores, and convert cores of "
-            "different kinds one by one."
+            f"`params` must hold cores of one kind, got {sorted({c for c, _ in cores})}. If they "
+            "come from a larger model, pass only the entries of its recurrent cores, and convert "
+            "cores of different kinds separately."
         )
     return [cores[core] for core in sorted(cores)]
 
@@ -99,7 +100,7 @@ def _read(arrays: Mapping[str, np.ndarray]) -> CellParams:
 
 
 def _read_lstm(arrays):
-    check_names("a haiku LSTM, GRU or VanillaRNN", arrays, ["linear/w", "linear/b"])
+    check_names("a Haiku LSTM, GRU or VanillaRNN", arrays, ["linear/w", "linear/b"])
     kernel = arrays["linear/w"]
     check_matrix("linear/w", kernel)
     columns = kernel.shape[1]
@@ -108,7 +109,7 @@ def _read_lstm(arrays):
     width = len(kernel) - hidden_size
     if width < 1:
         raise ValueError(
-            f"`linear/w` of a haiku LSTM must have shape (I + H, 4H), got {kernel.shape}: with "
+            f"`linear/w` of a Haiku LSTM must have shape (I + H, 4H), got {kernel.shape}: with "
             f"H = {hidden_size}, no row is left for the input. Is it transposed?"
         )
     check_shapes(arrays, {"linear/b": (columns,)})
@@ -118,19 +119,19 @@ def _read_lstm(arrays):
 
 
 def _read_gru(arrays):
-    check_names("a haiku GRU", arrays, ["w_i", "w_h", "b"])
+    check_names("a Haiku GRU", arrays, ["w_i", "w_h", "b"])
     for name in ("w_i", "w_h"):
         check_matrix(name, arrays[name])
     hidden_size, columns = arrays["w_h"].shape
     count_gates("w_h", columns, hidden_size, {3})
     check_shapes(arrays, {"w_i": (len(arrays["w_i"]), columns), "b": (columns,)})
     ordered = (reorder(arrays[name], "zrn", "rzn") for name in ("w_i", "w_h", "b"))
-    return ResetBeforeGRUParams(*map(_turn_update, ordered))
+    return ResetBeforeGRUParams(*map(_negate_update, ordered))
 
 
 def _read_vanilla(arrays):
     required = ["linear/w", "linear/b", "linear_1/w"]
-    check_names("a haiku VanillaRNN", arrays, required, optional=["linear_1/b"])
+    check_names("a Haiku VanillaRNN", arrays, required, optional=["linear_1/b"])
     for name in ("linear/w", "linear_1/w"):
         check_matrix(name, arrays[name])
     hidden_size = len(arrays["linear_1/w"])
@@ -147,7 +148,7 @@ def _read_vanilla(arrays):
 
 
 def _written(cell: CellParams) -> dict[str, np.ndarray]:
-    """The arrays of a core by their names in it."""
+    """The arrays of a core by name."""
     if isinstance(cell, LSTMParams):
         kernel = np.concatenate([cell.kernel, cell.recurrent_kernel])
         bias = _shift_forget(cell.bias, -1)
@@ -156,7 +157,7 @@ def _written(cell: CellParams) -> dict[str, np.ndarray]:
             "linear/b": reorder(bias, "ifgo", "igfo"),
         }
     if isinstance(cell, ResetBeforeGRUParams):
-        arrays = (reorder(_turn_update(array), "rzn", "zrn") for array in cell)
+        arrays = (reorder(_negate_update(array), "rzn", "zrn") for array in cell)
         return dict(zip(("w_i", "w_h", "b"), arrays, strict=True))
     names = ("linear/w", "linear_1/w", "linear/b", "linear_1/b")
     return dict(zip(names, split_biases(cell), strict=True))
@@ -167,7 +168,7 @@ def _shift_forget(bias, by):
     return np.concatenate([i, f + np.asarray(by, f.dtype), g, o])
 
 
-def _turn_update(array):
-    """The gates r, z, n with z negated: σ(-a) = 1 - σ(a)."""
+def _negate_update(array):
+    """The gates r, z, n with z negated, because σ(-a) = 1 - σ(a)."""
     r, z, n = np.split(array, 3, axis=-1)
     return np.concatenate([r, -z, n], axis=-1)

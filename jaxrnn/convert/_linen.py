@@ -5,10 +5,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxrnn._types import Params
+from jaxrnn._core.types import Params
 from jaxrnn.convert._arrays import check_mapping
+from jaxrnn.convert._cell_layers import cell_layers
 from jaxrnn.convert._flax import FLAX_CELLS, linen_paths, read_layers, written
-from jaxrnn.convert._levels import levels
 from jaxrnn.convert._network import Activation, Network
 
 
@@ -16,18 +16,19 @@ def from_linen(variables: Mapping, *, activation: Activation | None = None) -> N
     """A layer with the weights of Flax linen modules.
 
     Args:
-      variables: from the `init` of an `nn.RNN` of an LSTMCell, OptimizedLSTMCell, GRUCell or
-        SimpleCell, of an `nn.Bidirectional` of two, of an `nn.Sequential` of either, or of the cell
-        itself; or their ``"params"``. Of a larger model, give the entry of its recurrent module.
-      activation: of a SimpleCell. None means tanh.
+      variables: the variables, or their ``"params"``, of an `nn.RNN` of an LSTMCell,
+        OptimizedLSTMCell, GRUCell or SimpleCell, of an `nn.Bidirectional` of two RNNs, of an
+        `nn.Sequential` of either, or of a cell. For a larger model, pass the entry of its recurrent
+        module.
+      activation: the activation of a SimpleCell. None means tanh.
 
     Returns:
-      `Network`: the layer and its params.
+      `Network`: the layer and its parameters.
 
     Raises:
-      ValueError, TypeError: a weight is missing, too many, or of a wrong shape or dtype.
+      ValueError, TypeError: a weight is missing or unexpected, or has the wrong shape or dtype.
     """
-    check_mapping(variables, "the variables of a linen module")
+    check_mapping(variables, "the variables of a Flax linen module")
     tree = variables.get("params", variables)
     indices = {name: name.removeprefix("layers_") for name in map(str, tree)}
     if tree and all(i.isdigit() for i in indices.values()):
@@ -41,17 +42,17 @@ def to_linen(params: Params) -> dict[str, Any]:
     """The variables of Flax linen modules with these parameters.
 
     Args:
-      params: `LSTMParams`, `GRUParams` or `ElmanParams`, the `BidirectionalParams` of two of them,
-        or a tuple of either, as of `jaxrnn.stack`.
+      params: `LSTMParams`, `GRUParams` or `ElmanParams`, a `BidirectionalParams` of two of them, or
+        a tuple of either, as in `jaxrnn.stack`.
 
     Returns:
       ``{"params": ...}`` for an `nn.RNN` of an LSTMCell, OptimizedLSTMCell, GRUCell or SimpleCell,
-      an `nn.Bidirectional` of two, or, for a tuple, an `nn.Sequential` of either.
+      for an `nn.Bidirectional` of two RNNs, or, for a tuple, for an `nn.Sequential` of either.
 
     Raises:
-      ValueError, TypeError: Flax has no such cell, or the shapes do not fit each other.
+      ValueError, TypeError: Flax has no such cell, or the shapes are inconsistent.
     """
-    layers = [written(level, linen_paths) for level in levels("Flax", FLAX_CELLS, params)]
+    layers = [written(layer, linen_paths) for layer in cell_layers("Flax", FLAX_CELLS, params)]
     if type(params) is not tuple:
         return {"params": layers[0]}
     return {"params": {f"layers_{i}": layer for i, layer in enumerate(layers)}}

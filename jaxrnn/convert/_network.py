@@ -1,4 +1,4 @@
-"""Layers from the parameters of cells."""
+"""Networks: layers built from the parameters of their cells."""
 
 from collections.abc import Callable, Iterable
 from itertools import pairwise
@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn._types import Cell, Layer, Params
+from jaxrnn._core.types import Cell, Layer, Params
 from jaxrnn.cells import (
     ElmanParams,
     GRUParams,
@@ -28,12 +28,11 @@ ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "sigmoid": jax.nn.sigmoid}
 
 
 class Network(NamedTuple):
-    """What every ``from_X`` returns: a layer, and its parameters.
+    """A layer and its parameters, as returned by every ``from_X``.
 
     Attributes:
-      layer: of `jaxrnn.rnn`, of `jaxrnn.bidirectional`, or a `jaxrnn.stack` of them where there
-        are several.
-      params: its parameters, on the device, in the dtype that they had.
+      layer: a `jaxrnn.rnn`, a `jaxrnn.bidirectional`, or a `jaxrnn.stack` of several of them.
+      params: the parameters of the layer, on the default device, in their original dtype.
     """
 
     layer: Layer
@@ -45,12 +44,12 @@ class Part(NamedTuple):
 
     layer: Layer
     params: Params
-    inputs: int  # the features that it takes
-    outputs: int  # the features that it gives
+    inputs: int  # the number of input features
+    outputs: int  # the number of output features
 
 
 def one_way(params: CellParams, activation: Activation, *, reverse: bool = False) -> Part:
-    """One cell over a sequence."""
+    """A unidirectional layer."""
     layer = rnn(_cell(params, activation), reverse=reverse)
     return Part(layer, _as_jax(params), len(params.kernel), len(params.recurrent_kernel))
 
@@ -58,12 +57,12 @@ def one_way(params: CellParams, activation: Activation, *, reverse: bool = False
 def two_way(
     forward: CellParams, backward: CellParams, activation: Activation, *, merge: str = "concat"
 ) -> Part:
-    """One cell in each direction."""
+    """A bidirectional layer."""
     inputs, outputs = ([len(cell[i]) for cell in (forward, backward)] for i in (0, 1))
     if len(set(inputs)) > 1 or (merge != "concat" and len(set(outputs)) > 1):
         raise ValueError(
-            f"The forward and the backward direction take {inputs} features and give {outputs}, "
-            f"which do not fit together ({merge=}). Are they two directions of one layer?"
+            f"The forward and backward directions expect {inputs} features and return {outputs}, "
+            f"which is inconsistent for {merge=}. Do they belong to the same layer?"
         )
     cells = _cell(forward, activation), _cell(backward, activation)
     params = BidirectionalParams(_as_jax(forward), _as_jax(backward))
@@ -78,14 +77,14 @@ def directed(cells: Iterable[CellParams], activation: Activation) -> Part:
 
 
 def chain(parts: Iterable[Part]) -> Network:
-    """Layers one after the other: a stack where there is more than one."""
+    """Layers in sequence: a single layer, or a stack of several."""
     parts = list(parts)
     for i, (before, after) in enumerate(pairwise(parts)):
         if before.outputs != after.inputs:
             raise ValueError(
-                f"Layer {i} gives {before.outputs} features, and layer {i + 1} takes "
-                f"{after.inputs}: they do not follow one another. Is a layer or a direction "
-                "missing, or their order another?"
+                f"Layer {i} returns {before.outputs} features, but layer {i + 1} expects "
+                f"{after.inputs}. Is a layer or a direction missing, or are the layers out of "
+                "order?"
             )
     check_one_dtype(jax.tree.leaves([part.params for part in parts]))
     if len(parts) == 1:
@@ -105,10 +104,10 @@ def _cell(params: CellParams, activation: Activation) -> Cell:
 
 
 def _as_jax(params: CellParams) -> CellParams:
-    """`params` on the device; raises where JAX would narrow them."""
+    """`params` as JAX arrays. Raises if JAX would narrow them."""
     if any(array.dtype == np.float64 for array in params) and not jax.config.jax_enable_x64:
         raise TypeError(
-            "The weights are float64, and JAX would narrow them to float32. Convert them to "
-            'float32 first, or call `jax.config.update("jax_enable_x64", True)`.'
+            "The weights are float64, which JAX would narrow to float32. Cast them to float32 "
+            'first, or call `jax.config.update("jax_enable_x64", True)`.'
         )
     return type(params)(*(jnp.array(array) for array in params))

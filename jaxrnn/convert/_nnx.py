@@ -5,30 +5,32 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._checks import describe
-from jaxrnn._types import Params
+from jaxrnn._core.checks import describe
+from jaxrnn._core.types import Params
 from jaxrnn.cells import GRUParams
+from jaxrnn.convert._cell_layers import cell_layers
 from jaxrnn.convert._flax import FLAX_CELLS, nnx_paths, read_layers, within, written
-from jaxrnn.convert._levels import levels
 from jaxrnn.convert._network import Activation, Network
 
 
 def from_nnx(source: Any, *, activation: Activation | None = None) -> Network:
     """A layer with the weights of Flax nnx modules.
 
-    The GRU of nnx has no recurrent bias of n: here it is zero.
+    The GRU of nnx has no recurrent bias of n, so `recurrent_bias` is zero.
 
     Args:
       source: an `nnx.RNN` of an LSTMCell, OptimizedLSTMCell, GRUCell or SimpleCell, an
-        `nnx.Bidirectional` of two, an `nnx.Sequential` of either, or the cell itself; or its state.
-      activation: of a SimpleCell. None means that of the module; tanh where there is only a state.
+        `nnx.Bidirectional` of two RNNs, an `nnx.Sequential` of either, or a cell; or the state of
+        one of these.
+      activation: the activation of a SimpleCell. None means the activation of the module, or tanh
+        if only its state is given.
 
     Returns:
-      `Network`: the layer and its params.
+      `Network`: the layer and its parameters.
 
     Raises:
-      ValueError, TypeError: a module has other functions in its gates, reads in reverse or joins
-        its directions otherwise; a weight is missing, too many, or of a wrong shape or dtype.
+      ValueError, TypeError: a module has other activations, `reverse` or another `merge_fn`; or a
+        weight is missing or unexpected, or has the wrong shape or dtype.
     """
     tree, found = (source, None) if type(source) is dict else _state(source)
     layers = within("layers", tree) if "layers" in tree else {0: tree}
@@ -37,29 +39,28 @@ def from_nnx(source: Any, *, activation: Activation | None = None) -> Network:
 
 
 def to_nnx(params: Params) -> dict[str, Any]:
-    """The state of Flax nnx modules with these parameters: ``nnx.update(module, ...)``.
+    """The state of Flax nnx modules with these parameters, for ``nnx.update(module, ...)``.
 
     Args:
-      params: `LSTMParams`, `GRUParams` with a `recurrent_bias` of zeros, or `ElmanParams`, the
-        `BidirectionalParams` of two of them, or a tuple of either, as of `jaxrnn.stack`.
+      params: `LSTMParams`, `GRUParams` with a `recurrent_bias` of zeros, or `ElmanParams`, a
+        `BidirectionalParams` of two of them, or a tuple of either, as in `jaxrnn.stack`.
 
     Returns:
-      A nested dict for an `nnx.RNN` of an OptimizedLSTMCell, GRUCell or SimpleCell, an
-      `nnx.Bidirectional` of two, or, for a tuple, an `nnx.Sequential` of either.
+      A nested dict for an `nnx.RNN` of an OptimizedLSTMCell, GRUCell or SimpleCell, for an
+      `nnx.Bidirectional` of two RNNs, or, for a tuple, for an `nnx.Sequential` of either.
 
     Raises:
-      ValueError, TypeError: nnx has no such cell, or the shapes do not fit each other.
+      ValueError, TypeError: nnx has no such cell, or the shapes are inconsistent.
     """
-    found = levels("Flax nnx", FLAX_CELLS, params)
-    for level in found:
-        for cell in level:
+    found = cell_layers("Flax nnx", FLAX_CELLS, params)
+    for layer in found:
+        for cell in layer:
             if isinstance(cell, GRUParams) and cell.recurrent_bias.any():
                 raise ValueError(
-                    "`recurrent_bias` is not zero, and the GRUCell of nnx has no bias inside the "
-                    "product with the reset gate: it would be lost, and no other bias can take its "
-                    "place. The GRUCell of linen has one: `to_linen`."
+                    "`recurrent_bias` is not zero, but the GRUCell of nnx has no such bias, and no "
+                    "other bias can replace it. The GRUCell of linen has one: use `to_linen`."
                 )
-    layers = [written(level, nnx_paths) for level in found]
+    layers = [written(layer, nnx_paths) for layer in found]
     return {"layers": dict(enumerate(layers))} if type(params) is tuple else layers[0]
 
 
@@ -76,24 +77,24 @@ def _state(source: Any) -> tuple[dict, Activation | None]:
         _check_options(module)
     found = {cell.activation_fn for cell in modules if isinstance(cell, nnx.SimpleCell)}
     if len(found) > 1:
-        raise ValueError("The SimpleCells must have one activation. Convert them one by one.")
+        raise ValueError("All SimpleCells must have the same activation. Convert them one by one.")
     return nnx.to_pure_dict(nnx.state(source, nnx.Param)), next(iter(found), None)
 
 
 def _check_options(module: Any) -> None:
-    """Raises where a module does what no layer here does."""
+    """Raises if a module has an option that no jaxrnn layer has."""
     usual = {"gate_fn": jax.nn.sigmoid, "residual": False, "reverse": False}
     if hasattr(module, "gate_fn"):
         usual["activation_fn"] = jnp.tanh
     for name, value in usual.items():
         if getattr(module, name, value) is not value:
             raise ValueError(
-                f"`{name}` of {type(module).__name__} is {getattr(module, name)!r}, and here only "
-                f"{value!r} can be converted."
+                f"`{name}` of {type(module).__name__} must be {value!r}, got "
+                f"{getattr(module, name)!r}."
             )
     merge = getattr(module, "merge_fn", None)
     if merge is not None and merge.__name__ != "_concatenate":
         raise ValueError(
-            "`merge_fn` of an nnx.Bidirectional must be that of Flax, which concatenates. Convert "
-            "`forward_rnn` and `backward_rnn` one by one."
+            "`merge_fn` of an nnx.Bidirectional must be the default, which concatenates. Convert "
+            "`forward_rnn` and `backward_rnn` separately."
         )

@@ -1,4 +1,4 @@
-"""Weights from the operators LSTM, GRU and RNN of ONNX."""
+"""Weights from the ONNX operators LSTM, GRU and RNN."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn._checks import describe
+from jaxrnn._core.checks import describe
 from jaxrnn.cells import ElmanParams, GRUParams, LSTMParams, ResetBeforeGRUParams
 from jaxrnn.convert._arrays import as_numpy, check_shapes, count_gates
 from jaxrnn.convert._gates import GATES, CellParams, TwoBiases, join_biases, reorder
@@ -16,28 +16,27 @@ from jaxrnn.convert._network import ACTIVATIONS, Activation, Network, Part, chai
 ORDER = {"LSTM": "iofg", "GRU": "zrn", "RNN": "h"}
 _GATE_FUNCTIONS = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"]}
 _DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
-# What may lie between two recurrent nodes: it brings both directions beside each other.
+# The operators allowed between two recurrent nodes, where they concatenate the directions.
 _BETWEEN = {"Squeeze", "Transpose", "Reshape", "Identity", "Dropout"}
 
 
 def from_onnx(model: Any, *, activation: Activation | None = None) -> Network:
     """A layer with the weights of the LSTM, GRU or RNN nodes of an ONNX model.
 
-    The nodes must follow one another; what comes before the first and after the last is not read.
-    The layer is time-first, whatever `layout` was. An initial state is no weight: give it as the
-    carry.
+    The nodes must form one chain; nodes before the first and after the last are ignored. The layer
+    is time-first, regardless of `layout`. An initial state is not converted: pass it as the carry.
 
     Args:
-      model: an `onnx.ModelProto`, as of `onnx.load`.
-      activation: of RNN nodes. None means that of the nodes.
+      model: an `onnx.ModelProto`, for example from `onnx.load`.
+      activation: the activation of RNN nodes. None means the activation of the nodes.
 
     Returns:
-      `Network`: the layer and its params.
+      `Network`: the layer and its parameters.
 
     Raises:
-      ValueError, TypeError: there is no such node, or they do not follow one another; a node has
-        peepholes, a clip, coupled gates or other functions; a weight is computed in the graph, or
-        of a wrong shape or dtype.
+      ValueError, TypeError: the model has no such node, or the nodes do not form a chain; a node
+        has peepholes, a clip, coupled gates or other activations; or a weight is computed in the
+        graph, or has the wrong shape or dtype.
     """
     if not hasattr(model, "graph") or not hasattr(model.graph, "node"):
         raise TypeError(
@@ -52,35 +51,34 @@ def from_onnx(model: Any, *, activation: Activation | None = None) -> Network:
             raise ValueError(f"{_label(node)} has no inputs or no outputs. Is the model damaged?")
     _check_order(model.graph, nodes)
     constants = _constants(model.graph)
-    return chain(_level(node, constants, activation) for node in nodes)
+    return chain(_part(node, constants, activation) for node in nodes)
 
 
 def _check_order(graph: Any, nodes: list[Any]) -> None:
-    """Raises unless each node reads the outputs Y of the one before."""
+    """Raises unless each node reads the output Y of the node before it."""
     between = [node for node in graph.node if node.op_type in _BETWEEN]
     for before, after in pairwise(nodes):
-        # Each node is passed once, so that a graph with a circle has an end, too.
+        # Each node is visited once, so the search ends even if the graph has a cycle.
         sources = {node.output[0]: node.input[0] for node in between if node.input and node.output}
         name = after.input[0]
         while name in sources:
             name = sources.pop(name)
         if name != before.output[0]:
             raise ValueError(
-                f"{_label(after)} does not read the outputs of {_label(before)}, the recurrent "
-                f"node before it, but {name!r}. "
-                "Only nodes that follow one another can be converted: extract each chain with "
-                "`onnx.utils.Extractor`."
+                f"{_label(after)} does not read the output of {_label(before)}, the recurrent node "
+                f"before it, but {name!r}. Only one chain of nodes can be converted: extract each "
+                "chain with `onnx.utils.Extractor`."
             )
 
 
 def _constants(graph: Any) -> dict[str, Any]:
-    """The tensors of a graph that are not computed, by name."""
+    """The constant tensors of a graph, by name."""
     found = {tensor.name: tensor for tensor in graph.initializer}
     constants = (node for node in graph.node if node.op_type == "Constant" and node.output)
     return found | {node.output[0]: node.attribute[0].t for node in constants if node.attribute}
 
 
-def _level(node: Any, constants: Mapping[str, Any], activation: Activation | None) -> Part:
+def _part(node: Any, constants: Mapping[str, Any], activation: Activation | None) -> Part:
     """The layer of one node."""
     from onnx import helper
 
@@ -108,7 +106,7 @@ def _weights(node, constants, directions) -> tuple[np.ndarray, np.ndarray, np.nd
     for role in "WR":
         if role not in arrays or arrays[role].ndim != 3 or 0 in arrays[role].shape:
             raise ValueError(
-                f"`{role}` of {_label(node)} must be a tensor of three axes, not empty."
+                f"`{role}` of {_label(node)} must be a tensor with three nonempty axes."
             )
     _, rows, hidden_size = arrays["R"].shape
     count_gates("R", rows, hidden_size, {len(ORDER[node.op_type])})
@@ -127,14 +125,15 @@ def _tensor(node, role, tensor) -> np.ndarray:
 
     if tensor is None or tensor.data_location == tensor.EXTERNAL:
         raise ValueError(
-            f"`{role}` of {_label(node)} is not in the model: it is computed in the graph, an "
-            "input, or in a file beside it that was not loaded. Fold constants, or load the whole."
+            f"`{role}` of {_label(node)} is not in the model: it is computed in the graph, is an "
+            "input, or is in an external file that was not loaded. Fold the constants, or load the "
+            "external data."
         )
     try:
         array = numpy_helper.to_array(tensor)
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
-            f"`{role}` of {_label(node)} is not a whole tensor: {error}. Is the model damaged?"
+            f"`{role}` of {_label(node)} is not a valid tensor: {error}. Is the model damaged?"
         ) from error
     return as_numpy(role, array)
 
@@ -146,7 +145,7 @@ def _cell(kind, cell, w, r, b) -> CellParams:
 
 
 def _activation(node, options, directions, given: Activation | None) -> Activation:
-    """Of an RNN node, `given` or its own; raises where another node has unusual functions."""
+    """The activation of an RNN node: `given`, or its own. Raises if it is not supported."""
     usual = _GATE_FUNCTIONS.get(node.op_type, ["Tanh"]) * directions
     names = [_text(name) for name in options.get("activations") or ()] or usual
     if node.op_type == "RNN" and given:
@@ -154,8 +153,8 @@ def _activation(node, options, directions, given: Activation | None) -> Activati
     own = ACTIVATIONS.get(names[0].lower()) if len(set(names)) == 1 else None
     if names != usual and not (node.op_type == "RNN" and own):
         raise ValueError(
-            f"`activations` of {_label(node)} are {names}, and here only {usual} can be converted; "
-            f"of an RNN node also {sorted(ACTIVATIONS)}, and any that is given as `activation`."
+            f"`activations` of {_label(node)} must be {usual}, got {names}. An RNN node may also "
+            f"have {sorted(ACTIVATIONS)}, or any function that you pass as `activation`."
         )
     return own or jnp.tanh
 
@@ -168,10 +167,7 @@ def _check_options(node, options, directions):
     found["P (peepholes)"] = peepholes
     unknown = sorted(name for name, value in found.items() if value)
     if unknown:
-        raise ValueError(
-            f"{_label(node)} has {', '.join(unknown)}, and no cell here has: its numbers would be "
-            "others."
-        )
+        raise ValueError(f"{_label(node)} has {', '.join(unknown)}, which no jaxrnn cell supports.")
 
 
 def _text(value: Any) -> str:

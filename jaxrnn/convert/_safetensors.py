@@ -1,22 +1,22 @@
-"""Arrays from a safetensors file: data only, nothing in it can run."""
+"""Arrays from the safetensors files of other libraries."""
 
 import os
 import pathlib
 
 import numpy as np
 
-from jaxrnn._weight_file import check_first_bytes, import_safetensors
-from jaxrnn._weight_header import read_length
+from jaxrnn.checkpoint._weight_file import check_first_bytes, import_safetensors
+from jaxrnn.checkpoint._weight_header import read_length
 
 _MAX_ARRAYS = 1000
 
 
 def read_safetensors(path: str | os.PathLike, prefix: str) -> dict[str, np.ndarray]:
-    """The arrays of a file whose names begin with `prefix`, without it.
+    """The arrays whose names begin with `prefix`, by the rest of their names.
 
     Raises:
-      ValueError: the file is not safetensors, cut off, its header does not fit it, or more arrays
-        begin with `prefix` than recurrent layers have.
+      ValueError: the file is not a valid safetensors file, or too many arrays begin with `prefix`
+        for a recurrent module.
     """
     path = pathlib.Path(path)
     check_first_bytes(path)
@@ -29,13 +29,13 @@ def read_safetensors(path: str | os.PathLike, prefix: str) -> dict[str, np.ndarr
             _check_number(path, prefix, len(names))
             return {name.removeprefix(prefix): file.get_tensor(name) for name in names}
     except (library.SafetensorError, TypeError) as error:
-        raise ValueError(f"`{path}` is not a whole safetensors file: {error}.") from error
+        raise ValueError(f"`{path}` is not a valid safetensors file: {error}.") from error
 
 
 def _check_number(path, prefix, number):
-    """Raises before any array is read, which takes a while for many."""
+    """Raises before any array is read, because reading many takes a while."""
     if number > _MAX_ARRAYS:
         raise ValueError(
-            f"{number} arrays of `{path}` begin with `prefix` = {prefix!r}, and one recurrent "
-            f"module has at most {_MAX_ARRAYS}. Give the prefix of the module, such as 'encoder.'."
+            f"{number} arrays of `{path}` begin with `prefix` = {prefix!r}, but a recurrent module "
+            f"has at most {_MAX_ARRAYS}. Pass the prefix of the module, such as 'encoder.'."
         )

@@ -8,12 +8,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn._checks import describe
-from jaxrnn._types import Params
+from jaxrnn._core.checks import describe
+from jaxrnn._core.types import Params
 from jaxrnn.cells import ElmanParams, GRUParams, LSTMParams, ProjectedLSTMParams
 from jaxrnn.convert._arrays import all_numpy, check_matrix, check_names, check_shapes, count_gates
+from jaxrnn.convert._cell_layers import uniform_cell_layers
 from jaxrnn.convert._gates import CELLS, CellParams, TwoBiases, join_biases, split_biases
-from jaxrnn.convert._levels import uniform_levels
 from jaxrnn.convert._network import ACTIVATIONS, Activation, Network, chain, directed
 from jaxrnn.convert._safetensors import read_safetensors
 
@@ -24,27 +24,26 @@ _MODES = {"LSTM": "tanh", "GRU": "tanh", "RNN_TANH": "tanh", "RNN_RELU": "relu"}
 
 
 def from_torch(source: Any, *, prefix: str = "", activation: Activation | None = None) -> Network:
-    """A layer with the weights of a torch LSTM, GRU or RNN, of any depth, one-way or two-way.
+    """A layer with the weights of a torch LSTM, GRU or RNN, of any depth, also bidirectional.
 
-    Two biases become one, their sum; of a GRU, the recurrent bias of n stays apart. An LSTM with
-    `proj_size` becomes `jaxrnn.projected_lstm`. The layer is time-first, whatever `batch_first`
-    was. Dropout has no weights, and is left out: where the module has it, put `jaxrnn.dropout`
-    between layers.
+    The two biases are summed, except for the recurrent bias of n in a GRU. An LSTM with `proj_size`
+    becomes a `jaxrnn.projected_lstm`. The layer is time-first, regardless of `batch_first`. Dropout
+    is omitted; to keep it, add `jaxrnn.dropout` between the layers.
 
     Args:
       source: the module, its state dict, or the path of a safetensors file. The values of a state
-        dict may be tensors or NumPy arrays.
-      prefix: of the names of its weights, in a state dict or a file of a larger model, as in
-        ``"encoder.lstm."``; other names are not read.
-      activation: of an RNN. None means that of the module; the tanh of torch where there are only
-        weights, which do not tell.
+        dict can be tensors or NumPy arrays.
+      prefix: the prefix of the module's weights in the state dict or file of a larger model, such
+        as ``"encoder.lstm."``. Other weights are ignored.
+      activation: the activation of an RNN. None means the activation of the module, or tanh if only
+        weights are given.
 
     Returns:
-      `Network`: the layer and its params.
+      `Network`: the layer and its parameters.
 
     Raises:
-      ValueError, TypeError: a weight is missing, too many, or of a wrong shape or dtype; a file is
-        cut off or not safetensors. Pickles are refused unopened.
+      ValueError, TypeError: a weight is missing or unexpected, or has the wrong shape or dtype; or
+        a file is not a valid safetensors file. Pickles are never opened.
     """
     arrays, mode = _read(source, prefix)
     depth = max(1, sum(bool(re.fullmatch(r"weight_hh_l\d+", name)) for name in arrays))
@@ -54,39 +53,39 @@ def from_torch(source: Any, *, prefix: str = "", activation: Activation | None =
     ends = [[f"_l{i}{suffix}" for suffix in suffixes] for i in range(depth)]
     check_names(_PEER, arrays, _names([*_WEIGHTS, *biases, *projection], ends))
     activation = activation or ACTIVATIONS[_MODES[mode]]
-    return chain(directed([_cell(arrays, end) for end in level], activation) for level in ends)
+    return chain(directed([_cell(arrays, end) for end in layer], activation) for layer in ends)
 
 
 def to_torch(params: Params) -> dict[str, Any]:
-    """The state dict of a torch module with these parameters: ``module.load_state_dict(...)``.
+    """The state dict of a torch module with these parameters, for ``module.load_state_dict(...)``.
 
     Args:
       params: `LSTMParams`, `ProjectedLSTMParams` (for ``proj_size=P``), `GRUParams` or
-        `ElmanParams`, the `BidirectionalParams` of two of them, or a tuple of either, as of
-        `jaxrnn.stack`. A two-way layer must join by ``"concat"``.
+        `ElmanParams`, a `BidirectionalParams` of two of them, or a tuple of either, as in
+        `jaxrnn.stack`. A bidirectional layer must use ``merge="concat"``.
 
     Returns:
-      Tensors by name. The bias is `bias_ih`, and `bias_hh` is zero, but for the n of a GRU.
+      Tensors by name. The bias becomes `bias_ih`; `bias_hh` is zero except for the n of a GRU.
 
     Raises:
-      ValueError, TypeError: torch has no such cell, or no module with such layers.
+      ValueError, TypeError: torch has no such cell, or the layers do not fit into one module.
     """
     import torch
 
     tensors = {}
-    for i, level in enumerate(uniform_levels(_PEER, _CELLS, params)):
-        for suffix, cell in zip(("", "_reverse"), level, strict=False):
+    for i, layer in enumerate(uniform_cell_layers(_PEER, _CELLS, params)):
+        for suffix, cell in zip(("", "_reverse"), layer, strict=False):
             for name, array in _written(cell).items():
                 tensors[f"{name}_l{i}{suffix}"] = _as_tensor(torch, array)
     return tensors
 
 
 def _names(kinds, ends):
-    return [f"{kind}{end}" for level in ends for end in level for kind in kinds]
+    return [f"{kind}{end}" for layer in ends for end in layer for kind in kinds]
 
 
 def _read(source, prefix) -> tuple[dict[str, np.ndarray], str]:
-    """The weights of a source, and the mode of its module."""
+    """The weights of `source`, and the mode of the module."""
     if isinstance(source, str | os.PathLike):
         return all_numpy(read_safetensors(source, prefix)), "RNN_TANH"
     if isinstance(source, Mapping):
@@ -96,7 +95,7 @@ def _read(source, prefix) -> tuple[dict[str, np.ndarray], str]:
     if getattr(source, "mode", None) not in _MODES:
         raise TypeError(
             "`source` must be a torch.nn.LSTM, GRU or RNN, a state dict, or the path of a "
-            f"safetensors file, got {describe(source)}. Of a larger model, give its recurrent "
+            f"safetensors file, got {describe(source)}. For a larger model, pass its recurrent "
             "module."
         )
     return _read(source.state_dict(), "")[0], source.mode
@@ -122,7 +121,7 @@ def _cell(arrays: Mapping[str, np.ndarray], end: str) -> CellParams:
 
 
 def _written(cell: CellParams) -> dict[str, np.ndarray]:
-    """The arrays of a cell by the names of torch, but for their ends."""
+    """The arrays of a cell by torch name, without the suffix of the layer."""
     kernel, recurrent_kernel, bias, recurrent_bias = split_biases(cell)
     arrays = {
         "weight_ih": kernel.T,

@@ -5,19 +5,19 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._checks import (
+from jaxrnn._core.checks import (
     check_carry,
-    check_flags,
     check_flags_fit,
-    check_key,
     check_params,
     describe,
     example,
 )
-from jaxrnn._compose import fold_key, layer_of, outputs
-from jaxrnn._masking import blank
-from jaxrnn._merging import Merge, check_merge, merging
-from jaxrnn._types import Carry, Cell, Layer, Params
+from jaxrnn._core.entry import constructor
+from jaxrnn._core.masking import zero_where_masked
+from jaxrnn._core.types import Carry, Cell, Layer, Params
+from jaxrnn.layers._compose import check_keeps_time, fold_key, outputs
+from jaxrnn.layers._merging import Merge, check_merge, merging
+from jaxrnn.layers._rnn import rnn
 
 
 class BidirectionalParams(NamedTuple):
@@ -35,6 +35,7 @@ class BidirectionalFinal(NamedTuple):
     backward: Carry  # after the first step, which the backward direction reads last
 
 
+@constructor
 def bidirectional(
     forward: Cell | Layer,
     backward: Cell | Layer | None = None,
@@ -49,15 +50,15 @@ def bidirectional(
 
     Padding on either side, or in the middle, changes nothing: a padded row equals the row alone.
     ``resets[t]`` marks t as the first step of a segment for both directions: the backward one
-    starts anew at the last step of each segment. It reads the last segment first, so that
-    `carry.backward` begins that one.
+    restores its initial carry at the last step of each segment. It reads the last segment first,
+    which therefore starts from `carry.backward`.
 
-    Such a layer cannot stream, for its first output waits for the last input. What `apply` returns
-    as the carry is a `BidirectionalFinal`, for use, not for going on: as `carry` it is refused.
+    Such a layer cannot stream, because its first output waits for the last input. `apply` returns a
+    `BidirectionalFinal` as the carry, which cannot be passed back as `carry`.
 
     Args:
       forward: a cell, or a layer.
-      backward: a cell, or a layer, for the turned sequence. It is turned round here: give
+      backward: a cell, or a layer, for the reversed sequence. It is reversed here: give
         ``rnn(cell)``, not ``rnn(cell, reverse=True)``. None means `forward` again, with parameters
         of its own.
       merge: ``"concat"``, beside each other in the last axis; ``"sum"``, ``"mul"`` or ``"mean"``,
@@ -81,16 +82,17 @@ def bidirectional(
                 f"`{name}` must be a Cell such as `jaxrnn.lstm(128)`, or a Layer, got {part!r}."
             )
     combine = merging(merge)
-    ahead = forward if isinstance(forward, Layer) else layer_of(forward)
-    back = _turned(backward) if isinstance(backward, Layer) else layer_of(backward, reverse=True)
+    ahead = forward if isinstance(forward, Layer) else rnn(forward)
+    back = _turned(backward) if isinstance(backward, Layer) else rnn(backward, reverse=True)
 
     def check_outputs(params, xs):
         """The merged outputs, as shapes; raises where they do not fit."""
+        check_keeps_time("bidirectional", ahead, params.forward, xs)
+        check_keeps_time("bidirectional", back, params.backward, xs)
         parts = outputs(ahead, params.forward, xs), outputs(back, params.backward, xs)
         return check_merge(merge, *parts)
 
     def init(key, xs):
-        check_key(key)
         keys = jax.random.split(key)
         params = BidirectionalParams(ahead.init(keys[0], xs), back.init(keys[1], xs))
         check_outputs(params, xs)
@@ -102,20 +104,20 @@ def bidirectional(
             ahead.init_carry(params.forward, xs), back.init_carry(params.backward, xs)
         )
 
-    def apply(params, carry, xs, *, mask=None, resets=None, key=None):
+    def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
         check_params(params, BidirectionalParams)
         carry = BidirectionalCarry(None, None) if carry is None else carry
         _check_initial(carry, jax.eval_shape(init_carry, params, xs))
         ys = check_outputs(params, xs)
-        check_flags("mask", mask, xs)
-        check_flags("resets", resets, xs)
         check_flags_fit("mask", mask, example(ys))
-        ahead_options = {"mask": mask, "resets": resets, "key": fold_key(key, 0)}
+        shared = {"mask": mask, "context": context}
+        ahead_options = {"resets": resets, "key": fold_key(key, 0), **shared}
         back_resets = _backward_resets(resets, mask)
-        back_options = {"mask": mask, "resets": back_resets, "key": fold_key(key, 1)}
+        back_options = {"resets": back_resets, "key": fold_key(key, 1), **shared}
         ahead_carry, ahead_ys = ahead.apply(params.forward, carry.forward, xs, **ahead_options)
         back_carry, back_ys = back.apply(params.backward, carry.backward, xs, **back_options)
-        return BidirectionalFinal(ahead_carry, back_carry), blank(mask, combine(ahead_ys, back_ys))
+        ys = zero_where_masked(mask, combine(ahead_ys, back_ys))
+        return BidirectionalFinal(ahead_carry, back_carry), ys
 
     return Layer(init, init_carry, apply)
 
@@ -126,8 +128,8 @@ def _turned(layer):
     def flip(tree):
         return jax.tree.map(lambda x: jnp.flip(x, 0), tree)
 
-    def apply(params, carry, xs, *, mask=None, resets=None, key=None):
-        options = {"mask": flip(mask), "resets": flip(resets), "key": key}
+    def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
+        options = {"mask": flip(mask), "resets": flip(resets), "key": key, "context": context}
         carry, ys = layer.apply(params, carry, flip(xs), **options)
         return carry, flip(ys)
 

@@ -4,19 +4,18 @@ from typing import NamedTuple
 
 import jax
 
-from jaxrnn._checks import (
+from jaxrnn._core.checks import (
     check_features,
-    check_flags,
     check_flags_fit,
-    check_key,
     check_params,
     check_size,
     example,
 )
-from jaxrnn._initializers import Initializer, glorot_uniform
-from jaxrnn._masking import blank
-from jaxrnn._precision import affine
-from jaxrnn._types import Layer
+from jaxrnn._core.entry import constructor
+from jaxrnn._core.masking import zero_where_masked
+from jaxrnn._core.numerics import affine
+from jaxrnn._core.types import Layer
+from jaxrnn.initializers import Initializer, glorot_uniform
 
 
 class DenseParams(NamedTuple):
@@ -24,6 +23,7 @@ class DenseParams(NamedTuple):
     bias: jax.Array  # (F,)
 
 
+@constructor
 def dense(
     features: int,
     *,
@@ -47,7 +47,6 @@ def dense(
     check_size("features", features)
 
     def init(key, xs):
-        check_key(key)
         x = example(xs)
         check_features(x)
         kernel_key, bias_key = jax.random.split(key)
@@ -59,12 +58,13 @@ def dense(
     def init_carry(params, xs):
         return ()
 
-    def apply(params, carry, xs, *, mask=None, resets=None, key=None):
+    def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
         check_params(params, DenseParams)
         check_features(example(xs), params.kernel.shape[0], params.kernel.dtype)
-        check_flags("mask", mask, xs)
         check_flags_fit("mask", mask, jax.ShapeDtypeStruct(xs.shape[1:-1], xs.dtype))
-        ys = affine(blank(mask, xs), params.kernel, params.bias).astype(params.kernel.dtype)
-        return (), blank(mask, ys)
+        ys = affine(zero_where_masked(mask, xs), params.kernel, params.bias).astype(
+            params.kernel.dtype
+        )
+        return (), zero_where_masked(mask, ys)
 
     return Layer(init, init_carry, apply)

@@ -5,23 +5,24 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._checks import (
+from jaxrnn._core.checks import (
     check_carry,
     check_features,
-    check_key,
     check_mask_and_resets,
     check_rate,
     example,
 )
-from jaxrnn._masking import blank
-from jaxrnn._noise import count_steps, drop, for_each_step, keep
-from jaxrnn._types import Layer
+from jaxrnn._core.entry import constructor
+from jaxrnn._core.masking import zero_where_masked
+from jaxrnn._core.noise import count_steps, drop, for_each_step, keep
+from jaxrnn._core.types import Layer
 
 
 class DropoutCarry(NamedTuple):
     position: jax.Array  # (...), int32: the number of steps that each sequence has made
 
 
+@constructor
 def dropout(rate: float) -> Layer:
     """Sets features to zero with probability `rate`, and divides the others by ``1 - rate``.
 
@@ -46,16 +47,15 @@ def dropout(rate: float) -> Layer:
     def init_carry(params, xs):
         return DropoutCarry(jnp.zeros(example(xs).shape[:-1], jnp.int32))
 
-    def apply(params, carry, xs, *, mask=None, resets=None, key=None):
+    def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
         check_features(example(xs))
         initial = init_carry(params, xs)
-        check_mask_and_resets(mask, resets, xs, initial)
+        check_mask_and_resets(mask, resets, initial)
         carry = initial if carry is None else carry
         check_carry(carry, initial, cause="Is it the carry of another layer or batch?")
-        xs = blank(mask, jnp.asarray(xs))
+        xs = zero_where_masked(mask, jnp.asarray(xs))
         positions, last = count_steps(carry.position, mask, resets, xs.shape[0])
         if key is not None and rate > 0:
-            check_key(key)
 
             def at(row_key, position):
                 return keep(jax.random.fold_in(row_key, position), rate, xs.shape[-1:])
@@ -66,6 +66,7 @@ def dropout(rate: float) -> Layer:
     return Layer(_no_params, init_carry, apply)
 
 
+@constructor
 def variational_dropout(rate: float) -> Layer:
     """Dropout with one draw for a whole sequence: a feature is dropped at all steps or at none.
 
@@ -89,15 +90,14 @@ def variational_dropout(rate: float) -> Layer:
     def init_carry(params, xs):
         return ()
 
-    def apply(params, carry, xs, *, mask=None, resets=None, key=None):
+    def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
         check_features(example(xs))
         batch = jax.ShapeDtypeStruct(xs.shape[1:-1], xs.dtype)
-        check_mask_and_resets(mask, resets, xs, batch)
+        check_mask_and_resets(mask, resets, batch)
         carry = () if carry is None else carry
         check_carry(carry, (), cause="Is it the carry of another layer?")
-        xs = blank(mask, jnp.asarray(xs))
+        xs = zero_where_masked(mask, jnp.asarray(xs))
         if key is not None and rate > 0:
-            check_key(key)
 
             def at(row_key, position):
                 return keep(row_key, rate, xs.shape[-1:])

@@ -5,16 +5,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._checks import check_flags, check_key, check_params, check_size, describe, example
-from jaxrnn._initializers import Initializer, in_float32
-from jaxrnn._masking import blank
-from jaxrnn._types import Layer
+from jaxrnn._core.checks import check_params, check_size, describe, example
+from jaxrnn._core.entry import constructor
+from jaxrnn._core.masking import zero_where_masked
+from jaxrnn._core.types import Layer
+from jaxrnn.initializers import Initializer, in_float32
 
 
 class EmbedParams(NamedTuple):
     embedding: jax.Array  # (V, F)
 
 
+@constructor
 def embed(
     vocabulary_size: int,
     features: int,
@@ -32,7 +34,7 @@ def embed(
 
     Returns:
       A `Layer` with parameters `EmbedParams` and no carry, (): integers (T, ...) -> (T, ..., F). A
-      symbol outside of 0 to V - 1 becomes NaN, so that it cannot pass unseen.
+      symbol outside 0 to V - 1 becomes NaN, so that it does not go unnoticed.
 
     Raises:
       ValueError, TypeError: a size is not a positive integer, or the symbols are not integers.
@@ -41,22 +43,20 @@ def embed(
     check_size("features", features)
 
     def init(key, xs):
-        check_key(key)
         check_symbols(example(xs))
         return EmbedParams(embedding_init(key, (vocabulary_size, features), jnp.dtype(dtype)))
 
     def init_carry(params, xs):
         return ()
 
-    def apply(params, carry, xs, *, mask=None, resets=None, key=None):
+    def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
         check_params(params, EmbedParams)
         check_symbols(example(xs))
-        check_flags("mask", mask, xs)
-        symbols = jnp.asarray(blank(mask, xs))
+        symbols = jnp.asarray(zero_where_masked(mask, xs))
         # A negative index would count from the end of the table.
         outside = jnp.where(symbols < 0, vocabulary_size, symbols.astype(jnp.int32))
         ys = params.embedding.at[outside].get(mode="fill", fill_value=jnp.nan)
-        return (), blank(mask, ys)
+        return (), zero_where_masked(mask, ys)
 
     return Layer(init, init_carry, apply)
 

@@ -4,12 +4,13 @@ from typing import NamedTuple
 
 import jax
 
-from jaxrnn._checks import check_flags, check_key, check_params
-from jaxrnn._compose import check_layer, check_like_input
-from jaxrnn._initializers import Initializer, glorot_uniform
-from jaxrnn._masking import blank
-from jaxrnn._precision import affine
-from jaxrnn._types import Layer, Params
+from jaxrnn._core.checks import check_params
+from jaxrnn._core.entry import constructor
+from jaxrnn._core.masking import zero_where_masked
+from jaxrnn._core.numerics import affine
+from jaxrnn._core.types import Layer, Params, check_layer
+from jaxrnn.initializers import Initializer, glorot_uniform
+from jaxrnn.layers._compose import check_like_input
 
 
 class HighwayParams(NamedTuple):
@@ -18,6 +19,7 @@ class HighwayParams(NamedTuple):
     bias: jax.Array  # (I,)
 
 
+@constructor
 def highway(
     layer: Layer,
     *,
@@ -49,7 +51,6 @@ def highway(
     check_layer("`layer`", layer)
 
     def init(key, xs):
-        check_key(key)
         layer_key, kernel_key, bias_key = jax.random.split(key, 3)
         layer_params = layer.init(layer_key, xs)
         check_like_input("highway", layer, layer_params, xs)
@@ -61,12 +62,12 @@ def highway(
         check_params(params, HighwayParams)
         return layer.init_carry(params.layer, xs)
 
-    def apply(params, carry, xs, *, mask=None, resets=None, key=None):
+    def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
         check_params(params, HighwayParams)
         check_like_input("highway", layer, params.layer, xs)
-        check_flags("mask", mask, xs)
-        xs = blank(mask, xs)
-        carry, ys = layer.apply(params.layer, carry, xs, mask=mask, resets=resets, key=key)
+        xs = zero_where_masked(mask, xs)
+        options = {"mask": mask, "resets": resets, "key": key, "context": context}
+        carry, ys = layer.apply(params.layer, carry, xs, **options)
         t = jax.nn.sigmoid(affine(xs, params.kernel, params.bias)).astype(ys.dtype)
         return carry, t * ys + (1 - t) * xs
 

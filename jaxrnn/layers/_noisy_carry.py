@@ -5,13 +5,15 @@ import numbers
 
 import jax
 
-from jaxrnn._checks import describe
-from jaxrnn._compose import check_layer, fold_key
-from jaxrnn._noise import renew_state_dropout
-from jaxrnn._precision import is_floating
-from jaxrnn._types import Layer
+from jaxrnn._core.checks import describe
+from jaxrnn._core.entry import constructor
+from jaxrnn._core.noise import renew_state_dropout
+from jaxrnn._core.numerics import is_floating
+from jaxrnn._core.types import Layer, check_layer
+from jaxrnn.layers._compose import fold_key
 
 
+@constructor
 def noisy_carry(layer: Layer, stddev: float) -> Layer:
     """Adds Gaussian noise to the initial carry, so that a model does not rely on its exact value.
 
@@ -26,7 +28,7 @@ def noisy_carry(layer: Layer, stddev: float) -> Layer:
       A `Layer` with the parameters and the carry of `layer`.
 
     Raises:
-      ValueError, TypeError: `stddev` is not a number of 0 or more, or `layer` is no layer.
+      ValueError, TypeError: `stddev` is not a number of 0 or more, or `layer` is not a `Layer`.
 
     References: Zimmermann, Tietz and Grothmann, 2012, "Forecasting with recurrent neural networks:
     12 tricks".
@@ -38,11 +40,11 @@ def noisy_carry(layer: Layer, stddev: float) -> Layer:
     if not 0 <= stddev < math.inf:
         raise ValueError(f"`stddev` must be a finite number of 0 or more, got {stddev}.")
 
-    def apply(params, carry, xs, *, mask=None, resets=None, key=None):
+    def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
         if carry is None and key is not None:
             carry = _with_noise(layer.init_carry(params, xs), stddev, fold_key(key, 1))
-        options = {"mask": mask, "resets": resets, "key": fold_key(key, 0)}
-        return layer.apply(params, carry, xs, **options)
+        options = {"mask": mask, "resets": resets, "context": context}
+        return layer.apply(params, carry, xs, key=fold_key(key, 0), **options)
 
     return layer._replace(apply=apply)
 

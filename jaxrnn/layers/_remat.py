@@ -4,12 +4,14 @@ import math
 
 import jax
 
-from jaxrnn._checks import check_sequence, check_size
-from jaxrnn._chunks import carry_before, scan_chunks
-from jaxrnn._compose import check_layer
-from jaxrnn._types import Layer
+from jaxrnn._core.checks import check_sequence, check_size
+from jaxrnn._core.entry import constructor
+from jaxrnn._core.types import Layer, check_layer
+from jaxrnn.layers._chunks import carry_before, scan_chunks
+from jaxrnn.layers._compose import check_keeps_time
 
 
+@constructor
 def remat(layer: Layer, *, chunk: int | str = "sqrt") -> Layer:
     """`layer`, keeping for the gradient only the carry before each chunk and one chunk at a time.
 
@@ -26,7 +28,7 @@ def remat(layer: Layer, *, chunk: int | str = "sqrt") -> Layer:
       A `Layer` with the parameters and the carry of `layer`.
 
     Raises:
-      ValueError, TypeError: `chunk` is neither "sqrt" nor a positive integer; `layer` is no layer.
+      ValueError, TypeError: `chunk` is neither "sqrt" nor a positive integer; `layer` is not a `Layer`.
 
     References: Chen, Xu, Zhang and Guestrin, 2016, "Training deep nets with sublinear memory cost".
     """
@@ -34,16 +36,19 @@ def remat(layer: Layer, *, chunk: int | str = "sqrt") -> Layer:
     if chunk != "sqrt":
         check_size("chunk", chunk)
 
-    def apply(params, carry, xs, *, mask=None, resets=None, key=None):
+    def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
         length = check_sequence(xs)
         if jax.export.is_symbolic_dim(length):
-            return layer.apply(params, carry, xs, mask=mask, resets=resets, key=key)
+            options = {"mask": mask, "resets": resets, "key": key, "context": context}
+            return layer.apply(params, carry, xs, **options)
+        check_keeps_time("remat", layer, params, xs)
         steps = _near_sqrt(length) if chunk == "sqrt" else chunk
-        carry = carry_before(layer, params, carry, xs, key)
+        carry = carry_before(layer, params, carry, xs, key, context)
 
         def run(carry, chunk):
             xs, mask, resets = chunk
-            return layer.apply(params, carry, xs, mask=mask, resets=resets, key=key)
+            options = {"mask": mask, "resets": resets, "key": key, "context": context}
+            return layer.apply(params, carry, xs, **options)
 
         run = jax.checkpoint(run, prevent_cse=False)
         return scan_chunks(run, carry, (xs, mask, resets), steps)

@@ -1,11 +1,12 @@
 """A layer beside which its input passes unchanged."""
 
-from jaxrnn._checks import check_flags
-from jaxrnn._compose import check_layer, check_like_input
-from jaxrnn._masking import blank
-from jaxrnn._types import Layer
+from jaxrnn._core.entry import constructor
+from jaxrnn._core.masking import zero_where_masked
+from jaxrnn._core.types import Layer, check_layer
+from jaxrnn.layers._compose import check_like_input
 
 
+@constructor
 def residual(layer: Layer) -> Layer:
     """Adds the input to the output of a layer.
 
@@ -31,11 +32,11 @@ def residual(layer: Layer) -> Layer:
         check_like_input("residual", layer, params, xs)
         return params
 
-    def apply(params, carry, xs, *, mask=None, resets=None, key=None):
+    def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
         check_like_input("residual", layer, params, xs)
-        check_flags("mask", mask, xs)
-        xs = blank(mask, xs)
-        carry, ys = layer.apply(params, carry, xs, mask=mask, resets=resets, key=key)
+        xs = zero_where_masked(mask, xs)
+        options = {"mask": mask, "resets": resets, "key": key, "context": context}
+        carry, ys = layer.apply(params, carry, xs, **options)
         return carry, xs + ys
 
     return Layer(init, layer.init_carry, apply)

@@ -1,21 +1,96 @@
 """A cell over a sequence, as a layer."""
 
-from jaxrnn._compose import layer_of
-from jaxrnn._types import Cell, Layer
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._core.checks import check_carry, check_mask_and_resets, example
+from jaxrnn._core.context import Drawing, handed
+from jaxrnn._core.entry import constructor
+from jaxrnn._core.noise import (
+    CountedCarry,
+    Noisy,
+    batch_axes,
+    count_steps,
+    for_each_step,
+    without_batch,
+)
+from jaxrnn._core.types import Carry, Cell, Layer, Params, check_cell
+from jaxrnn.engines._unroll import Choices, check_choices, unroll
 
 
+@constructor
 def rnn(cell: Cell, *, reverse: bool = False, implementation: str | None = None) -> Layer:
     """The layer that runs `cell` over a sequence.
+
+    A cell that draws random numbers needs to know the number of each step. Where `apply` is given a
+    key, the carry that it returns is therefore a `jaxrnn.wrappers.CountedCarry`, from which the
+    next chunk goes on; a carry without a count starts from step 0. Without a key, the carry keeps
+    the type that it came with, by default that of the cell.
 
     Args:
       cell: what to run at each step.
       reverse: whether to run from the last step to the first, as in `jaxrnn.unroll`.
-      implementation: how to run it, as in `jaxrnn.unroll`.
+      implementation: the engine that runs it, as in `jaxrnn.unroll`.
 
     Returns:
       A `Layer` with the parameters and the carry of `cell`: (T, ..., I) -> (T, ..., H).
 
     Raises:
-      ValueError, TypeError: `cell` is no cell, or `implementation` cannot run it.
+      ValueError, TypeError: `cell` is not a `Cell`, or `implementation` is unknown.
     """
-    return layer_of(cell, reverse=reverse, implementation=implementation)
+    check_cell(cell)
+    choices = Choices(bool(reverse), implementation)
+    check_choices(cell, choices)
+    run = functools.partial(unroll, cell, **choices._asdict())
+
+    def init(key, xs):
+        return cell.init(key, example(xs))
+
+    def init_carry(params, xs):
+        return cell.init_carry(params, example(xs))
+
+    def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
+        context = _keyed(cell, handed(context), key)
+        options = {"mask": mask, "resets": resets, "context": context}
+        if cell.noise is None or (key is None and not isinstance(carry, CountedCarry)):
+            return run(params, carry, xs, **options)
+        carry, positions, last = _count(cell, params, carry, xs, mask, resets, reverse)
+        if key is not None:
+            draw = functools.partial(cell.noise, params, x=without_batch(example(xs)))
+            xs = Noisy(xs, for_each_step(draw, key, positions))
+        carry, ys = run(params, carry, xs, **options)
+        return CountedCarry(carry, last), ys
+
+    return Layer(init, init_carry, apply)
+
+
+def _keyed(cell: Cell, context: Any, key: jax.Array | None) -> Any:
+    """`context`, with a key for a cell that draws once a call."""
+    if key is None or not isinstance(cell.prepare, Drawing):
+        return context
+    return context._replace(key=jax.random.split(key)[1])
+
+
+def _count(
+    cell: Cell, params: Params, carry: Carry, xs: Any, mask: Any, resets: Any, reverse: bool
+) -> tuple[Carry, jax.Array, jax.Array]:
+    """The carry of the cell, the number of each step, and the number after the last one."""
+    batch = batch_axes(example(xs))
+    if isinstance(carry, CountedCarry):
+        carry, start = carry
+        expected = jax.ShapeDtypeStruct(batch, jnp.int32)
+        cause = "It counts the steps of each sequence. Is it the carry of another batch?"
+        check_carry(start, expected, name="carry.position", cause=cause)
+    else:
+        start = jnp.zeros(batch, jnp.int32)
+    check_mask_and_resets(mask, resets, start)
+    num_steps = jax.tree.leaves(xs)[0].shape[0]
+
+    def turn(flags):
+        return jnp.flip(flags, axis=0) if reverse and flags is not None else flags
+
+    positions, last = count_steps(start, turn(mask), turn(resets), num_steps)
+    return carry, turn(positions), last

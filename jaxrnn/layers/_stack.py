@@ -5,44 +5,53 @@ from typing import Any
 
 import jax
 
-from jaxrnn._checks import check_features, check_key, example
-from jaxrnn._compose import check_layer, fold_key, outputs
-from jaxrnn._types import Layer
+from jaxrnn._core.checks import check_features, example
+from jaxrnn._core.entry import constructor
+from jaxrnn._core.types import Layer, check_layer
+from jaxrnn.layers._compose import fold_key
+from jaxrnn.layers._pool import Pool, parts_of
 
 
-def stack(*layers: Layer) -> Layer:
+@constructor
+def stack(*layers: Layer | Pool) -> Layer:
     """Layers one after the other: the outputs of each are the inputs of the next.
 
+    A pool such as `jaxrnn.pool_last` among them turns the sequence into one vector. The layers
+    above it see no time axis, mask or resets, and the stack returns (..., F) without one:
+    ``stack(embed(66, 64), bidirectional(lstm(128)), pool_last, dense(2))`` is a classifier. Such a
+    stack needs the whole sequence in one call.
+
     Args:
-      *layers: any layers, of any kind and width; at least one.
+      *layers: any layers, of any kind and width, at least one; and pools.
 
     Returns:
-      A `Layer` whose parameters and carry are tuples, one entry a layer. Mask and resets go to
-      every layer; layer i draws its random numbers from ``jax.random.fold_in(key, i)``.
+      A `Layer` whose parameters and carry are tuples, one entry a layer. Mask, resets and context
+      go to every layer; layer i draws its random numbers from ``jax.random.fold_in(key, i)``.
 
     Raises:
       ValueError: there is no layer.
-      TypeError: an argument is not a `Layer`.
+      TypeError: an argument is not a `Layer` and not a pool.
     """
-    return _chain("stack", layers, feed=lambda xs, ys: ys, collect=lambda outputs: outputs[-1])
+    return _chain("stack", layers, lambda xs, ys: ys, lambda outputs: outputs[-1])
 
 
-def skip(*layers: Layer) -> Layer:
-    """A stack with connections that skip layers: input to every layer, every layer to the output.
+@constructor
+def skip_stack(*layers: Layer) -> Layer:
+    """A stack with skip connections: input to every layer, every layer to the output.
 
         y¹ = layer₁(x)
         yⁿ = layerₙ([x, yⁿ⁻¹])
         y = [y¹, ..., yᴺ]
 
     [ ] joins features. A `jaxrnn.dense` after it reads every layer, as in Graves's networks:
-    ``stack(skip(rnn(lstm(400)), rnn(lstm(400)), rnn(lstm(400))), dense(121))``.
+    ``stack(skip_stack(rnn(lstm(400)), rnn(lstm(400)), rnn(lstm(400))), dense(121))``.
 
     Args:
       *layers: any layers, of any kind and width; at least one.
 
     Returns:
-      A `Layer` whose parameters and carry are tuples, one entry a layer, as of `jaxrnn.stack`:
-      (T, ..., I) -> (T, ..., F), where F is the sum of the widths of the layers.
+      A `Layer` whose parameters and carry are tuples, one entry a layer, like those of
+      `jaxrnn.stack`: (T, ..., I) -> (T, ..., F), where F is the sum of the widths of the layers.
 
     Raises:
       ValueError: there is no layer.
@@ -50,11 +59,9 @@ def skip(*layers: Layer) -> Layer:
 
     References: Graves, 2013, "Generating sequences with recurrent neural networks".
     """
-
-    def feed(xs, ys):
-        return _join([xs, ys])
-
-    return _chain("skip", layers, feed, _join)
+    for i, layer in enumerate(layers):
+        check_layer(f"argument {i} of `skip_stack`", layer)
+    return _chain("skip_stack", layers, lambda xs, ys: _join([xs, ys]), _join)
 
 
 def _join(parts: list[jax.Array]) -> jax.Array:
@@ -71,51 +78,51 @@ def _chain(name: str, layers: tuple, feed: Callable, collect: Callable) -> Layer
       name: of the combinator, for messages.
       layers: the layers.
       feed: from the input of the chain and the outputs of a layer, the inputs of the next one.
-      collect: from the outputs of all layers, those of the chain.
+      collect: from the outputs of all layers, the outputs of the chain.
     """
     if not layers:
         raise ValueError(f"`{name}` needs at least one layer, got none.")
-    for i, layer in enumerate(layers):
-        check_layer(f"argument {i} of `{name}`", layer)
 
-    def shapes_fed(layer, params, xs, inputs):
-        return jax.eval_shape(feed, xs, outputs(layer, params, inputs))
+    parts = parts_of(name, layers)
+
+    def shapes_fed(part, params, xs, inputs):
+        return jax.eval_shape(feed, xs, part.outputs(params, inputs))
 
     def init(key, xs):
-        check_key(key)
         params, inputs = [], xs
-        for layer, layer_key in zip(layers, jax.random.split(key, len(layers)), strict=True):
-            params.append(layer.init(layer_key, inputs))
-            inputs = shapes_fed(layer, params[-1], xs, inputs)
+        for part, part_key in zip(parts, jax.random.split(key, len(parts)), strict=True):
+            params.append(part.layer.init(part_key, inputs))
+            inputs = shapes_fed(part, params[-1], xs, inputs)
         return tuple(params)
 
     def init_carry(params, xs):
-        check_entries("params", params)
+        _check_entries(name, "params", params, layers)
         carry, inputs = [], xs
-        for layer, layer_params in zip(layers, params, strict=True):
-            carry.append(layer.init_carry(layer_params, inputs))
-            inputs = shapes_fed(layer, layer_params, xs, inputs)
+        for part, own in zip(parts, params, strict=True):
+            carry.append(part.layer.init_carry(own, inputs))
+            inputs = shapes_fed(part, own, xs, inputs)
         return tuple(carry)
 
-    def apply(params, carry, xs, *, mask=None, resets=None, key=None):
-        check_entries("params", params)
+    def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
+        _check_entries(name, "params", params, layers)
         carry = (None,) * len(layers) if carry is None else carry
-        check_entries("carry", carry)
+        _check_entries(name, "carry", carry, layers)
         new, ys = [], []
-        for i, layer in enumerate(layers):
+        flags = {"mask": mask, "resets": resets, "context": context}
+        for i, part in enumerate(parts):
             inputs = feed(xs, ys[-1]) if ys else xs
-            options = {"mask": mask, "resets": resets, "key": fold_key(key, i)}
-            layer_carry, layer_ys = layer.apply(params[i], carry[i], inputs, **options)
-            new.append(layer_carry)
-            ys.append(layer_ys)
+            after = part.layer.apply(params[i], carry[i], inputs, key=fold_key(key, i), **flags)
+            new.append(after[0])
+            ys.append(after[1])
         return tuple(new), collect(ys)
 
-    def check_entries(kind: str, entries: Any) -> None:
-        if not isinstance(entries, tuple) or len(entries) != len(layers):
-            raise TypeError(
-                f"`{kind}` of this {name} must be a tuple with an entry for each of its "
-                f"{len(layers)} layers, got {type(entries).__name__}"
-                f"{f' of {len(entries)}' if isinstance(entries, (tuple, list)) else ''}."
-            )
-
     return Layer(init, init_carry, apply)
+
+
+def _check_entries(name: str, kind: str, entries: Any, layers: tuple) -> None:
+    if not isinstance(entries, tuple) or len(entries) != len(layers):
+        raise TypeError(
+            f"`{kind}` of this {name} must be a tuple with an entry for each of its "
+            f"{len(layers)} layers, got {type(entries).__name__}"
+            f"{f' of {len(entries)}' if isinstance(entries, (tuple, list)) else ''}."
+        )

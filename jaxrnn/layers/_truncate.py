@@ -3,20 +3,23 @@
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._checks import check_flags, check_sequence, check_size
-from jaxrnn._chunks import carry_before, scan_chunks
-from jaxrnn._compose import check_layer
-from jaxrnn._masking import select
-from jaxrnn._types import Layer
+from jaxrnn._core.checks import check_sequence, check_size
+from jaxrnn._core.context import Handed
+from jaxrnn._core.entry import constructor
+from jaxrnn._core.masking import select
+from jaxrnn._core.types import Layer, check_layer
+from jaxrnn.layers._chunks import carry_before, scan_chunks
+from jaxrnn.layers._compose import check_keeps_time
 
 
+@constructor
 def truncate(layer: Layer, every: int) -> Layer:
     """`layer`, with no gradient from one stretch of `every` steps to the stretch before.
 
     Values are those of `layer`; the carry goes on from stretch to stretch, its gradient does not.
     Stretches are counted from the first step of each call. A sequence that has no real step in a
-    stretch passes it as if it were not there, its gradient too. The gradient of an initial carry,
-    one that is learned for example, is that of the first stretch with a real step.
+    stretch passes it as if it were not there, its gradient too. An initial carry, such as a
+    learned one, gets its gradient from the first stretch with a real step.
 
     Args:
       layer: one that can stream: it is applied to one stretch after the other.
@@ -26,7 +29,7 @@ def truncate(layer: Layer, every: int) -> Layer:
       A `Layer` with the parameters and the carry of `layer`.
 
     Raises:
-      ValueError, TypeError: `every` is not a positive integer, or `layer` is no layer; a derivative
+      ValueError, TypeError: `every` is not a positive integer, or `layer` is not a `Layer`; a derivative
         is taken where `jax.export` leaves T open, for stretches could not be counted.
 
     References: Williams and Peng, 1990, "An efficient gradient-based algorithm for on-line training
@@ -35,19 +38,20 @@ def truncate(layer: Layer, every: int) -> Layer:
     check_layer("`layer`", layer)
     check_size("every", every)
 
-    def apply(params, carry, xs, *, mask=None, resets=None, key=None):
+    def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
         length = check_sequence(xs)
-        check_flags("mask", mask, xs)
         if jax.export.is_symbolic_dim(length):
-            return _forward(layer)(params, carry, xs, mask, resets, key)
-        carry = carry_before(layer, params, carry, xs, key)
+            return _forward(layer)(params, carry, xs, mask, resets, key, context.value)
+        check_keeps_time("truncate", layer, params, xs)
+        carry = carry_before(layer, params, carry, xs, key, context)
 
         def run(state, stretch):
             carry, has_begun = state
             xs, mask, resets = stretch
             steps = jnp.array(True) if mask is None else mask.any(axis=0)
             carry = select(has_begun & steps, jax.lax.stop_gradient(carry), carry)
-            carry, ys = layer.apply(params, carry, xs, mask=mask, resets=resets, key=key)
+            options = {"mask": mask, "resets": resets, "key": key, "context": context}
+            carry, ys = layer.apply(params, carry, xs, **options)
             return (carry, has_begun | steps), ys
 
         begun = jnp.zeros(() if mask is None else mask.shape[1:], bool)
@@ -61,8 +65,9 @@ def _forward(layer):
     """`layer.apply` with positional arguments, which refuses to be differentiated."""
 
     @jax.custom_jvp
-    def run(params, carry, xs, mask, resets, key):
-        return layer.apply(params, carry, xs, mask=mask, resets=resets, key=key)
+    def run(params, carry, xs, mask, resets, key, context):
+        options = {"mask": mask, "resets": resets, "key": key}
+        return layer.apply(params, carry, xs, **options, context=Handed(context, []))
 
     @run.defjvp
     def refuse(primals, tangents):

@@ -1,0 +1,170 @@
+"""Two functions that compute the same, one of which is chosen when a program is lowered.
+
+The platform, the number of devices, and whether the program is exported are known then. While a
+function is traced they are not: `jax.jit` and `jax.export` share what they have traced, and a
+program may be exported for another platform.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+def on_lone_cpu(preferred: Callable, otherwise: Callable) -> Callable:
+    """`preferred` on one CPU device, or within `jax.shard_map` on CPUs; elsewhere `otherwise`."""
+    return functools.partial(_choose, _is_lone_cpu, preferred, otherwise)
+
+
+def unless_exported(preferred: Callable, otherwise: Callable) -> Callable:
+    """`preferred`, and `otherwise` in a program that `jax.export` saves.
+
+    Args:
+      preferred: such as a call into the native library, which an exported program cannot make. It
+        has a rule for `jax.vmap`; its derivative belongs to a `jax.custom_jvp` around the result.
+      otherwise: traced only for an export.
+    """
+    return functools.partial(_choose, _is_run_here, preferred, otherwise)
+
+
+def unless_exported_or_divided(preferred: Callable, otherwise: Callable) -> Callable:
+    """`unless_exported`, and `otherwise` too where XLA divides a program between devices."""
+    return functools.partial(_choose, _is_run_here_undivided, preferred, otherwise)
+
+
+def saving(kernel: Callable, general: Callable) -> Callable:
+    """`general`, with the results of a `kernel` that also returns what its backward kernel reads.
+
+    The derivative of an exported program is general too and reads nothing of that. It is NaN, so
+    that no other program reads it unnoticed.
+    """
+
+    def run(*args):
+        _, saved = jax.eval_shape(kernel, *args)
+        nothing = jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), saved)
+        return general(*args), nothing
+
+    return run
+
+
+def _is_run_here(context):
+    return context is None or not context.module_context.lowering_parameters.for_export
+
+
+def _is_run_here_undivided(context):
+    return context is None or (_is_run_here(context) and _is_undivided(context))
+
+
+def _is_lone_cpu(context):
+    if context is None:  # an eager call on arrays that may be anywhere
+        return False
+    platforms = getattr(context, "platforms", None) or context.module_context.platforms
+    return tuple(platforms) == ("cpu",) and _is_undivided(context)
+
+
+def _is_undivided(context):
+    """Whether no axis of an array is left for XLA to divide between devices."""
+    axes = context.module_context.axis_context
+    if hasattr(axes, "manual_axes"):  # within `jax.shard_map`
+        return set(axes.manual_axes) == set(axes.mesh.axis_names)
+    return getattr(axes, "num_devices", None) == 1
+
+
+def _choose(when, preferred, otherwise, *args):
+    leaves, structure = jax.tree.flatten(args)
+    if not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+        return preferred(*args) if when(None) else otherwise(*args)
+    out_structure = None
+
+    def flat(function):
+        def call(*leaves: Any) -> list[jax.Array]:
+            nonlocal out_structure
+            out, out_structure = jax.tree.flatten(function(*structure.unflatten(leaves)))
+            return out
+
+        return call
+
+    program = jax.make_jaxpr(flat(preferred))(*leaves)
+    functions = {"preferred": flat(preferred), "otherwise": flat(otherwise)}
+    out = _primitive().bind(*leaves, **functions, when=when, types=tuple(program.out_avals))
+    return jax.tree.unflatten(out_structure, out)
+
+
+@functools.cache
+def _primitive():
+    """Made when it is first used: `jax.extend` takes long to import."""
+    from jax.extend.core import Primitive
+    from jax.interpreters import ad, batching, mlir
+
+    choice_p = Primitive("jaxrnn_choice")
+    choice_p.multiple_results = True
+
+    def both(change, operands, *, preferred, otherwise, when, **_):
+        return _choose(when, change(preferred), change(otherwise), *operands)
+
+    def impl(*operands, preferred, otherwise, when, types):
+        return preferred(*operands) if when(None) else otherwise(*operands)
+
+    def jvp(primals, tangents, **choice):
+        """One term for each argument that varies; each term is linear in one tangent."""
+        out = choice_p.bind(*primals, **choice)
+        douts = [
+            both(functools.partial(_derivative, i), (*primals, tangent), **choice)
+            for i, tangent in enumerate(tangents)
+            if type(tangent) is not ad.Zero
+        ]
+        return out, [functools.reduce(jnp.add, terms) for terms in zip(*douts, strict=True)]
+
+    def transpose(cotangents, *operands, types, **choice):
+        cotangents = [ad.instantiate_zeros(c) for c in cotangents]
+        (at,) = (i for i, x in enumerate(operands) if ad.is_undefined_primal(x))
+        known = [x for i, x in enumerate(operands) if i != at]
+        transposed = functools.partial(_transposed, at, operands[at].aval, len(known))
+        (out,) = both(transposed, (*known, *cotangents), **choice)
+        return [out if i == at else None for i in range(len(operands))]
+
+    def batch(operands, dims, **choice):
+        out = both(lambda function: jax.vmap(function, dims), operands, **choice)
+        return out, [0] * len(out)
+
+    def lower(context, *operands, preferred, otherwise, when, types):
+        run = preferred if when(context) else otherwise
+        return mlir.lower_fun(run, multiple_results=True)(context, *operands)
+
+    choice_p.def_impl(impl)
+    choice_p.def_abstract_eval(lambda *_, types, **__: types)
+    ad.primitive_jvps[choice_p] = jvp
+    ad.primitive_transposes[choice_p] = transpose
+    batching.primitive_batchers[choice_p] = batch
+    mlir.register_lowering(choice_p, lower)
+    return choice_p
+
+
+def _derivative(at, function):
+    """The derivative of `function` by its argument number `at`, along a last argument."""
+
+    def run(*args):
+        *args, tangent = args
+
+        def of_one(x):
+            return function(*args[:at], x, *args[at + 1 :])
+
+        return jax.jvp(of_one, (args[at],), (tangent,))[1]
+
+    return run
+
+
+def _transposed(at, like, num_known, function):
+    """The transpose of `function` as a function of its argument `at`, in which it is linear."""
+
+    def run(*args):
+        known, cotangents = list(args[:num_known]), list(args[num_known:])
+
+        def of_one(x):
+            return function(*known[:at], x, *known[at:])
+
+        return list(jax.linear_transpose(of_one, like)(cotangents))
+
+    return run

@@ -1,0 +1,37 @@
+"""Helpers for writing cells: the ones that the built-in cells use.
+
+A cell needs none of them: `jaxrnn.Cell` takes any functions. They draw the parameters of gates, sum
+products in at least float32, and check arguments with messages that name them.
+"""
+
+from jaxrnn._core.checks import check_features, check_key, check_params, check_rate, check_size
+from jaxrnn._core.context import context_field
+from jaxrnn._core.numerics import affine, matmul, sum_dtype, tanh, wide_update
+from jaxrnn._core.types import hidden, nothing, unchanged
+from jaxrnn.cells._affine import Affine, affine_update
+from jaxrnn.cells._gated import draw_gates, project, recur, zero_carry
+from jaxrnn.cells._normalization import normalize
+
+__all__ = [
+    "Affine",
+    "affine",
+    "affine_update",
+    "check_features",
+    "check_key",
+    "check_params",
+    "check_rate",
+    "check_size",
+    "context_field",
+    "draw_gates",
+    "hidden",
+    "matmul",
+    "normalize",
+    "nothing",
+    "project",
+    "recur",
+    "sum_dtype",
+    "tanh",
+    "unchanged",
+    "wide_update",
+    "zero_carry",
+]

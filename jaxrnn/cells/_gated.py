@@ -1,0 +1,81 @@
+"""What gated cells share: a kernel that multiplies x, one that multiplies h, a bias, and a carry."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._core.checks import check_features, check_key, check_params
+from jaxrnn._core.numerics import affine, matmul
+from jaxrnn._core.types import Carry, Params
+from jaxrnn.initializers import Initializer
+
+
+class HiddenCarry(NamedTuple):
+    """The carry of a cell with a hidden state alone."""
+
+    h: jax.Array  # (..., H)
+
+
+class LSTMCarry(NamedTuple):
+    """The carry of a cell with a hidden state and a memory."""
+
+    h: jax.Array  # (..., H)
+    c: jax.Array  # (..., H)
+
+
+def draw_gates(
+    key: jax.Array, x: jax.Array, hidden_size: int, num_gates: int, inits: tuple[Initializer, ...]
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Draws the kernel (I, G*H), the recurrent kernel (H, G*H) and the bias (G*H,) of a cell.
+
+    Args:
+      key: the random key.
+      x: an example step (..., I), or its shape and dtype.
+      hidden_size: H.
+      num_gates: G.
+      inits: an initializer for each of the three.
+
+    Returns:
+      The three arrays, in the dtype of x.
+    """
+    check_key(key)
+    check_features(x)
+    width = num_gates * hidden_size
+    shapes = (x.shape[-1], width), (hidden_size, width), (width,)
+    keys = jax.random.split(key, 3)
+    return tuple(init(k, s, x.dtype) for init, k, s in zip(inits, keys, shapes, strict=True))
+
+
+def zero_carry(
+    params_type: type, carry_type: type, *sizes: int
+) -> Callable[[Params, jax.Array], Carry]:
+    """An `init_carry` of zeros, in the dtype of ``params.kernel``.
+
+    Args:
+      params_type: the NamedTuple of the cell's parameters; other parameters are refused.
+      carry_type: the NamedTuple of its carry.
+      *sizes: the number of units of each field.
+
+    Returns:
+      ``(params, x) -> carry``, with the batch axes of x (..., I).
+    """
+
+    def init_carry(params, x):
+        check_params(params, params_type)
+        dtype = params.kernel.dtype
+        return carry_type(*(jnp.zeros((*x.shape[:-1], size), dtype) for size in sizes))
+
+    return init_carry
+
+
+def project(params: Params, x: jax.Array) -> jax.Array:
+    """W x + b, (..., I) -> (..., G*H)."""
+    check_features(x, params.kernel.shape[0], params.kernel.dtype)
+    return affine(x, params.kernel, params.bias)
+
+
+def recur(params: Params, carry: Carry) -> jax.Array:
+    """U h, (..., H) -> (..., G*H)."""
+    return matmul(carry.h, params.recurrent_kernel)

@@ -1,0 +1,13 @@
+"""Layer normalization of what enters the gates."""
+
+import jax
+import jax.numpy as jnp
+
+_EPSILON = 1e-5
+
+
+def normalize(x: jax.Array) -> jax.Array:
+    """Shifted and scaled to mean 0 and variance 1 over the last axis."""
+    centered = x - jnp.mean(x, axis=-1, keepdims=True)
+    variance = jnp.mean(centered**2, axis=-1, keepdims=True)
+    return centered * jax.lax.rsqrt(variance + _EPSILON)

@@ -1,0 +1,1 @@
+"""Gated cells, and the plain recurrent cell, one a file."""

@@ -1,0 +1,77 @@
+"""The simple recurrent network of Elman."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._core.checks import check_size
+from jaxrnn._core.entry import constructor
+from jaxrnn._core.numerics import tanh, wide_update
+from jaxrnn._core.types import Cell
+from jaxrnn.cells._gated import HiddenCarry, draw_gates, project, recur, zero_carry
+from jaxrnn.initializers import Initializer, glorot_uniform, orthogonal
+
+
+class ElmanParams(NamedTuple):
+    kernel: jax.Array  # (I, H)
+    recurrent_kernel: jax.Array  # (H, H)
+    bias: jax.Array  # (H,)
+
+
+@constructor
+def elman(
+    hidden_size: int,
+    activation: Callable[[jax.Array], jax.Array] = jnp.tanh,
+    *,
+    kernel_init: Initializer = glorot_uniform(),
+    recurrent_kernel_init: Initializer = orthogonal(),
+    bias_init: Initializer = jax.nn.initializers.zeros,
+) -> Cell:
+    """Simple recurrent cell.
+
+        h' = activation(W x + U h + b)
+
+    Args:
+      hidden_size: H.
+      activation: element-wise, such as `jnp.tanh`, `jax.nn.relu`, `jax.nn.sigmoid`,
+        `jax.nn.selu`, or your own function. With relu, start `recurrent_kernel` from
+        ``jaxrnn.initializers.identity()``.
+      kernel_init: draws `kernel` (I, H).
+      recurrent_kernel_init: draws `recurrent_kernel` (H, H).
+      bias_init: draws `bias` (H,).
+
+    Returns:
+      A `Cell` with parameters `ElmanParams` and carry `HiddenCarry`; its output is h', (..., H).
+
+    Raises:
+      ValueError, TypeError: `hidden_size` is not a positive integer, or `activation` is not a function.
+
+    References: Elman, 1990, "Finding structure in time".
+    """
+    check_size("hidden_size", hidden_size)
+    if not callable(activation):
+        raise TypeError(f"`activation` must be a function such as jnp.tanh, got {activation!r}.")
+
+    if activation in (jnp.tanh, jax.nn.tanh):
+        activation = tanh  # the same values, and less to keep for the derivative
+    inits = kernel_init, recurrent_kernel_init, bias_init
+
+    def init(key, x):
+        return ElmanParams(*draw_gates(key, x, hidden_size, 1, inits))
+
+    init_carry = zero_carry(ElmanParams, HiddenCarry, hidden_size)
+    return Cell(init, init_carry, project, recur, update_with(activation))
+
+
+@functools.lru_cache
+def update_with(activation: Callable[[jax.Array], jax.Array]) -> Callable:
+    """The state equation: one function for each activation, by which a kernel knows its cell."""
+
+    @wide_update
+    def update(params, carry, u, v):
+        return HiddenCarry(activation(u + v))
+
+    return update

@@ -1,0 +1,126 @@
+"""The gated recurrent unit, with its reset gate after or before the recurrent product."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._core.checks import check_size
+from jaxrnn._core.entry import constructor
+from jaxrnn._core.numerics import matmul, tanh, wide_update
+from jaxrnn._core.types import Cell
+from jaxrnn.cells._gated import HiddenCarry, draw_gates, project, recur, zero_carry
+from jaxrnn.initializers import Initializer, glorot_uniform, orthogonal
+
+
+class GRUParams(NamedTuple):
+    kernel: jax.Array  # (I, 3H), gates r z n
+    recurrent_kernel: jax.Array  # (H, 3H)
+    bias: jax.Array  # (3H,)
+    recurrent_bias: jax.Array  # (H,), of n, inside the product with r
+
+
+class ResetBeforeGRUParams(NamedTuple):
+    kernel: jax.Array  # (I, 3H), gates r z n
+    recurrent_kernel: jax.Array  # (H, 3H)
+    bias: jax.Array  # (3H,)
+
+
+@constructor
+def gru(
+    hidden_size: int,
+    *,
+    reset_after: bool = True,
+    kernel_init: Initializer = glorot_uniform(3),
+    recurrent_kernel_init: Initializer = orthogonal(3),
+    bias_init: Initializer = jax.nn.initializers.zeros,
+) -> Cell:
+    """Gated recurrent unit.
+
+        r = σ(W_r x + U_r h + b_r)
+        z = σ(W_z x + U_z h + b_z)
+        n = tanh(W_n x + b_n + r (U_n h + d))        reset_after=True, as torch and cuDNN have it
+        n = tanh(W_n x + b_n + U_n (r h))            reset_after=False, as in the paper
+        h' = z h + (1 - z) n
+
+    The two are different functions, and weights of one do not fit the other. With
+    ``reset_after=False`` the product with U_n needs r, so each step makes two products, one after
+    the other.
+
+    Args:
+      hidden_size: H.
+      reset_after: whether the reset gate multiplies after the recurrent product, or before it.
+      kernel_init: draws `kernel` (I, 3H).
+      recurrent_kernel_init: draws `recurrent_kernel` (H, 3H).
+      bias_init: draws `bias` (3H,). The `recurrent_bias` d (H,) starts from zeros.
+
+    Returns:
+      A `Cell` with carry `HiddenCarry` and parameters `GRUParams`, or `ResetBeforeGRUParams`; its
+      output is h', (..., H).
+
+    Raises:
+      ValueError, TypeError: `hidden_size` is not a positive integer.
+
+    References: Cho et al., 2014, "Learning phrase representations using RNN encoder-decoder for
+    statistical machine translation"; reset after the product: Appleyard, Kočiský and Blunsom, 2016,
+    "Optimizing performance of recurrent neural networks on GPUs".
+    """
+    check_size("hidden_size", hidden_size)
+
+    inits = kernel_init, recurrent_kernel_init, bias_init
+    build = _reset_after if reset_after else _reset_before
+    return build(hidden_size, inits)
+
+
+def _reset_after(hidden_size, inits):
+    def init(key, x):
+        drawn = draw_gates(key, x, hidden_size, 3, inits)
+        return GRUParams(*drawn, jnp.zeros((hidden_size,), x.dtype))
+
+    init_carry = zero_carry(GRUParams, HiddenCarry, hidden_size)
+    return Cell(init, init_carry, project, recur, update)
+
+
+@wide_update
+def update(params, carry, u, v, drop=lambda candidate: candidate):
+    """The state equation of `reset_after`, with `drop` applied to the candidate."""
+    (u_r, u_z, u_n), (v_r, v_z, v_n) = jnp.split(u, 3, axis=-1), jnp.split(v, 3, axis=-1)
+    r = jax.nn.sigmoid(u_r + v_r)
+    z = jax.nn.sigmoid(u_z + v_z)
+    n = tanh(u_n + r * (v_n + params.recurrent_bias.astype(v.dtype)))
+    return HiddenCarry(z * carry.h + (1 - z) * drop(n))
+
+
+class _Split(NamedTuple):
+    """`ResetBeforeGRUParams`, with the columns of the recurrent kernel apart."""
+
+    kernel: jax.Array  # (I, 3H)
+    recurrent_kernel_rz: jax.Array  # (H, 2H)
+    recurrent_kernel_n: jax.Array  # (H, H)
+    bias: jax.Array  # (3H,)
+
+
+def _reset_before(hidden_size, inits):
+    def init(key, x):
+        return ResetBeforeGRUParams(*draw_gates(key, x, hidden_size, 3, inits))
+
+    init_carry = zero_carry(ResetBeforeGRUParams, HiddenCarry, hidden_size)
+    return Cell(init, init_carry, project, _recur_rz, _update_reset_before, prepare=_split)
+
+
+def _split(params, context):
+    columns = jnp.split(params.recurrent_kernel, [2 * params.recurrent_kernel.shape[0]], axis=-1)
+    return _Split(params.kernel, *columns, params.bias)
+
+
+def _recur_rz(params, carry):
+    return matmul(carry.h, params.recurrent_kernel_rz)
+
+
+@wide_update
+def _update_reset_before(params, carry, u, v, drop=lambda candidate: candidate):
+    u_rz, u_n = jnp.split(u, [v.shape[-1]], axis=-1)
+    r, z = jnp.split(jax.nn.sigmoid(u_rz + v), 2, axis=-1)
+    kernel = params.recurrent_kernel_n
+    n = tanh(u_n + matmul((r * carry.h).astype(kernel.dtype), kernel))
+    return HiddenCarry(z * carry.h + (1 - z) * drop(n))

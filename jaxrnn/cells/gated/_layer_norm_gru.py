@@ -1,0 +1,95 @@
+"""The gated recurrent unit with layer normalization."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._core.checks import check_features, check_size
+from jaxrnn._core.entry import constructor
+from jaxrnn._core.numerics import matmul, sum_dtype, tanh, wide_update
+from jaxrnn._core.types import Cell
+from jaxrnn.cells._gated import HiddenCarry, draw_gates, recur, zero_carry
+from jaxrnn.cells._normalization import normalize
+from jaxrnn.initializers import Initializer, glorot_uniform, orthogonal
+
+
+class LayerNormGRUParams(NamedTuple):
+    kernel: jax.Array  # (I, 3H), gates r z n
+    recurrent_kernel: jax.Array  # (H, 3H)
+    bias: jax.Array  # (3H,)
+    recurrent_bias: jax.Array  # (H,), d, of n, inside the product with r
+    gain: jax.Array  # (3H,), α
+    recurrent_gain: jax.Array  # (3H,), β
+
+
+@constructor
+def layer_norm_gru(
+    hidden_size: int,
+    *,
+    kernel_init: Initializer = glorot_uniform(3),
+    recurrent_kernel_init: Initializer = orthogonal(3),
+    bias_init: Initializer = jax.nn.initializers.zeros,
+) -> Cell:
+    """Gated recurrent unit with layer normalization.
+
+        r, z = σ(α N(W_rz x) + β N(U_rz h) + b_rz)
+        n = tanh(α_n N(W_n x) + b_n + r (β_n N(U_n h) + d))
+        h' = z h + (1 - z) n
+
+    N shifts and scales a vector to mean 0 and variance 1: those of r and z together over 2H
+    values, those of n over H, as in the paper.
+
+    Args:
+      hidden_size: H.
+      kernel_init: draws `kernel` (I, 3H).
+      recurrent_kernel_init: draws `recurrent_kernel` (H, 3H).
+      bias_init: draws `bias` (3H,). Gains start from ones, `recurrent_bias` (H,) from zeros.
+
+    Returns:
+      A `Cell` with parameters `LayerNormGRUParams` and carry `HiddenCarry`; its output is h',
+      (..., H).
+
+    Raises:
+      ValueError, TypeError: `hidden_size` is not a positive integer.
+
+    References: Ba, Kiros and Hinton, 2016, "Layer normalization".
+    """
+    check_size("hidden_size", hidden_size)
+
+    inits = kernel_init, recurrent_kernel_init, bias_init
+
+    def init(key, x):
+        return LayerNormGRUParams(
+            *draw_gates(key, x, hidden_size, 3, inits),
+            recurrent_bias=jnp.zeros((hidden_size,), x.dtype),
+            gain=jnp.ones((3 * hidden_size,), x.dtype),
+            recurrent_gain=jnp.ones((3 * hidden_size,), x.dtype),
+        )
+
+    init_carry = zero_carry(LayerNormGRUParams, HiddenCarry, hidden_size)
+    return Cell(init, init_carry, _project, recur, _update)
+
+
+def _project(params, x):
+    check_features(x, params.kernel.shape[0], params.kernel.dtype)
+    bias = params.bias.astype(sum_dtype(params.bias.dtype))
+    return _normalized(matmul(x, params.kernel), params.gain) + bias
+
+
+@wide_update
+def _update(params, carry, u, v, drop=lambda candidate: candidate):
+    v = _normalized(v, params.recurrent_gain)
+    (u_r, u_z, u_n), (v_r, v_z, v_n) = jnp.split(u, 3, axis=-1), jnp.split(v, 3, axis=-1)
+    r = jax.nn.sigmoid(u_r + v_r)
+    z = jax.nn.sigmoid(u_z + v_z)
+    n = tanh(u_n + r * (v_n + params.recurrent_bias.astype(v.dtype)))
+    h = z * carry.h + (1 - z) * drop(n)
+    return HiddenCarry(h)
+
+
+def _normalized(gates, gain):
+    """Normalized (..., 3H), r and z together and n by itself, with a gain for each."""
+    rz, n = jnp.split(gates, [2 * (gates.shape[-1] // 3)], axis=-1)
+    joined = jnp.concatenate([normalize(rz), normalize(n)], axis=-1)
+    return gain.astype(gates.dtype) * joined

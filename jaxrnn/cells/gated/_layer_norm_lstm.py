@@ -1,0 +1,90 @@
+"""Long short-term memory with layer normalization."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._core.checks import check_features, check_size
+from jaxrnn._core.entry import constructor
+from jaxrnn._core.numerics import matmul, sum_dtype, tanh, wide_update
+from jaxrnn._core.types import Cell
+from jaxrnn.cells._gated import LSTMCarry, draw_gates, recur, zero_carry
+from jaxrnn.cells._normalization import normalize
+from jaxrnn.initializers import Initializer, glorot_uniform, orthogonal, unit_forget_bias
+
+
+class LayerNormLSTMParams(NamedTuple):
+    kernel: jax.Array  # (I, 4H), gates i f g o
+    recurrent_kernel: jax.Array  # (H, 4H)
+    bias: jax.Array  # (4H,)
+    gain: jax.Array  # (4H,), α
+    recurrent_gain: jax.Array  # (4H,), β
+    cell_gain: jax.Array  # (H,), γ
+    cell_bias: jax.Array  # (H,), δ
+
+
+@constructor
+def layer_norm_lstm(
+    hidden_size: int,
+    *,
+    kernel_init: Initializer = glorot_uniform(4),
+    recurrent_kernel_init: Initializer = orthogonal(4),
+    bias_init: Initializer = unit_forget_bias(),
+) -> Cell:
+    """Long short-term memory cell with layer normalization.
+
+        i, f, g, o = α N(W x) + β N(U h) + b
+        c' = σ(f) c + σ(i) tanh(g)
+        h' = σ(o) tanh(γ N(c') + δ)
+
+    N shifts and scales a vector to mean 0 and variance 1: N(W x) and N(U h) over all 4H values at
+    once, as in the paper, and N(c') over H.
+
+    Args:
+      hidden_size: H.
+      kernel_init: draws `kernel` (I, 4H).
+      recurrent_kernel_init: draws `recurrent_kernel` (H, 4H).
+      bias_init: draws `bias` (4H,). Gains start from ones, `cell_bias` from zeros.
+
+    Returns:
+      A `Cell` with parameters `LayerNormLSTMParams` and carry `LSTMCarry`; its output is
+      h', (..., H).
+
+    Raises:
+      ValueError, TypeError: `hidden_size` is not a positive integer.
+
+    References: Ba, Kiros and Hinton, 2016, "Layer normalization".
+    """
+    check_size("hidden_size", hidden_size)
+
+    inits = kernel_init, recurrent_kernel_init, bias_init
+
+    def init(key, x):
+        gates, units = (4 * hidden_size,), (hidden_size,)
+        return LayerNormLSTMParams(
+            *draw_gates(key, x, hidden_size, 4, inits),
+            gain=jnp.ones(gates, x.dtype),
+            recurrent_gain=jnp.ones(gates, x.dtype),
+            cell_gain=jnp.ones(units, x.dtype),
+            cell_bias=jnp.zeros(units, x.dtype),
+        )
+
+    init_carry = zero_carry(LayerNormLSTMParams, LSTMCarry, hidden_size, hidden_size)
+    return Cell(init, init_carry, _project, recur, _update)
+
+
+def _project(params, x):
+    check_features(x, params.kernel.shape[0], params.kernel.dtype)
+    gain, bias = (p.astype(sum_dtype(p.dtype)) for p in (params.gain, params.bias))
+    return gain * normalize(matmul(x, params.kernel)) + bias
+
+
+@wide_update
+def _update(params, carry, u, v, drop=lambda candidate: candidate):
+    v = params.recurrent_gain.astype(v.dtype) * normalize(v)
+    i, f, g, o = jnp.split(u + v, 4, axis=-1)
+    c = jax.nn.sigmoid(f) * carry.c + jax.nn.sigmoid(i) * drop(tanh(g))
+    gain, bias = (p.astype(c.dtype) for p in (params.cell_gain, params.cell_bias))
+    h = jax.nn.sigmoid(o) * tanh(gain * normalize(c) + bias)
+    return LSTMCarry(h, c)

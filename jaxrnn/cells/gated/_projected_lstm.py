@@ -1,0 +1,94 @@
+"""Long short-term memory whose hidden state is projected to fewer numbers."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._core.checks import check_features, check_key, check_size
+from jaxrnn._core.entry import constructor
+from jaxrnn._core.numerics import matmul, tanh, wide_update
+from jaxrnn._core.types import Cell
+from jaxrnn.cells._gated import LSTMCarry, project, recur, zero_carry
+from jaxrnn.initializers import Initializer, glorot_uniform, orthogonal, unit_forget_bias
+
+
+class ProjectedLSTMParams(NamedTuple):
+    kernel: jax.Array  # (I, 4H), gates i f g o
+    recurrent_kernel: jax.Array  # (P, 4H)
+    bias: jax.Array  # (4H,)
+    projection: jax.Array  # (H, P)
+
+
+@constructor
+def projected_lstm(
+    hidden_size: int,
+    projection_size: int,
+    *,
+    kernel_init: Initializer = glorot_uniform(4),
+    recurrent_kernel_init: Initializer = orthogonal(4),
+    bias_init: Initializer = unit_forget_bias(),
+    projection_init: Initializer = orthogonal(),
+) -> Cell:
+    """Long short-term memory cell with a recurrent projection, as torch has it with `proj_size`.
+
+        i, f, g, o = W x + U h + b
+        c' = σ(f) c + σ(i) tanh(g)
+        h' = R (σ(o) tanh(c'))
+
+    The memory c has H units, and the gates and the next layer read only P numbers made from it: the
+    recurrent product has 4 H P weights instead of 4 H². The paper's peepholes, and its second
+    projection, which the recurrence does not read, are left out, as in torch.
+
+    `update` multiplies by R, so each step makes two products. The gradient of R is one product
+    after the backward loop, like the gradient of U.
+
+    Args:
+      hidden_size: H.
+      projection_size: P, less than H.
+      kernel_init: draws `kernel` (I, 4H).
+      recurrent_kernel_init: draws `recurrent_kernel` (P, 4H).
+      bias_init: draws `bias` (4H,); ``jaxrnn.initializers.chrono(max_time)`` for long dependencies.
+      projection_init: draws `projection` (H, P).
+
+    Returns:
+      A `Cell` with parameters `ProjectedLSTMParams` and carry `LSTMCarry`, whose h is
+      (..., P), and c (..., H); its output is h'.
+
+    Raises:
+      ValueError, TypeError: a size is not a positive integer, or P is not less than H.
+
+    References: Sak, Senior and Beaufays, 2014, "Long short-term memory recurrent neural network
+    architectures for large scale acoustic modeling".
+    """
+    check_size("hidden_size", hidden_size)
+    check_size("projection_size", projection_size)
+    if projection_size >= hidden_size:
+        raise ValueError(
+            f"`projection_size` must be less than `hidden_size` = {hidden_size}, got "
+            f"{projection_size}. Are the two exchanged? Without a projection it is `jaxrnn.lstm`."
+        )
+    gates = 4 * hidden_size
+    inits = kernel_init, recurrent_kernel_init, bias_init, projection_init
+
+    def init(key, x):
+        check_key(key)
+        check_features(x)
+        recurrent = (projection_size, gates), (gates,), (hidden_size, projection_size)
+        shapes = (x.shape[-1], gates), *recurrent
+        keys = jax.random.split(key, len(inits))
+        draws = zip(inits, keys, shapes, strict=True)
+        return ProjectedLSTMParams(*(init(k, shape, x.dtype) for init, k, shape in draws))
+
+    sizes = projection_size, hidden_size
+    init_carry = zero_carry(ProjectedLSTMParams, LSTMCarry, *sizes)
+    return Cell(init, init_carry, project, recur, _update)
+
+
+@wide_update
+def _update(params, carry, u, v, drop=lambda candidate: candidate):
+    i, f, g, o = jnp.split(u + v, 4, axis=-1)
+    c = jax.nn.sigmoid(f) * carry.c + jax.nn.sigmoid(i) * drop(tanh(g))
+    m = jax.nn.sigmoid(o) * tanh(c)
+    h = matmul(m.astype(params.projection.dtype), params.projection)
+    return LSTMCarry(h, c)

@@ -1,0 +1,18 @@
+"""Variable-length sequences as batches: packed into rows, or padded to a few lengths.
+
+Except for `segment_resets`, these functions run on the host, on NumPy arrays, before a batch is
+transferred to the device.
+"""
+
+from jaxrnn.data._buckets import Padded, bucket_length, pad_to_bucket
+from jaxrnn.data._packing import Packed, pack, segment_resets, unpack
+
+__all__ = [
+    "Packed",
+    "Padded",
+    "bucket_length",
+    "pack",
+    "pad_to_bucket",
+    "segment_resets",
+    "unpack",
+]

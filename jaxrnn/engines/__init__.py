@@ -1,0 +1,9 @@
+"""How a cell runs over a sequence: the call, the table of engines, and each engine in a file."""
+
+from jaxrnn._core.exports import functions as _functions
+from jaxrnn.engines._explain import Explanations, explain
+from jaxrnn.engines._step import step
+from jaxrnn.engines._table import Explanation
+from jaxrnn.engines._unroll import unroll
+
+__all__ = _functions(vars())

@@ -1,0 +1,70 @@
+"""What runs each cell of a model, and why."""
+
+from typing import Any
+
+import jax
+
+from jaxrnn._core.checks import check_sequence, example
+from jaxrnn._core.context import taken
+from jaxrnn._core.record import recording
+from jaxrnn._core.types import Cell, Layer, Params, check_cell
+from jaxrnn.engines._table import Explanation
+from jaxrnn.engines._unroll import Arguments, Choices, check_choices, plan
+
+
+class Explanations(tuple):
+    """An `Explanation` for each cell of a layer, in the order in which they run."""
+
+    __slots__ = ()
+
+    def __str__(self):
+        return "\n".join(map(str, self))
+
+
+def explain(
+    cell: Cell | Layer,
+    xs: Any,
+    *,
+    params: Params | None = None,
+    context: Any = None,
+    implementation: str | None = None,
+) -> Explanation | Explanations:
+    """Says which engine runs a cell, or each cell of a layer, and why not the others.
+
+    Args:
+      cell: a cell or a layer.
+      xs: inputs (T, ..., I), or only their shapes.
+      params: its parameters, or only their shapes; None means those that its `init` makes.
+      context: as in `jaxrnn.unroll`.
+      implementation: for a cell, as in `jaxrnn.unroll`. The cells of a layer have their own.
+
+    Returns:
+      An `Explanation` with ``implementation``, the name of the engine, and ``reasons``, what is to
+      be said of each engine; for a layer a tuple with one for each cell. `print` shows them. Where
+      native kernels could run a cell but were not built, the reason says how to get them.
+
+    Raises:
+      ValueError, TypeError: an argument does not fit the others, or `implementation` is unknown or
+        cannot run the cell.
+    """
+    if isinstance(cell, Layer):
+        return _explain_layer(cell, xs, params, context)
+    check_cell(cell)
+    choices = Choices(implementation=implementation)
+    check_choices(cell, choices)
+    if params is None:
+        params = jax.eval_shape(cell.init, jax.random.key(0), example(xs))
+    check_sequence(xs)
+    context = taken(cell, params, context)
+    return plan(cell, choices, Arguments(params, None, xs, None, None, context))
+
+
+def _explain_layer(layer, xs, params, context):
+    def run(params, xs, context):
+        return layer.apply(params, None, xs, context=context)
+
+    if params is None:
+        params = jax.eval_shape(lambda xs: layer.init(jax.random.key(0), xs), xs)
+    with recording() as events:
+        jax.eval_shape(run, params, xs, context)
+    return Explanations(event for event in events if isinstance(event, Explanation))

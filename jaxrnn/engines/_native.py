@@ -1,0 +1,24 @@
+"""``implementation="native"``: C++ kernels on a CPU. The library is looked for when it is needed."""
+
+from jaxrnn.engines._table import Engine, why_not_by_rule
+
+
+def _why_not(cell, call, is_closed):
+    from jaxrnn.engines.cpu._when import why_not
+
+    return why_not_by_rule(cell, call, is_closed) or why_not(cell, call)
+
+
+def _why_not_chosen(cell, call, is_closed):
+    from jaxrnn.engines.cpu._when import too_small
+
+    return too_small(call)
+
+
+def _run(cell, loop, call):
+    from jaxrnn.engines.cpu._engine import run
+
+    return run(cell, loop, call)
+
+
+NATIVE = Engine("native", _why_not, _why_not_chosen, _run)

@@ -1,0 +1,67 @@
+"""One time step of a cell or of a layer."""
+
+from typing import Any
+
+import jax
+
+from jaxrnn._core.context import prepared, taken
+from jaxrnn._core.memo import call_shapes
+from jaxrnn._core.types import Carry, Cell, Layer, Params, advance, check_cell
+from jaxrnn.engines._contract import check_given_carry
+from jaxrnn.engines._unroll import as_arrays
+
+
+def step(
+    cell: Cell | Layer,
+    params: Params,
+    carry: Carry | None,
+    x: Any,
+    *,
+    context: Any = None,
+    key: jax.Array | None = None,
+) -> tuple[Carry, Any]:
+    """One time step, without a time axis: the body of a `jax.lax.scan`, or a turn of a stream.
+
+    Args:
+      cell: a cell, or a layer.
+      params: from its `init`.
+      carry: from its `init_carry` or the step before; None means the initial carry.
+      x: the input, (..., I).
+      context: as in `jaxrnn.unroll`.
+      key: the random key of a layer; None means deterministic. A cell takes its noise as
+        `jaxrnn.Noisy` inputs.
+
+    Returns:
+      The new carry, of the same structure, shapes and dtypes, and the output y, without a time
+      axis.
+
+    Raises:
+      ValueError, TypeError: `x` or `carry` does not fit the cell and its parameters, or a key is
+        given to a cell.
+    """
+    if isinstance(cell, Layer):
+        xs = jax.tree.map(lambda leaf: leaf[None], as_arrays(x=x)[0])
+        carry, ys = cell.apply(params, carry, xs, key=key, context=context)
+        return carry, jax.tree.map(lambda y: y[0], ys)
+    check_cell(cell)
+    if key is not None:
+        raise ValueError(
+            "`key` is for a layer, and this is a cell. Draw the noise of a cell with `cell.noise` "
+            "and pass `jaxrnn.Noisy(x, noise)`, or step `jaxrnn.rnn(cell)`."
+        )
+    (x,) = as_arrays(x=x)
+    if carry is None:
+        carry = cell.init_carry(params, x)
+    (carry,) = as_arrays(carry=carry)
+    check_given_carry(carry, call_shapes(cell.init_carry, params, x))
+    run = _step if cell.key is None else _compiled_step
+    return run(cell, params, carry, x, taken(cell, params, context))
+
+
+def _step(cell, params, carry, x, context):
+    params = prepared(cell, params, context)
+    return advance(cell, params, carry, cell.project(params, x))
+
+
+# For a cell that is known by the call that made it: an equal one finds the same program.
+_compiled_step = jax.jit(_step, static_argnums=0)

@@ -1,0 +1,111 @@
+"""The table of engines, and which of them runs a cell."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from jaxrnn._core.loop import Loop
+from jaxrnn._core.types import Carry, Cell, Params, is_whole
+
+
+class Call(NamedTuple):
+    """A cell to run over a sequence: arrays, or only their shapes.
+
+    Attributes:
+      params: of the cell, prepared.
+      carry: before the first step.
+      initial: the carry that resets restore.
+      xs: inputs (T, ...), harmless where `mask` is False.
+      mask: bool (T, ...) or None.
+      resets: bool (T, ...) or None.
+    """
+
+    params: Params
+    carry: Carry
+    initial: Carry
+    xs: Any
+    mask: jax.Array | None
+    resets: jax.Array | None
+
+
+class Engine(NamedTuple):
+    """A way to run a cell over a sequence.
+
+    Attributes:
+      name: what `implementation=` calls it.
+      why_not: ``(cell, call, is_closed)`` -> why it cannot run the cell; None if it can. It
+        reads only the shapes of the call, and None for it asks about the cell alone; `is_closed`
+        says that the functions of the cell close over no traced array.
+      why_not_chosen: the same for ``implementation=None``: why that does not take an engine that
+        could run the cell.
+      run: ``(cell, loop, call) -> (carry, ys)``.
+    """
+
+    name: str
+    why_not: Callable[[Cell, Call | None, bool], str | None]
+    why_not_chosen: Callable[[Cell, Call | None, bool], str | None]
+    run: Callable[[Cell, Loop, Call], tuple[Carry, Any]]
+
+
+def why_not_by_rule(cell: Cell, call: Call | None, is_closed: bool) -> str | None:
+    """Why an engine cannot run `cell` that differentiates it by the rule for unrolls."""
+    if is_whole(cell):
+        return "the cell was made by `from_step` as a whole, not split into project, recur, update"
+    if not is_closed:
+        return (
+            "the functions of the cell close over a traced array, which would get no gradient: make "
+            "it one of the parameters"
+        )
+    return None
+
+
+def nothing_against(cell: Cell, call: Call | None, is_closed: bool) -> None:
+    """For an engine that can always run, or is always worth it."""
+
+
+class Explanation(NamedTuple):
+    """What `jaxrnn.explain` says about one cell."""
+
+    cell: Cell
+    implementation: str  # the engine that would run it
+    reasons: dict[str, str]  # for each engine: why it runs, or why not
+
+    def __str__(self):
+        lines = (f"  {name}: {reason}" for name, reason in self.reasons.items())
+        return "\n".join([f"{self.cell!r} runs by {self.implementation!r}", *lines])
+
+
+def choose(
+    engines: tuple[Engine, ...],
+    name: str | None,
+    cell: Cell,
+    call: Call,
+    is_closed: bool,
+) -> Explanation:
+    """The engine of that name, or for None the first with nothing against it; with all reasons.
+
+    Raises:
+      ValueError: the engine of that name cannot run `cell`.
+    """
+    reasons, chosen = {}, name
+    for engine in engines:
+        problem = engine.why_not(cell, call, is_closed)
+        if problem and engine.name == name:
+            refuse(name, problem)
+        reason = problem or engine.why_not_chosen(cell, call, is_closed)
+        if chosen is None and reason is None:
+            chosen = engine.name
+            reason = "the first engine with nothing against it"
+        elif engine.name == name:
+            reason = "asked for by name"
+        reasons[engine.name] = reason or f'it could; "{chosen}" comes first'
+    return Explanation(cell, chosen, reasons)
+
+
+def refuse(name: str, problem: str) -> None:
+    """Raises: this engine cannot run the cell."""
+    raise ValueError(
+        f"`implementation={name!r}` cannot run this cell: {problem}. With None, the library chooses "
+        "an engine that can."
+    )

@@ -1,0 +1,162 @@
+"""Running a cell over a sequence: check, plan, run."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._core.checks import check_flags, check_sequence, describe, example
+from jaxrnn._core.context import prepared, taken
+from jaxrnn._core.loop import Loop, varying_like
+from jaxrnn._core.masking import zero_where_masked
+from jaxrnn._core.memo import remembered
+from jaxrnn._core.record import record
+from jaxrnn._core.types import Carry, Cell, Params, check_cell
+from jaxrnn.engines._associative import ASSOCIATIVE
+from jaxrnn.engines._contract import check_arguments
+from jaxrnn.engines._native import NATIVE
+from jaxrnn.engines._scan import SCAN
+from jaxrnn.engines._table import Call, Explanation, choose, refuse
+from jaxrnn.engines._xla import XLA
+
+ENGINES = (NATIVE, XLA, SCAN, ASSOCIATIVE)  # None takes the first with nothing against it
+NAMES = tuple(engine.name for engine in ENGINES)
+
+
+class Arguments(NamedTuple):
+    """The arrays that `unroll` is given, or their shapes."""
+
+    params: Params
+    carry: Carry | None
+    xs: Any
+    mask: jax.Array | None
+    resets: jax.Array | None
+    context: Any
+
+
+class Choices(NamedTuple):
+    """What is fixed when a layer is made."""
+
+    reverse: bool = False
+    implementation: str | None = None
+
+
+def unroll(
+    cell: Cell,
+    params: Params,
+    carry: Carry | None,
+    xs: Any,
+    *,
+    mask: jax.Array | None = None,
+    resets: jax.Array | None = None,
+    context: Any = None,
+    reverse: bool = False,
+    implementation: str | None = None,
+) -> tuple[Carry, Any]:
+    """Runs a cell over a sequence.
+
+    Args:
+      cell: what to run at each step.
+      params: from ``cell.init``.
+      carry: the carry before the first step; None means ``cell.init_carry(params, xs[0])``.
+      xs: inputs, time first: (T, ..., I), or a pytree of such arrays. T may be 0.
+      mask: bool (T, ...), True = a real step. Where False the carry is held and the output is
+        zero, and nothing in the padding reaches an output, a carry or a gradient; a reset there is
+        ignored too.
+      resets: bool (T, ...); where True the carry returns to ``cell.init_carry`` before the step.
+        No gradient crosses a reset.
+      context: what the sequence is conditioned on, for a cell whose `prepare` reads it: a dict or
+        NamedTuple of arrays with leading batch axes, such as the memory of `jaxrnn.attention`.
+      reverse: whether to run from the last step to the first. Outputs stay where their inputs are.
+      implementation: the engine that runs it. All give the same numbers.
+
+        - ``"scan"``: a plain `jax.lax.scan` of `step`, with JAX's own autodiff. The definition.
+        - ``"xla"``: the input projection is one product before the loop, outputs are made after
+          it, and the weight gradients are one product each after the backward loop. Large cells on
+          a CPU project a few steps at a time.
+        - ``"native"``: C++ kernels on a CPU, for `jaxrnn.lstm`, `jaxrnn.gru` and `jaxrnn.elman`
+          with tanh or relu, in float32, float64 or bfloat16.
+        - ``"associative"``: parallel over time, for linear cells.
+        - None: the first of ``"native"``, ``"xla"`` and ``"scan"`` that can run the cell and pays
+          at these sizes. `jaxrnn.explain` says which, and why not the others.
+
+    Returns:
+      The carry after the last step, and the outputs ys, (T, ..., H).
+
+    Raises:
+      ValueError, TypeError: an argument does not fit the others, or `implementation` is unknown or
+        cannot run `cell`.
+    """
+    check_cell(cell)
+    choices = Choices(bool(reverse), implementation)
+    check_choices(cell, choices)
+    check_sequence(xs)
+    context = taken(cell, params, context)
+    arguments = Arguments(params, carry, *as_arrays(xs=xs), mask, resets, context)
+    if carry is not None:
+        arguments = arguments._replace(carry=as_arrays(carry=carry)[0])
+    name = plan(cell, choices, arguments).implementation
+    return _run(cell, name, choices.reverse, arguments)
+
+
+def check_choices(cell: Cell, choices: Choices) -> None:
+    """Raises if there is no engine of this name, or the cell alone tells that it cannot run it."""
+    name = choices.implementation
+    if name not in (None, *NAMES):
+        raise ValueError(f"`implementation` must be None or one of {list(NAMES)}, got {name!r}.")
+    for engine in ENGINES:
+        problem = engine.why_not(cell, None, True) if engine.name == name else None
+        if problem:
+            refuse(name, problem)
+
+
+def plan(cell: Cell, choices: Choices, arguments: Arguments) -> Explanation:
+    """What runs `cell`, and why; raises if the arguments do not fit each other."""
+    check_flags("mask", arguments.mask, arguments.xs)
+    check_flags("resets", arguments.resets, arguments.xs)
+    explanation = remembered(_plan, cell, choices, arguments)
+    record(explanation)
+    return explanation
+
+
+def _plan(cell, choices, arguments):
+    params, carry, xs, mask, resets, context = arguments
+    x = example(xs)
+    ready = jax.eval_shape(functools.partial(prepared, cell), params, context)
+    initial = jax.eval_shape(cell.init_carry, params, x)
+    is_closed = check_arguments(cell, ready, carry, initial, x, mask, resets)
+    call = Call(ready, initial, initial, xs, mask, resets)
+    return choose(ENGINES, choices.implementation, cell, call, is_closed)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _run(cell, name, reverse, arguments):
+    """Compiled as one, so that eager calls compile once."""
+    params, carry, xs, mask, resets, context = arguments
+    xs = zero_where_masked(mask, xs)
+    (initial,) = as_arrays(carry=cell.init_carry(params, jax.tree.map(_first, xs)))
+    carry = varying_like(xs, initial if carry is None else carry)
+    call = Call(prepared(cell, params, context), carry, initial, xs, mask, resets)
+    loop = Loop(jax.tree.leaves(xs)[0].shape[0], reverse)
+    engine = next(engine for engine in ENGINES if engine.name == name)
+    return engine.run(cell, loop, call)
+
+
+def as_arrays(**trees: Any) -> list[Any]:
+    """The trees, with every leaf an array whose dtype is its own, no Python scalar's weak one."""
+
+    def convert(name, leaf):
+        if isinstance(leaf, jax.Array) and not getattr(leaf, "weak_type", False):
+            return leaf
+        try:
+            leaf = jnp.asarray(leaf)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"`{name}` must hold arrays only, got {describe(leaf)}.") from error
+        return jax.lax.convert_element_type(leaf, leaf.dtype) if leaf.weak_type else leaf
+
+    return [jax.tree.map(functools.partial(convert, name), tree) for name, tree in trees.items()]
+
+
+def _first(xs):
+    return xs[0] if xs.shape[0] else jnp.zeros(xs.shape[1:], xs.dtype)

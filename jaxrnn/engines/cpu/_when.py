@@ -1,0 +1,107 @@
+"""Whether a native kernel can run a cell here, and whether it pays."""
+
+import math
+from typing import NamedTuple
+
+import jax
+
+from jaxrnn._core.checks import example
+from jaxrnn._core.dependency import reads
+from jaxrnn._core.numerics import sum_dtype
+from jaxrnn._core.types import Cell, hidden
+from jaxrnn.engines._table import Call
+from jaxrnn.engines.cpu._library import problem
+from jaxrnn.engines.kernel._operands import kernel_for
+
+DTYPES = ("float32", "float64", "bfloat16")  # bfloat16 with sums and gates in float32
+
+
+class Sizes(NamedTuple):
+    """From where on a native kernel is not slower than ``"xla"``."""
+
+    largest_kernel: float  # bytes of the recurrent kernel
+    fewest_rows: int  # B, all batch axes together
+    fewest_steps: int  # T
+
+
+# Any one of these suffices. Each call packs the recurrent kernel, which few steps do not repay; a
+# kernel that does not stay in the cache is read again at each step, which few rows do not repay.
+# Measured on two cores of an Intel Xeon with 2 MiB of cache each, and of an AMD EPYC with 1 MiB:
+# `python -m benchmarks.rule`. The second row was measured on the EPYC alone.
+RULE = (
+    Sizes(largest_kernel=2**20, fewest_rows=1, fewest_steps=64),
+    Sizes(largest_kernel=2**22, fewest_rows=1, fewest_steps=128),
+    Sizes(largest_kernel=2**20, fewest_rows=2, fewest_steps=16),
+    Sizes(largest_kernel=math.inf, fewest_rows=2, fewest_steps=64),
+    Sizes(largest_kernel=math.inf, fewest_rows=8, fewest_steps=16),
+)
+
+
+def why_not(cell: Cell, call: Call | None) -> str | None:
+    """Why no native kernel can run `cell` here; None if one can. Reads shapes alone."""
+    platform = jax.default_backend()
+    if platform != "cpu":
+        return f"native kernels are for a CPU, and arrays are on {platform} here"
+    kernel = kernel_for(cell)
+    if kernel is None:
+        return (
+            "there are native kernels for the state equations of lstm, gru and elman with tanh or "
+            "relu, and a wrapper that changes `recur` or `update` has none"
+        )
+    if call is None:
+        return None
+    return _unfit(kernel, cell, call) or _reads_more(cell, call) or problem()
+
+
+def _unfit(kernel, cell, call):
+    h = call.carry.h
+    dtypes = {leaf.dtype.name for leaf in jax.tree.leaves((call.params, call.carry))}
+    if len(dtypes) > 1 or not dtypes <= set(DTYPES):
+        return f"there are native kernels for {_listed(DTYPES)}, not for {_listed(sorted(dtypes))}"
+    u = jax.eval_shape(cell.project, call.params, example(call.xs))
+    wanted = (*h.shape[:-1], kernel.gates * h.shape[-1]), sum_dtype(h.dtype)
+    if not hasattr(u, "shape") or (u.shape, u.dtype) != wanted:
+        return (
+            f"its kernel needs a `project` that gives {wanted[1]} {wanted[0]}, and this one gives "
+            f"{u}"
+        )
+    return None
+
+
+def _reads_more(cell, call):
+    """Whether the output reads more of the carry than h, which the kernel hands out."""
+    if cell.output is hidden or len(call.carry) == 1:
+        return None
+    u = jax.eval_shape(cell.project, call.params, example(call.xs))
+
+    def output(fixed, others):
+        params, h, u = fixed
+        return cell.output(params, type(call.carry)(h, *others), u)
+
+    h, *others = call.carry
+    if reads(output, (call.params, h, u), others):
+        return "its output reads more of the carry than h, and the kernel hands out h alone"
+    return None
+
+
+def _listed(names):
+    *rest, last = names
+    return f"{', '.join(rest)} and {last}" if rest else last
+
+
+def too_small(call: Call) -> str | None:
+    """Why ``implementation=None`` does not take the native kernel; None if it does."""
+    kernel, length = call.params.recurrent_kernel, jax.tree.leaves(call.xs)[0].shape[0]
+    size, rows = kernel.size * kernel.dtype.itemsize, math.prod(call.carry.h.shape[:-1])
+    if any(map(jax.export.is_symbolic_dim, (length, rows))):
+        return f"{length} steps of {rows} sequences are sizes that `jax.export` leaves open"
+    if length == rows == 1:
+        return None  # a kernel of its own packs nothing
+    for least in RULE:
+        fits = size <= least.largest_kernel and rows >= least.fewest_rows
+        if fits and length >= least.fewest_steps:
+            return None
+    return (
+        f"{length} steps of {rows} sequences with a recurrent kernel of {size} bytes are too few "
+        "to be faster by it"
+    )

@@ -1,0 +1,47 @@
+// Divides the batch of a call into parts that run in parallel.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <new>
+
+#include "call.h"
+
+namespace jaxrnn {
+
+// Divides the rows among the threads, or a few threads among the units of each part if there are
+// too few rows.
+inline void divide(const Call& call, Sizes* sizes) {
+  constexpr double least = 1 << 13;  // products of a worker at each step that repay a barrier
+  constexpr double small = 1 << 18;  // numbers in a recurrent kernel that stays in the cache
+  constexpr std::ptrdiff_t several = 8;  // rows that repay reading it
+  const std::ptrdiff_t threads = call.parts(PTRDIFF_MAX);
+  std::ptrdiff_t count = std::min(threads, sizes->batch);
+  const double numbers = 1.0 * call.gates * sizes->hidden * sizes->hidden;
+  // With smaller parts, a thread that starts late delays the call less.
+  while (threads > 1 && numbers <= small && count < 4 * threads &&
+         sizes->batch >= 2 * count * several)
+    count *= 2;
+  sizes->rows = (sizes->batch + count - 1) / count;
+  const double useful = sizes->rows * numbers / least;
+  sizes->workers = std::max<std::ptrdiff_t>(std::min(1.0 * threads / count, useful), 1);
+}
+
+// Calls `run` for each worker of each part, with its own scratch for every part.
+template <class T, class Run>
+ffi::Error run_parts(const Call& call, const Sizes& sizes, std::ptrdiff_t scratch_size, Run run) {
+  const std::ptrdiff_t count = (sizes.batch + sizes.rows - 1) / sizes.rows, most = sizes.workers;
+  const auto scratch = allocate<T>(scratch_size * count * most);
+  const std::unique_ptr<Slot[]> slots(new (std::nothrow) Slot[count * most]());
+  if (!scratch || !slots) return out_of_memory();
+  // A worker joins a team after its leader has started.
+  const Order order = most > 1 ? Order::kInOrder : Order::kByProcessor;
+  parallel(call.pool, count * most, order, [&](std::int64_t task) {
+    const std::ptrdiff_t part = task % count, begin = part * sizes.rows;
+    run(Part<T>{begin, std::min(begin + sizes.rows, sizes.batch),
+                scratch.get() + part * most * scratch_size, &slots[part * most], task < count});
+  });
+  return ffi::Error::Success();
+}
+
+}  // namespace jaxrnn

@@ -1,0 +1,1 @@
+"""What every kernel of a whole recurrence shares: its operands, its derivative, its `jax.vmap`."""

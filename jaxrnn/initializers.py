@@ -1,0 +1,147 @@
+"""Initializers for recurrent parameters, gate by gate.
+
+All have the signature of `jax.nn.initializers`: ``(key, shape, dtype) -> array``. The kernels of a
+gated cell lie side by side, ``(I, G*H)`` and ``(H, G*H)``; one draw over the whole block would give
+each gate the scale, or the orthogonality, of the wrong matrix. `per_gate` draws each alone.
+"""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._core.checks import check_size
+from jaxrnn._core.construction import recorded
+from jaxrnn._core.numerics import sum_dtype
+
+__all__ = [
+    "Initializer",
+    "chrono",
+    "glorot_uniform",
+    "identity",
+    "in_float32",
+    "orthogonal",
+    "per_gate",
+    "unit_forget_bias",
+]
+
+Initializer = Callable[..., jax.Array]  # (key, shape, dtype) -> array
+
+
+def __dir__():
+    return __all__
+
+
+@recorded
+def per_gate(initializer: Initializer, num_gates: int) -> Initializer:
+    """Draws each of the `num_gates` equal blocks of the last axis on its own.
+
+    Args:
+      initializer: what draws one block, ``(key, shape, dtype) -> array``.
+      num_gates: G; the last axis must be a multiple of it.
+    """
+    check_size("num_gates", num_gates)
+
+    def init(key, shape, dtype=jnp.float32):
+        if shape[-1] % num_gates:
+            raise ValueError(
+                f"`shape` must end in a multiple of `num_gates` = {num_gates}, got {shape}."
+            )
+        block = (*shape[:-1], shape[-1] // num_gates)
+        keys = jax.random.split(key, num_gates)
+        gates = jax.vmap(lambda key: initializer(key, block, dtype))(keys)  # (G, ..., N)
+        return jnp.moveaxis(gates, 0, -2).reshape(shape)
+
+    return init
+
+
+@recorded
+def in_float32(initializer: Initializer) -> Initializer:
+    """Draws in float32 where the dtype is narrower, then casts.
+
+    A QR decomposition does not exist in bfloat16, and a uniform draw there has 256 values.
+    """
+
+    def init(key, shape, dtype=jnp.float32):
+        wide = sum_dtype(dtype)
+        return initializer(key, shape, wide).astype(dtype)
+
+    return init
+
+
+@recorded
+def orthogonal(num_gates: int = 1, *, scale: float = 1.0) -> Initializer:
+    """Orthogonal for each gate (Saxe, McClelland and Ganguli, 2014): for a recurrent kernel."""
+    return per_gate(in_float32(jax.nn.initializers.orthogonal(scale)), num_gates)
+
+
+@recorded
+def glorot_uniform(num_gates: int = 1) -> Initializer:
+    """Uniform with the scale of Glorot and Bengio (2010) for each gate, for an input kernel."""
+    return per_gate(in_float32(jax.nn.initializers.glorot_uniform()), num_gates)
+
+
+@recorded
+def identity(num_gates: int = 1, *, scale: float = 1.0) -> Initializer:
+    """`scale` times the identity for each gate (Le, Jaitly and Hinton, 2015: IRNN)."""
+
+    def init(key, shape, dtype=jnp.float32):
+        return scale * jnp.eye(*shape, dtype=dtype)
+
+    return per_gate(init, num_gates)
+
+
+@recorded
+def unit_forget_bias(*, gates: str = "ifgo", forget: float = 1.0) -> Initializer:
+    """Zeros, with `forget` at the forget gate (Gers, Schmidhuber and Cummins, 2000).
+
+    Args:
+      gates: one letter a gate in the order of the bias, ``"ifgo"`` for an LSTM. One of them is
+        ``f``.
+      forget: the bias of that gate; positive remembers.
+    """
+    blocks = [forget if gate == "f" else 0.0 for gate in gates]
+    if "f" not in gates:
+        raise ValueError(f"`gates` must name a forget gate 'f', got {gates!r}.")
+
+    def init(key, shape, dtype=jnp.float32):
+        hidden_size = _gate_size(shape, gates)
+        return jnp.repeat(jnp.array(blocks, dtype), hidden_size)
+
+    return init
+
+
+@recorded
+def chrono(max_time: float, *, gates: str = "ifgo") -> Initializer:
+    """Biases that remember for up to `max_time` steps (Tallec and Ollivier, 2018).
+
+    The gate that keeps, ``f`` of an LSTM or ``z`` of a GRU, gets ``log U(1, max_time - 1)``; the
+    input gate ``i`` of an LSTM gets the negative of it; other gates get zero.
+
+    Args:
+      max_time: the longest dependency expected, in steps; more than 2.
+      gates: one letter a gate in the order of the bias: ``"ifgo"`` for an LSTM, ``"rzn"`` for a
+        GRU.
+    """
+    if not max_time > 2:
+        raise ValueError(f"`max_time` must be more than 2 steps, got {max_time}.")
+    if not set(gates) & {"f", "z"}:
+        raise ValueError(f"`gates` must name a gate that keeps, 'f' or 'z', got {gates!r}.")
+
+    def init(key, shape, dtype=jnp.float32):
+        hidden_size = _gate_size(shape, gates)
+        wide = sum_dtype(dtype)
+        keep = jnp.log(jax.random.uniform(key, (hidden_size,), wide, 1.0, max_time - 1.0))
+        biases = {"f": keep, "z": keep, "i": -keep}
+        return jnp.concatenate([biases.get(g, jnp.zeros_like(keep)) for g in gates]).astype(dtype)
+
+    return init
+
+
+def _gate_size(shape: tuple[int, ...], gates: str) -> int:
+    if len(shape) != 1 or math.prod(shape) % len(gates):
+        raise ValueError(
+            f"`shape` must be (G*H,) with G = {len(gates)} for `gates` = {gates!r}, got {shape}."
+        )
+    return shape[0] // len(gates)

@@ -1,0 +1,76 @@
+"""Pooling over time by attention."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._core.checks import check_features, check_key, check_params, check_size, example
+from jaxrnn._core.construction import recorded
+from jaxrnn._core.masking import select, zero_where_masked
+from jaxrnn._core.numerics import affine, matmul
+from jaxrnn.initializers import Initializer, glorot_uniform, in_float32
+from jaxrnn.layers._pool import Pool
+from jaxrnn.layers._pooling import padded, sum_over_time
+
+
+class AttentionPoolParams(NamedTuple):
+    kernel: jax.Array  # (H, A)
+    bias: jax.Array  # (A,)
+    query: jax.Array  # (A,)
+
+
+@recorded
+def attention_pool(
+    size: int,
+    *,
+    kernel_init: Initializer = glorot_uniform(),
+    bias_init: Initializer = jax.nn.initializers.zeros,
+    query_init: Initializer = in_float32(jax.nn.initializers.normal(0.1)),
+) -> Pool:
+    """A mean over the real steps, with weights that are learned.
+
+        s_t = q · tanh(W x_t + b)
+        y = Σ_t softmax(s)_t x_t
+
+    Args:
+      size: A, of the space in which steps are compared with the query q.
+      kernel_init: draws `kernel` (H, A).
+      bias_init: draws `bias` (A,).
+      query_init: draws `query` (A,).
+
+    Returns:
+      A `Pool` with parameters `AttentionPoolParams`: (T, ..., H) -> (..., H), summed in at least
+      float32. Padding is never read; a sequence without any real step gives zeros.
+
+    Raises:
+      ValueError, TypeError: `size` is not a positive integer.
+
+    References: Yang et al., 2016, "Hierarchical attention networks for document classification".
+    """
+    check_size("size", size)
+
+    def init(key, xs):
+        check_key(key)
+        x = example(xs)
+        check_features(x)
+        kernel_key, bias_key, query_key = jax.random.split(key, 3)
+        return AttentionPoolParams(
+            kernel_init(kernel_key, (x.shape[-1], size), x.dtype),
+            bias_init(bias_key, (size,), x.dtype),
+            query_init(query_key, (size,), x.dtype),
+        )
+
+    def apply(params, xs, mask=None):
+        check_params(params, AttentionPoolParams)
+        check_features(example(xs), params.kernel.shape[0], params.kernel.dtype)
+        xs, mask = padded(xs, mask)
+        xs = zero_where_masked(mask, xs)
+        hidden = jnp.tanh(affine(xs, params.kernel, params.bias)).astype(xs.dtype)
+        scores = matmul(hidden, params.query[:, None])
+        # A finite lowest score, by which a sequence without real steps attends evenly to zeros.
+        scores = select(mask, scores, jnp.full_like(scores, jnp.finfo(scores.dtype).min))
+        weights = jax.nn.softmax(scores, axis=0)
+        return sum_over_time(weights * xs.astype(weights.dtype)).astype(xs.dtype)
+
+    return Pool(init, apply)

@@ -1,0 +1,59 @@
+"""What layers made of other layers share."""
+
+from typing import Any
+
+import jax
+
+from jaxrnn._core.checks import check_features, check_sequence, describe, example
+from jaxrnn._core.entry import shapes
+from jaxrnn._core.types import Layer, Params
+
+
+def fold_key(key: jax.Array | None, i: int) -> jax.Array | None:
+    """The key of part i, from which no other part draws; None where there is none."""
+    return None if key is None else jax.random.fold_in(key, i)
+
+
+def outputs(layer: Layer, params: Params, xs: Any) -> Any:
+    """The shapes and dtypes of what `layer` returns for `xs`, (T, ...), or (...) after a pool.
+
+    They are found from an empty sequence, so that no loop is even traced.
+    """
+    length = check_sequence(xs)
+    _, ys = shapes(layer, params, _resized(0, xs))
+    return _resized(length, ys) if _has_time_axis(ys) else ys
+
+
+def keeps_time(layer: Layer, params: Params, xs: Any) -> bool:
+    """Whether `layer` returns a sequence, as it does unless it ends in a pool."""
+    return _has_time_axis(shapes(layer, params, _resized(0, xs))[1])
+
+
+def check_keeps_time(name: str, layer: Layer, params: Params, xs: Any) -> None:
+    """Raises if `layer` pools over time, so that `name` could not take it apart in time."""
+    if not keeps_time(layer, params, xs):
+        raise ValueError(
+            f"`{name}` needs a layer that returns a sequence, and {layer!r} pools over time. Put "
+            f"the pool after it, as in `stack({name}(...), pool_last, dense(...))`."
+        )
+
+
+def check_like_input(name: str, layer: Layer, params: Params, xs: Any) -> None:
+    """Raises unless `layer` returns an array like `xs`, which `name` adds to it."""
+    check_features(example(xs))
+    ys = outputs(layer, params, xs)
+    if describe(ys) != describe(xs):
+        raise ValueError(
+            f"`{name}` adds the input to the output of its layer, which must have the same shape "
+            f"and dtype: the input is {describe(xs)}, the output {describe(ys)}. Give the layer "
+            f"{xs.shape[-1]} features, or end it in a map to them: "
+            f"`jaxrnn.stack(layer, jaxrnn.dense({xs.shape[-1]}))`."
+        )
+
+
+def _resized(length, tree):
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct((length, *x.shape[1:]), x.dtype), tree)
+
+
+def _has_time_axis(ys):
+    return all(leaf.shape[:1] == (0,) for leaf in jax.tree.leaves(ys))

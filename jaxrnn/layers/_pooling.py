@@ -1,0 +1,104 @@
+"""Pooling over time: one vector for a whole sequence, in which padding has no part.
+
+A sequence without any real step, such as one with T = 0, gives zeros and gets zero gradients.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._core.checks import check_features, check_flags, check_flags_fit, example
+from jaxrnn._core.masking import select, zero_where_masked
+from jaxrnn._core.numerics import sum_dtype
+
+
+def pool_last(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+    """The last real step: (T, ..., H) -> (..., H).
+
+    Args:
+      xs: a sequence, (T, ..., H).
+      mask: bool (T, ...), True = a real step. Nothing else is read.
+
+    Returns:
+      (..., H); zeros where there is no real step.
+
+    Raises:
+      ValueError, TypeError: `xs` is no floating sequence, or `mask` does not fit it.
+    """
+    xs, mask = padded(xs, mask)
+    steps = jnp.arange(mask.shape[0], dtype=jnp.int32).reshape(-1, *(1,) * (mask.ndim - 1))
+    last = jnp.max(jnp.where(mask, steps, -1), axis=0)
+    return sum_over_time(zero_where_masked(steps == last, xs)).astype(xs.dtype)
+
+
+def pool_sum(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+    """The sum over the real steps: (T, ..., H) -> (..., H).
+
+    Args:
+      xs: a sequence, (T, ..., H).
+      mask: bool (T, ...), True = a real step. Nothing else is read.
+
+    Returns:
+      (..., H), summed in at least float32; zeros where there is no real step.
+
+    Raises:
+      ValueError, TypeError: `xs` is no floating sequence, or `mask` does not fit it.
+    """
+    xs, mask = padded(xs, mask)
+    return sum_over_time(zero_where_masked(mask, xs)).astype(xs.dtype)
+
+
+def pool_mean(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+    """The mean over the real steps: (T, ..., H) -> (..., H).
+
+    Args:
+      xs: a sequence, (T, ..., H).
+      mask: bool (T, ...), True = a real step. Nothing else is read.
+
+    Returns:
+      (..., H), summed in at least float32; zeros where there is no real step.
+
+    Raises:
+      ValueError, TypeError: `xs` is no floating sequence, or `mask` does not fit it.
+    """
+    xs, mask = padded(xs, mask)
+    total = sum_over_time(zero_where_masked(mask, xs))
+    count = jnp.maximum(jnp.sum(mask, axis=0), 1).astype(total.dtype)
+    return (total / count.reshape(*count.shape, *(1,) * (total.ndim - count.ndim))).astype(xs.dtype)
+
+
+def pool_max(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+    """The largest value of each feature over the real steps: (T, ..., H) -> (..., H).
+
+    Args:
+      xs: a sequence, (T, ..., H).
+      mask: bool (T, ...), True = a real step. Nothing else is read.
+
+    Returns:
+      (..., H); zeros where there is no real step. Steps that share the largest value share its
+      gradient.
+
+    Raises:
+      ValueError, TypeError: `xs` is no floating sequence, or `mask` does not fit it.
+    """
+    xs, mask = padded(xs, mask)
+    largest = jnp.max(select(mask, xs, jnp.full_like(xs, -jnp.inf)), axis=0)
+    return zero_where_masked(jnp.any(mask, axis=0), largest)
+
+
+def padded(xs: jax.Array, mask: Any) -> tuple[jax.Array, jax.Array]:
+    """`xs` and `mask`, checked, with at least one step: of padding where there is none."""
+    x = example(xs)
+    check_features(x)
+    check_flags("mask", mask, xs)
+    check_flags_fit("mask", mask, jax.ShapeDtypeStruct(x.shape[:-1], x.dtype))
+    mask = jnp.ones(xs.shape[0], bool) if mask is None else mask
+    if xs.shape[0] == 0:
+        xs, mask = jnp.zeros((1, *x.shape), x.dtype), jnp.zeros((1, *mask.shape[1:]), bool)
+    return jnp.asarray(xs), jnp.asarray(mask)
+
+
+def sum_over_time(xs: jax.Array) -> jax.Array:
+    """The sum over the first axis, in at least float32."""
+    return jnp.sum(xs, axis=0, dtype=sum_dtype(xs.dtype))

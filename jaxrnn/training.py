@@ -1,0 +1,73 @@
+"""Training on a long sequence, window by window."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._core.checks import check_sequence, check_size
+from jaxrnn._core.types import Carry
+from jaxrnn.layers._chunks import over_chunks
+
+
+def train_windows(
+    train_step: Callable[[Any, Carry, Any], tuple[Any, Carry, Any]],
+    state: Any,
+    carry: Carry,
+    batch: Any,
+    window: int,
+) -> tuple[Any, Carry, Any]:
+    """Truncated backpropagation through time: a training step for each window of a sequence.
+
+    The carry goes on from window to window and the gradient does not, since each step
+    differentiates within its own window. Parameters change after every window, where
+    `jaxrnn.truncate` changes them after the whole sequence; with ``optax.MultiSteps(optimiser, k)``
+    they change after every k. The loop over windows is compiled once, whatever their number.
+
+    Args:
+      train_step: ``(state, carry, window) -> (state, carry, out)``; `window` has the leaves of
+        `batch` at its own steps. ``state`` holds the parameters and what optax keeps of them.
+      state: before the first window.
+      carry: before the first step, from ``layer.init_carry``.
+      batch: a pytree of arrays (T, ...): inputs, targets, a mask. None stands for nothing.
+      window: the steps of a window. Where it does not divide T, the last one is shorter.
+
+    Returns:
+      The state and the carry after the last window, and ``out`` of all windows, (N, ...), where N
+      is T / window, rounded up.
+
+    Raises:
+      ValueError, TypeError: `window` is not a positive integer, or the leaves of `batch` do not
+        agree on T, or T is 0.
+
+    References: Williams and Peng, 1990, "An efficient gradient-based algorithm for on-line training
+    of recurrent network trajectories".
+    """
+    check_size("window", window)
+    length = check_sequence(batch, "batch")
+    if length == 0:
+        raise ValueError("`batch` has no time step to train on: T is 0.")
+    if carry is None:
+        raise ValueError(
+            "`carry` must be given, since it is handed on. Start from "
+            "`layer.init_carry(params, xs)`."
+        )
+
+    def run(loop, window):
+        state, carry, out = train_step(*loop, window)
+        return (state, carry), jax.tree.map(jnp.asarray, out)
+
+    def join(out, last):
+        if out.shape[1:] != last.shape:
+            raise ValueError(
+                "`train_step` must return an `out` whose shape does not depend on the window, got "
+                f"{out.shape[1:]}, and {last.shape} for the last window of {length % window} "
+                "steps. Reduce it over time, or let `window` divide T."
+            )
+        return jnp.concatenate([out, last[None]])
+
+    loop, outs, last = over_chunks(run, (state, carry), batch, window)
+    if outs is None:
+        return *loop, jax.tree.map(lambda x: x[None], last)
+    return *loop, outs if last is None else jax.tree.map(join, outs, last)

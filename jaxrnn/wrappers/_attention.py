@@ -1,0 +1,221 @@
+"""A cell that attends to a memory, such as the states of an encoder."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._core.checks import check_params, check_size, describe
+from jaxrnn._core.context import context_field, prepare_with
+from jaxrnn._core.entry import constructor
+from jaxrnn._core.masking import select
+from jaxrnn._core.noise import batch_axes, without_noise
+from jaxrnn._core.numerics import matmul, sum_dtype
+from jaxrnn._core.types import Carry, Cell, Params, check_splits, nothing
+from jaxrnn.initializers import Initializer, glorot_uniform, in_float32
+from jaxrnn.wrappers._scores import SCORES, Ready, attend
+
+
+class AttentionParams(NamedTuple):
+    cell: Params
+    query: jax.Array | None  # (H, A), or (H, D) for "general"; None for "dot"
+    key: jax.Array | None  # (D, A), for "additive"
+    score: jax.Array | None  # (A,), for "additive"
+    feed: jax.Array | None  # (D, G*H), with `feed_back`
+
+
+class AttentionCarry(NamedTuple):
+    """The carry of `jaxrnn.attention` with `feed_back`."""
+
+    carry: Carry  # of the cell
+    attended: jax.Array  # (..., D), what the step read from the memory
+
+
+@constructor
+def attention(
+    cell: Cell,
+    memory_size: int,
+    *,
+    score: str = "general",
+    size: int = 128,
+    feed_back: bool = False,
+    kernel_init: Initializer = glorot_uniform(),
+    score_init: Initializer = in_float32(jax.nn.initializers.normal(0.1)),
+) -> Cell:
+    """A cell that attends to a memory and outputs what it reads beside its own output.
+
+        e_s = q · k_s                 "dot",      q = h,     k_s = m_s
+        e_s = q · k_s                 "general",  q = W h,   k_s = m_s
+        e_s = v · tanh(q + k_s)       "additive", q = W h,   k_s = K m_s
+        a = Σ_s softmax(e)_s m_s
+        y = [y of the cell, a]
+
+    h is the new state, and the memory is read after the loop, for all steps at once. With
+    `feed_back`, h is the state before the step, and a enters the gates of the step too, u + F a, so
+    the memory is read in the loop.
+
+    The memory comes from the `context` of the sequence: ``context={"memory": (B, S, D)}``, and
+    optionally ``"memory_mask"``, bool (B, S), True = a real entry. Nothing in the padding is read,
+    and a sequence without any real entry reads zeros. The keys are made once a sequence.
+
+    Args:
+      cell: a cell whose carry has a field ``h``, and whose output is one array.
+      memory_size: D.
+      score: ``"dot"``, which needs H = D, ``"general"`` or ``"additive"``.
+      size: A, of the space in which ``"additive"`` compares.
+      feed_back: whether what is read enters the gates. The `project` of `cell` must then give one
+        array, as in all gated cells.
+      kernel_init: draws the matrices `query`, `key` and `feed`.
+      score_init: draws `score` (A,).
+
+    Returns:
+      A `Cell` with parameters `AttentionParams`, and the carry of `cell`, or `AttentionCarry` with
+      `feed_back`; its output is (..., H + D).
+
+    Raises:
+      ValueError, TypeError: `score` is unknown, a size is not a positive integer, or `cell` does
+        not fit; later, if the context lacks the memory, or it does not fit the batch.
+
+    References: Bahdanau, Cho and Bengio, 2015, "Neural machine translation by jointly learning to
+    align and translate" (additive, fed back); Luong, Pham and Manning, 2015, "Effective approaches
+    to attention-based neural machine translation" (dot, general).
+    """
+    check_splits("attention", cell)
+    check_size("memory_size", memory_size)
+    check_size("size", size)
+    if score not in SCORES:
+        raise ValueError(f"`score` must be one of {list(SCORES)}, got {score!r}.")
+
+    def init(key, x):
+        keys = jax.random.split(key, 5)
+        params = cell.init(keys[0], x)
+        h, u = _shapes(cell, params, without_noise(x))
+        if score == "dot" and h.shape[-1] != memory_size:
+            raise ValueError(
+                f"`score='dot'` needs a hidden state as wide as the memory: H is {h.shape[-1]}, and "
+                f"`memory_size` {memory_size}. Use 'general', which maps one to the other."
+            )
+        width = {"dot": None, "general": memory_size, "additive": size}[score]
+        additive = score == "additive"
+        return AttentionParams(
+            params,
+            kernel_init(keys[1], (h.shape[-1], width), h.dtype) if width else None,
+            kernel_init(keys[2], (memory_size, size), h.dtype) if additive else None,
+            score_init(keys[3], (size,), h.dtype) if additive else None,
+            kernel_init(keys[4], (memory_size, _width(u)), h.dtype) if feed_back else None,
+        )
+
+    def init_carry(params, x):
+        check_params(params, AttentionParams)
+        carry = cell.init_carry(params.cell, x)
+        if not feed_back:
+            return carry
+        h = carry.h
+        return AttentionCarry(carry, jnp.zeros((*h.shape[:-1], memory_size), h.dtype))
+
+    def build(params, context, inner):
+        like = jax.ShapeDtypeStruct((1, memory_size), jax.tree.leaves(params)[0].dtype)
+        memory = context_field(context, "memory", example=like)
+        mask = context_field(context, "memory_mask", optional=True)
+        _check_memory(memory, mask, memory_size)
+        if mask is not None:
+            memory = select(mask, memory, jnp.zeros_like(memory))
+        keys = memory if params.key is None else matmul(memory, params.key)
+        return Ready(
+            inner(params.cell), params.query, keys, params.score, params.feed, memory, mask
+        )
+
+    def project(params, x):
+        _check_batch(params.memory, batch_axes(without_noise(x)))
+        return cell.project(params.cell, x)
+
+    def noise(params, key, step, x):
+        return cell.noise(params.cell, key, step, x)
+
+    parts = _fed_back(cell) if feed_back else _read_after(cell)
+    return Cell(
+        init,
+        init_carry,
+        project,
+        **parts,
+        prepare=prepare_with(cell, build),
+        noise=noise if cell.noise else None,
+    )
+
+
+def _read_after(cell):
+    def recur(params, carry):
+        return cell.recur(params.cell, carry)
+
+    def update(params, carry, u, v):
+        return cell.update(params.cell, carry, u, v)
+
+    def output(params, carry, u):
+        y = cell.output(params.cell, carry, u)
+        attended = attend(params, _query(params, carry.h), in_loop=False)
+        return jnp.concatenate([y, attended], axis=-1)
+
+    recur = nothing if cell.recur is nothing else recur
+    return {"recur": recur, "update": update, "output": output}
+
+
+def _fed_back(cell):
+    def recur(params, carry):
+        return cell.recur(params.cell, carry.carry), _query(params, carry.carry.h)
+
+    def update(params, carry, u, v):
+        v, query = v
+        attended = attend(params, query, in_loop=True)
+        u = u + matmul(attended, params.feed).astype(u.dtype)
+        return AttentionCarry(cell.update(params.cell, carry.carry, u, v), attended)
+
+    def output(params, carry, u):
+        y = cell.output(params.cell, carry.carry, u)
+        return jnp.concatenate([y, carry.attended], axis=-1)
+
+    return {"recur": recur, "update": update, "output": output}
+
+
+def _query(params, h):
+    return h.astype(sum_dtype(h.dtype)) if params.query is None else matmul(h, params.query)
+
+
+def _shapes(cell, params, x):
+    """The shapes of h and of u."""
+    carry = jax.eval_shape(cell.init_carry, params, x)
+    if not hasattr(carry, "h"):
+        raise TypeError(
+            f"`attention` needs a cell whose carry has a field `h`, got {describe(carry)}."
+        )
+    return carry.h, lambda: jax.eval_shape(cell.project, params, x)
+
+
+def _width(u):
+    u = u()
+    if not hasattr(u, "shape"):
+        raise TypeError(
+            f"`feed_back` adds to what the cell projects, which must be one array, got "
+            f"{describe(u)}."
+        )
+    return u.shape[-1]
+
+
+def _check_memory(memory: Any, mask: Any, memory_size: int) -> None:
+    if getattr(memory, "ndim", 0) < 2 or memory.shape[-1] != memory_size:
+        raise ValueError(
+            f"`context` field `memory` must be (..., S, {memory_size}), got {describe(memory)}."
+        )
+    if mask is not None and (mask.dtype != jnp.bool_ or mask.shape != memory.shape[:-1]):
+        raise ValueError(
+            f"`context` field `memory_mask` must be bool {memory.shape[:-1]}, as the memory "
+            f"{describe(memory)} has entries, got {describe(mask)}."
+        )
+
+
+def _check_batch(memory, batch):
+    own = memory.shape[:-2]
+    if own != batch[len(batch) - len(own) :]:
+        raise ValueError(
+            f"`context` field `memory` {describe(memory)} must have the batch axes of the inputs, "
+            f"{batch}. It is (B, S, D): batch first, without a time axis."
+        )

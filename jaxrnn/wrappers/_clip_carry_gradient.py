@@ -1,0 +1,81 @@
+"""Gradient clipping inside the recurrence."""
+
+import functools
+import math
+import numbers
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._core.checks import describe
+from jaxrnn._core.entry import constructor
+from jaxrnn._core.noise import check_no_state_dropout
+from jaxrnn._core.numerics import is_floating
+from jaxrnn._core.types import Cell, WholeStep, check_cell, is_whole
+
+
+@constructor
+def clip_carry_gradient(cell: Cell, limit: float) -> Cell:
+    """Gradient clipping inside the recurrence, element by element at every step.
+
+    No carry gradient exceeds `limit` in absolute value as it flows backward, whereas optax clips
+    what is left after the whole sequence. Values and forward-mode derivatives do not change.
+
+    Args:
+      cell: any cell.
+      limit: the largest absolute value, above 0.
+
+    Returns:
+      A `Cell` with the parameters and the carry of `cell`.
+
+    Raises:
+      ValueError, TypeError: `limit` is not a number above 0, `cell` is not a `Cell`, or it comes
+        from `jaxrnn.state_dropout`, which goes outside.
+
+    References: after Graves, 2013, "Generating sequences with recurrent neural networks", who clips
+    what enters the gates.
+    """
+    check_cell(cell)
+    if not isinstance(limit, numbers.Real) or isinstance(limit, bool):
+        raise TypeError(f"`limit` must be a number above 0, got {describe(limit)}.")
+    if not 0 < limit < math.inf:
+        raise ValueError(f"`limit` must be a finite number above 0, got {limit}.")
+
+    def update(params, carry, u, v):
+        return clip_all(cell.update(params, carry, u, v))
+
+    def step(params, carry, x):
+        new, y = cell.update.step(params, carry, x)
+        return clip_all(new), y
+
+    def clip_all(carry):
+        check_no_state_dropout("clip_carry_gradient", carry)
+        return jax.tree.map(clip, carry)
+
+    def clip(leaf: Any):
+        return _primitive().bind(leaf, limit=float(limit)) if is_floating(leaf) else leaf
+
+    return cell._replace(update=WholeStep(step) if is_whole(cell) else update)
+
+
+@functools.cache
+def _primitive():
+    """The identity, whose transpose clips.
+
+    A `jax.custom_vjp` would do as much, but the derivative rule of an unroll could not linearize
+    it. It is made when it is first used, because `jax.extend` takes long to import.
+    """
+    from jax.extend.core import Primitive
+    from jax.interpreters import ad, batching, mlir
+
+    def transpose(ct, x, *, limit):
+        return [ct if type(ct) is ad.Zero else jnp.clip(ct, -limit, limit)]
+
+    clip_p = Primitive("clip_carry_gradient")
+    clip_p.def_impl(lambda x, *, limit: x)
+    clip_p.def_abstract_eval(lambda x, *, limit: x)
+    ad.deflinear2(clip_p, transpose)
+    batching.defvectorized(clip_p)
+    mlir.register_lowering(clip_p, lambda ctx, x, *, limit: [x])
+    return clip_p

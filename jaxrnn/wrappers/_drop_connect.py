@@ -1,0 +1,68 @@
+"""Dropout of recurrent weights."""
+
+import jax
+
+from jaxrnn._core.checks import check_rate, describe
+from jaxrnn._core.context import Drawing, Handed, prepared
+from jaxrnn._core.entry import constructor
+from jaxrnn._core.noise import drop, keep
+from jaxrnn._core.types import Cell, check_cell
+
+
+@constructor
+def drop_connect(
+    cell: Cell, rate: float, *, fields: tuple[str, ...] = ("recurrent_kernel",)
+) -> Cell:
+    """Sets recurrent weights to zero with probability `rate`; divides the others by ``1 - rate``.
+
+    The draw is one for all steps and all sequences of a call of the layer, so it costs next to
+    nothing, and chunks that are given the same key share it. Without a key nothing is dropped.
+
+    Args:
+      cell: a cell whose parameters have these fields. Wrap it before other wrappers that have
+        parameters of their own.
+      rate: the probability, in [0, 1).
+      fields: the weights that are dropped, by the field of the parameters.
+
+    Returns:
+      A `Cell` with the parameters and the carry of `cell`, to be run by `jaxrnn.rnn`. Its engines
+      are those of `cell`.
+
+    Raises:
+      ValueError, TypeError: `rate` is not in [0, 1), `cell` is not a `Cell`, or its parameters lack
+        a field.
+
+    References: Wan et al., 2013, "Regularization of neural networks using DropConnect"; Merity,
+    Keskar and Socher, 2018, "Regularizing and optimizing LSTM language models".
+    """
+    check_cell(cell)
+    rate = check_rate("rate", rate)
+
+    def init(key, x):
+        params = cell.init(key, x)
+        _check_fields(params, fields)
+        return params
+
+    def prepare(params, context, key):
+        if key is None:
+            return prepared(cell, params, Handed(context, []))
+        inner_key, *keys = jax.random.split(key, 1 + len(fields))
+        if rate > 0:
+            weights = {field: getattr(params, field) for field in fields}
+            pairs = zip(keys, weights.items(), strict=True)
+            params = params._replace(
+                **{field: drop(keep(k, rate, w.shape), w, rate) for k, (field, w) in pairs}
+            )
+        return prepared(cell, params, Handed(context, [], inner_key))
+
+    return cell._replace(init=init, prepare=Drawing(prepare))
+
+
+def _check_fields(params, fields):
+    missing = [field for field in fields if not hasattr(params, field)]
+    if missing:
+        has = ", ".join(getattr(params, "_fields", ())) or describe(params)
+        raise ValueError(
+            f"`fields` name {', '.join(missing)}, and the parameters of this cell are {has}. Put "
+            "`drop_connect` inside wrappers that have parameters of their own."
+        )

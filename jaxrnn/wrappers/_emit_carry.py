@@ -1,0 +1,36 @@
+"""All carries over time, for analysis and for training that starts in the middle."""
+
+from typing import Any, NamedTuple
+
+from jaxrnn._core.entry import constructor
+from jaxrnn._core.types import Carry, Cell, check_splits
+
+
+class Emitted(NamedTuple):
+    y: Any  # of the cell
+    carry: Carry  # after the step
+
+
+@constructor
+def emit_carry(cell: Cell) -> Cell:
+    """`cell`, with the carry after each step beside its output.
+
+    With the initial carry these are the T + 1 carries of a sequence. Replayed experience can start
+    from any of them (Kapturowski et al., 2019: R2D2).
+
+    Args:
+      cell: any cell but one from `jaxrnn.from_step`.
+
+    Returns:
+      A `Cell` with the parameters and the carry of `cell`, whose output is `Emitted`. At masked
+      steps it is zero, like every output.
+
+    Raises:
+      ValueError, TypeError: `cell` is not a `Cell`, or comes from `from_step`.
+    """
+    check_splits("emit_carry", cell)
+
+    def output(params, carry, u):
+        return Emitted(cell.output(params, carry, u), carry)
+
+    return cell._replace(output=output)

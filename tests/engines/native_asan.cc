@@ -1,0 +1,190 @@
+// Runs the native kernels of one instruction set over odd sizes. Each array has its own memory of
+// exactly its size, so that AddressSanitizer sees every access out of bounds:
+//
+//   g++ -std=c++17 -g -O1 -fsanitize=address,undefined -Wno-psabi \
+//     -DJAXRNN_INCLUDE_INSTRUCTION_SET=avx512 \
+//     -mavx512f -mavx512dq -mavx512vl -mavx512bw -mavx2 -mfma -I jaxrnn/engines/cpu/native \
+//     tests/engines/native_asan.cc -o native_asan -pthread && ./native_asan
+//
+// Run it also for avx2 with -mavx2 -mfma, and for plain without -m flags. With -fsanitize=thread it
+// finds races between the threads that share a row.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#define JAXRNN_STRING_OF(x) #x
+#define JAXRNN_STRING(x) JAXRNN_STRING_OF(x)
+#include JAXRNN_STRING(JAXRNN_INCLUDE_INSTRUCTION_SET.cc)
+
+namespace {
+
+using namespace jaxrnn;
+using Index = std::ptrdiff_t;
+
+std::unique_ptr<bool[]> random_flags(Index size) {
+  std::unique_ptr<bool[]> array(new bool[size]);
+  for (Index i = 0; i < size; i++) array[i] = std::rand() % 2;
+  return array;
+}
+
+// Random numbers and their count.
+template <class S>
+struct Array {
+  std::unique_ptr<S[]> numbers;
+  Index size;
+
+  explicit Array(Index size, double most = 1) : numbers(new S[size]), size(size) {
+    for (Index i = 0; i < size; i++) set(numbers[i], most * (std::rand() / (0.5 * RAND_MAX) - 1));
+  }
+  static void set(Bfloat16& to, double value) {
+    const float narrow = value;
+    std::uint32_t bits;
+    std::memcpy(&bits, &narrow, sizeof bits);
+    to.bits = bits >> 16;
+  }
+  template <class T>
+  static void set(T& to, double value) {
+    to = value;
+  }
+  static bool finite(Bfloat16 x) { return (x.bits & 0x7f80) != 0x7f80; }
+  template <class T>
+  static bool finite(T x) {
+    return std::isfinite(x);
+  }
+  bool finite() const {
+    for (Index i = 0; i < size; i++)
+      if (!finite(numbers[i])) return false;
+    return true;
+  }
+  operator S*() const { return numbers.get(); }
+};
+
+// Calls `run` for each part of the batch, from all workers of its team at once.
+template <class T, class Run>
+void in_parts(const Sizes& sizes, Index scratch_size, Run run) {
+  for (Index begin = 0; begin < sizes.batch; begin += sizes.rows) {
+    const Array<T> scratch(scratch_size * sizes.workers);
+    const std::unique_ptr<Slot[]> slots(new Slot[sizes.workers]());
+    const Index end = begin + sizes.rows < sizes.batch ? begin + sizes.rows : sizes.batch;
+    std::vector<std::thread> threads;
+    for (Index worker = 1; worker < sizes.workers; worker++)
+      threads.emplace_back([&] { run(Part<T>{begin, end, scratch, slots.get(), false}); });
+    run(Part<T>{begin, end, scratch, slots.get(), true});
+    for (std::thread& thread : threads) thread.join();
+  }
+}
+
+// Runs one cell at one size. `flags` adds a mask and resets, and gives the input projection.
+template <class S>
+bool run(const Kernels<S>& kernels, int number, Index steps, Index batch, Index inputs,
+         Index hidden, Index workers, bool flags) {
+  using T = Wide<S>;
+  const Cell cell = static_cast<Cell>(number);
+  const Index gates = gates_of(cell), wide = gates * hidden;
+  const Index units = steps * batch * hidden, states = batch * hidden;
+  const Index rows = workers > 1 ? batch : (batch + 1) / 2;
+  const Sizes sizes = {steps, batch, inputs, hidden, rows, workers, flags};
+  const auto pack = [&](const Packing& packing, const Array<S>& matrix, auto pack_panel) {
+    Array<T> out(kernels.packed_size(packing));
+    for (Index panel = 0; panel < kernels.panels(packing); panel++)
+      pack_panel(packing, matrix, out, panel);
+    return out;
+  };
+  const Array<S> kernel(inputs * wide), recurrent(hidden * wide, 1.0 / hidden);
+  const Array<S> bias(wide), recurrent_bias(hidden);
+  const Array<S> h(states), c(states), h0(states), c0(states), last_h(states), last_c(states);
+  const Array<S> xs(steps * batch * inputs), ys(units), previous(units);
+  const Array<T> us(units * gates), kept(units * gates), extra(units);
+  const Array<S> dh(states), dc(states), dh0(states), dc0(states), dxs(xs.size);
+  const Array<S> dkernel(kernel.size), drecurrent(recurrent.size), dbias(wide), dv_sums(hidden);
+  const auto mask = random_flags(steps * batch), resets = random_flags(steps * batch);
+
+  Packing projection = kernels.projection(sizes, gates);
+  const auto packed_kernel = pack(projection, kernel, kernels.pack);
+  projection.depth = 1;
+  const auto packed_bias = pack(projection, bias, kernels.pack);
+  const auto forward = pack(kernels.recurrence(sizes, gates), recurrent, kernels.pack);
+  Forward<S> f = {};
+  f.sizes = sizes;
+  f.packed_kernel = packed_kernel;
+  f.packed_bias = packed_bias;
+  f.packed = forward;
+  f.recurrent_bias = recurrent_bias;
+  f.h = h, f.memory = c, f.initial_h = h0, f.initial_memory = c0;
+  f.xs = flags ? nullptr : static_cast<S*>(xs);
+  f.us = flags ? static_cast<T*>(us) : nullptr;
+  f.mask = flags ? mask.get() : nullptr, f.resets = flags ? resets.get() : nullptr;
+  f.last_h = last_h, f.last_memory = last_c, f.ys = ys;
+  f.gates = kept, f.previous = flags ? static_cast<S*>(previous) : nullptr, f.extra = extra;
+  in_parts<T>(sizes, kernels.forward_scratch(sizes, gates),
+              [&](const Part<T>& part) { kernels.forward[number](f, part); });
+
+  const Packing transposed = kernels.transposed_recurrence(sizes, gates);
+  const auto backward = pack(transposed, recurrent, kernels.pack_transposed);
+  Backward<S> b = {};
+  b.sizes = sizes;
+  b.packed = backward;
+  const bool ys_tell = gates == 1 && !flags && std::is_same_v<S, T>;
+  b.gates = ys_tell ? nullptr : static_cast<T*>(kept);
+  b.extra = extra, b.previous = f.previous, b.h = h, b.ys = ys;
+  b.mask = f.mask, b.resets = f.resets;
+  b.dys = ys, b.dlast_h = last_h, b.dlast_memory = last_c;
+  b.dus = kept, b.dvs = cell == Cell::kGru ? static_cast<T*>(extra) : nullptr;
+  b.dh = dh, b.dmemory = dc, b.dinitial_h = dh0, b.dinitial_memory = dc0;
+  in_parts<T>(sizes, kernels.backward_scratch(sizes, gates),
+              [&](const Part<T>& part) { kernels.backward[number](b, part); });
+
+  const Index total = steps * batch, rest = total > batch ? total - batch : 0;
+  const Index shared = b.dvs ? wide - hidden : wide;
+  // Outer products with h before each step, for `columns` columns from number `first` on.
+  const auto of_h = [&](const T* from, Index stride, Index first, Index columns, S* sums) {
+    return Outer<S>{{{h, from, total - rest}, {ys, from + (total - rest) * stride, rest}},
+                    hidden, columns, stride, wide, drecurrent + first, sums};
+  };
+  std::vector<Outer<S>> outers = {
+      {{{xs, kept, total}, {}}, inputs, wide, wide, wide, dkernel, dbias},
+      of_h(kept, wide, 0, shared, nullptr)};
+  if (b.dvs) outers.push_back(of_h(extra, hidden, shared, hidden, dv_sums));
+  for (const Outer<S>& outer : outers) {
+    const Index panels = kernels.outer_panels(outer.width), half = panels / 2;
+    for (const auto& [begin, end] : {std::pair{Index(0), half}, std::pair{half, panels}}) {
+      const Array<T> scratch(kernels.outer_scratch(outer.height, end - begin));
+      kernels.outer(outer, begin, end, scratch);
+    }
+  }
+  const Packing columns = kernels.transposed_projection(sizes, gates);
+  const auto packed_columns = pack(columns, kernel, kernels.pack_transposed);
+  kernels.inputs({packed_columns, kept, inputs, wide, dxs}, 0, total / 2);
+  kernels.inputs({packed_columns, kept, inputs, wide, dxs}, total / 2, total);
+  return ys.finite() && kept.finite() && dh.finite() && dkernel.finite() && drecurrent.finite() &&
+         dbias.finite() && dxs.finite();
+}
+
+}  // namespace
+
+int main() {
+  const InstructionSet& kernels = JAXRNN_INCLUDE_INSTRUCTION_SET::instruction_set;
+  int failures = 0;
+  const auto all = [&](auto... sizes) {
+    failures += !run(kernels.f32, sizes...) + !run(kernels.f64, sizes...) +
+                !run(kernels.bf16, sizes...);
+  };
+  for (int cell = 0; cell < kCells; cell++)
+    for (bool flags : {false, true}) {
+      for (Index hidden : {1, 3, 16, 17, 65, 130})
+        for (Index batch : {1, 2, 7, 33})
+          for (Index steps : {0, 1, 3})
+            all(cell, steps, batch, hidden == 65 ? Index(0) : hidden + 2, hidden, Index(1), flags);
+      for (Index hidden : {40, 130})
+        for (Index workers : {2, 3})
+          all(cell, Index(150), Index(1), Index(20), hidden, workers, flags);
+    }
+  std::printf("%d failures\n", failures);
+  return failures != 0;
+}

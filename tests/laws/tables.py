@@ -1,0 +1,355 @@
+"""The tables of all cells and all layers: whoever adds one adds a row here, and owns every law."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxrnn
+from jaxrnn import authoring
+from tests.laws import oracle
+
+T, B, I, H, P = 7, 3, 5, 4, 2  # pairwise different, so that no axis passes for another
+
+
+class CellCase(NamedTuple):
+    cell: jaxrnn.Cell
+    oracle: Callable | None = None
+    torch: str | None = None
+    products: tuple[int, int] = (1, 1)  # matrix products in the forward and the backward loop
+
+
+class LeakyParams(NamedTuple):
+    kernel: jax.Array  # (I, H)
+    recurrent_kernel: jax.Array  # (H, H)
+    leak: jax.Array  # (H,)
+    start: jax.Array  # (H,), a learned initial carry
+
+
+class LeakyCarry(NamedTuple):
+    h: jax.Array  # (..., H)
+    steps: jax.Array  # (...), int32
+
+
+def leaky():
+    """A cell as a user might write it: parameters in the gates, a learned initial carry, an integer
+    leaf in the carry, and an output that is no part of it."""
+
+    def init(key, x):
+        keys = jax.random.split(key, 2)
+        shapes = (x.shape[-1], H), (H, H)
+        kernels = [jax.random.normal(k, s, x.dtype) for k, s in zip(keys, shapes, strict=True)]
+        return LeakyParams(*kernels, jnp.full(H, 0.3, x.dtype), jnp.full(H, 0.2, x.dtype))
+
+    def init_carry(params, x):
+        batch = x.shape[:-1]
+        return LeakyCarry(jnp.broadcast_to(params.start, (*batch, H)), jnp.zeros(batch, jnp.int32))
+
+    def project(params, x):
+        return x @ params.kernel
+
+    def recur(params, carry):
+        return carry.h @ params.recurrent_kernel
+
+    def update(params, carry, u, v):
+        h = (1 - params.leak) * carry.h + params.leak * jnp.tanh(u + v)
+        return LeakyCarry(h, carry.steps + 1)
+
+    def output(params, carry, u):
+        return {"wave": jnp.sin(carry.h) * u, "even": carry.steps % 2 == 0}
+
+    return jaxrnn.Cell(init, init_carry, project, recur, update, output)
+
+
+def independent():
+    """Neurons that see only their own past (Li et al., 2018: IndRNN): nothing for `recur` to do."""
+
+    def init(key, x):
+        kernel = jax.random.normal(key, (x.shape[-1], H), x.dtype)
+        return {"kernel": kernel, "scale": jnp.full(H, 0.9, x.dtype)}
+
+    def init_carry(params, x):
+        return jnp.zeros((*x.shape[:-1], H), params["kernel"].dtype)
+
+    def project(params, x):
+        return x @ params["kernel"]
+
+    def update(params, carry, u, v):
+        return jnp.tanh(u + params["scale"] * carry)
+
+    return jaxrnn.Cell(init, init_carry, project, authoring.nothing, update)
+
+
+class LinearParams(NamedTuple):
+    decay: jax.Array  # (H,)
+    kernel: jax.Array  # (I, H)
+    readout: jax.Array  # (H, I)
+
+
+class LinearReady(NamedTuple):
+    a: jax.Array  # (H,)
+    kernel: jax.Array  # (I, H)
+    readout: jax.Array  # (H, I)
+
+
+def linear():
+    """A linear recurrence with a reparametrized decay, and an output equation with a product."""
+
+    def init(key, x):
+        keys = jax.random.split(key, 2)
+        kernel = jax.random.normal(keys[0], (x.shape[-1], H), x.dtype)
+        readout = jax.random.normal(keys[1], (H, x.shape[-1]), x.dtype)
+        return LinearParams(jnp.linspace(-1, 1, H, dtype=x.dtype), kernel, readout)
+
+    def init_carry(params, x):
+        return jnp.zeros((*x.shape[:-1], H), params.kernel.dtype)
+
+    def prepare(params, context):
+        a = jax.nn.sigmoid(params.decay)
+        return LinearReady(a, (1 - a) * params.kernel, params.readout)
+
+    def project(params, x):
+        b = x @ params.kernel
+        return authoring.Affine(jnp.broadcast_to(params.a, b.shape), b, x)
+
+    def output(params, h, u):
+        return h @ params.readout + u.extra
+
+    update = authoring.affine_update
+    return jaxrnn.Cell(
+        init, init_carry, project, authoring.nothing, update, output, prepare=prepare
+    )
+
+
+def twice():
+    """A cell whose update multiplies by a slice of a parameter, and by the whole of another."""
+
+    def init(key, x):
+        keys = jax.random.split(key, 3)
+        shapes = (x.shape[-1], H), (2 * H, H), (H, H)
+        return [jax.random.normal(k, s, x.dtype) for k, s in zip(keys, shapes, strict=True)]
+
+    def init_carry(params, x):
+        return jnp.zeros((*x.shape[:-1], H), params[0].dtype)
+
+    def update(params, h, u, v):
+        gate = jax.nn.sigmoid(h @ params[1][:H])
+        return gate * h + (1 - gate) * jnp.tanh(u + (gate * h) @ params[2])
+
+    def project(params, x):
+        return x @ params[0]
+
+    return jaxrnn.Cell(init, init_carry, project, authoring.nothing, update)
+
+
+def attending(**choices):
+    """An LSTM that attends to a memory that all sequences share."""
+    cell = jaxrnn.attention(jaxrnn.lstm(H), P, size=3, **choices)
+    memory = np.sin(np.arange(6.0).reshape(3, P))
+
+    def prepare(params, context):
+        return cell.prepare(params, {"memory": jnp.asarray(memory, params.cell.kernel.dtype)})
+
+    return cell._replace(prepare=prepare)
+
+
+def whole():
+    """A cell from its whole step, whose output is no function of its carry."""
+    cell = jaxrnn.elman(H)
+
+    def step(params, carry, x):
+        h = jnp.tanh(x @ params.kernel + carry.h @ params.recurrent_kernel + params.bias)
+        return jaxrnn.HiddenCarry(h), h - carry.h
+
+    return jaxrnn.from_step(cell.init, cell.init_carry, step)
+
+
+def regularized():
+    """An LSTM with all noise that a cell can have, and a learned initial carry."""
+    cell = jaxrnn.learned_carry(jaxrnn.candidate_dropout(jaxrnn.lstm(H), 0.3))
+    return jaxrnn.state_dropout(jaxrnn.zoneout(cell, jaxrnn.LSTMCarry(h=0.1, c=0.4)), 0.25)
+
+
+CELLS = {
+    "elman": CellCase(jaxrnn.elman(H), oracle.elman(np.tanh), "RNN"),
+    "lstm": CellCase(jaxrnn.lstm(H), oracle.lstm, "LSTM"),
+    "gru": CellCase(jaxrnn.gru(H), oracle.gru_reset_after, "GRU"),
+    "gru_reset_before": CellCase(
+        jaxrnn.gru(H, reset_after=False), oracle.gru_reset_before, products=(2, 2)
+    ),
+    "leaky": CellCase(leaky()),
+    "independent": CellCase(independent(), products=(0, 0)),
+    "linear": CellCase(linear(), products=(0, 0)),
+    "twice": CellCase(twice(), products=(2, 2)),
+    "emit_carry": CellCase(jaxrnn.emit_carry(jaxrnn.lstm(H))),
+    "layer_norm_lstm": CellCase(jaxrnn.layer_norm_lstm(H), oracle.layer_norm_lstm),
+    "layer_norm_gru": CellCase(jaxrnn.layer_norm_gru(H), oracle.layer_norm_gru),
+    "projected_lstm": CellCase(
+        jaxrnn.projected_lstm(H, P), oracle.projected_lstm, "LSTM", products=(2, 2)
+    ),
+    "clip_carry_gradient": CellCase(jaxrnn.clip_carry_gradient(jaxrnn.gru(H), 1e6)),
+    "weight_norm": CellCase(jaxrnn.weight_norm(jaxrnn.gru(H))),
+    "attention": CellCase(attending()),
+    "attention_fed_back": CellCase(attending(score="additive", feed_back=True), products=(4, 4)),
+    "regularized": CellCase(regularized()),
+    "whole": CellCase(whole(), products=(2, 4)),
+}
+
+
+class LayerCase(NamedTuple):
+    layer: jaxrnn.Layer
+    vocabulary: int | None = None  # of integer inputs
+    causal: bool = True
+    pools: bool = False  # returns no sequence
+
+
+LAYERS = {
+    "rnn": LayerCase(jaxrnn.rnn(jaxrnn.lstm(H))),
+    "rnn_scan": LayerCase(jaxrnn.rnn(jaxrnn.gru(H, reset_after=False), implementation="scan")),
+    "rnn_reverse": LayerCase(jaxrnn.rnn(jaxrnn.gru(H), reverse=True), causal=False),
+    "dense": LayerCase(jaxrnn.dense(6)),
+    "embed": LayerCase(jaxrnn.embed(9, 6), vocabulary=9),
+    "dropout": LayerCase(jaxrnn.dropout(0.4)),
+    "stack": LayerCase(
+        jaxrnn.stack(
+            jaxrnn.embed(9, 6),
+            jaxrnn.rnn(jaxrnn.lstm(H)),
+            jaxrnn.dropout(0.4),
+            jaxrnn.rnn(jaxrnn.elman(2)),
+            jaxrnn.dense(3),
+        ),
+        vocabulary=9,
+    ),
+    "remat": LayerCase(
+        jaxrnn.remat(jaxrnn.stack(jaxrnn.rnn(jaxrnn.lstm(H)), jaxrnn.dropout(0.4)), chunk=3)
+    ),
+    "truncate": LayerCase(
+        jaxrnn.truncate(jaxrnn.stack(jaxrnn.rnn(jaxrnn.gru(H)), jaxrnn.dropout(0.4)), 2)
+    ),
+    "bidirectional": LayerCase(jaxrnn.bidirectional(jaxrnn.lstm(H)), causal=False),
+    "bidirectional_sum": LayerCase(
+        jaxrnn.bidirectional(
+            jaxrnn.elman(H),
+            jaxrnn.stack(jaxrnn.rnn(jaxrnn.gru(H)), jaxrnn.dropout(0.4)),
+            merge="sum",
+        ),
+        causal=False,
+    ),
+    "residual": LayerCase(jaxrnn.residual(jaxrnn.rnn(jaxrnn.lstm(I)))),
+    "highway": LayerCase(
+        jaxrnn.highway(jaxrnn.stack(jaxrnn.rnn(jaxrnn.gru(I)), jaxrnn.dropout(0.4)))
+    ),
+    "skip": LayerCase(
+        jaxrnn.skip_stack(
+            jaxrnn.rnn(jaxrnn.lstm(H)), jaxrnn.dropout(0.4), jaxrnn.rnn(jaxrnn.elman(2))
+        )
+    ),
+    "noise": LayerCase(jaxrnn.rnn(regularized())),
+    "noise_two_way": LayerCase(
+        jaxrnn.bidirectional(
+            jaxrnn.zoneout(jaxrnn.gru(H), 0.3),
+            jaxrnn.zoneout(jaxrnn.lstm(H), jaxrnn.LSTMCarry(h=0, c=0.3)),
+        ),
+        causal=False,
+    ),
+    "noise_once": LayerCase(
+        jaxrnn.noisy_carry(
+            jaxrnn.stack(
+                jaxrnn.variational_dropout(0.4),
+                jaxrnn.rnn(jaxrnn.weight_norm(jaxrnn.drop_connect(jaxrnn.elman(H), 0.3))),
+            ),
+            0.2,
+        )
+    ),
+    "attention": LayerCase(jaxrnn.stack(jaxrnn.rnn(attending()), jaxrnn.dense(3))),
+    "classifier": LayerCase(
+        jaxrnn.stack(jaxrnn.rnn(jaxrnn.gru(H)), jaxrnn.pool_mean, jaxrnn.dense(3)), pools=True
+    ),
+}
+
+
+class Example(NamedTuple):
+    """Random arguments for a cell or a layer; nothing in them is zero by chance."""
+
+    params: object
+    carry: object
+    xs: jax.Array  # (T, B, I)
+    mask: jax.Array  # bool (T, B): full, empty, ragged
+    resets: jax.Array  # bool (T, B)
+
+
+def noisy(tree, key, scale=0.3):
+    """`tree` with noise on its floating leaves, so that biases and carries are not zero."""
+    leaves, structure = jax.tree.flatten(tree)
+    keys = jax.random.split(key, max(len(leaves), 1))
+    return structure.unflatten(
+        leaf + scale * jax.random.normal(k, leaf.shape, leaf.dtype)
+        if jnp.issubdtype(leaf.dtype, jnp.floating)
+        else leaf
+        for leaf, k in zip(leaves, keys, strict=False)
+    )
+
+
+def cell_example(cell, *, shape=(T, B, I), dtype=jnp.float64, seed=0):
+    keys = jax.random.split(jax.random.key(seed), 5)
+    xs = jax.random.normal(keys[0], shape, dtype)
+    x = jax.ShapeDtypeStruct(shape[1:], dtype)
+    params = noisy(cell.init(keys[1], x), keys[2])
+    carry = noisy(cell.init_carry(params, x), keys[3])
+    return Example(params, carry, xs, *flags(shape[:-1], keys[4]))
+
+
+def layer_example(case, *, shape=(T, B, I), dtype=jnp.float64, seed=0):
+    keys = jax.random.split(jax.random.key(seed), 5)
+    xs = jax.random.normal(keys[0], shape, dtype)
+    if case.vocabulary:
+        xs = jax.random.randint(keys[0], shape[:-1], 0, case.vocabulary)
+    params = jax.tree.map(lambda leaf: leaf.astype(dtype), case.layer.init(keys[1], xs))
+    params = noisy(params, keys[2])
+    carry = noisy(case.layer.init_carry(params, xs), keys[3])
+    return Example(params, carry, xs, *flags(shape[:-1], keys[4]))
+
+
+def flags(shape, key):
+    """A ragged mask, with a full and an empty row where there is a batch, and sparse resets."""
+    num_steps, *batch = shape
+    lengths = jax.random.randint(key, batch, 0, num_steps + 1)
+    if batch and lengths.size >= 2:
+        lengths = lengths.at[0].set(num_steps).at[1].set(0)
+    return jaxrnn.length_mask(lengths, num_steps), jax.random.bernoulli(key, 0.3, shape)
+
+
+def floats(tree):
+    """The floating leaves of `tree`."""
+    return [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+
+
+def total(tree):
+    """A scalar that every floating leaf enters with weights of its own."""
+    leaves = floats(tree)
+    weights = [jnp.cos(jnp.arange(leaf.size, dtype=leaf.dtype)) for leaf in leaves]
+    return sum(
+        (w.reshape(leaf.shape) * jnp.sin(leaf)).sum()
+        for w, leaf in zip(weights, leaves, strict=True)
+    )
+
+
+def assert_close(actual, expected, tolerance):
+    """Equal structure, and every leaf within `tolerance` of the largest expected value."""
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        a, e = np.asarray(a), np.asarray(e)
+        assert a.shape == e.shape
+        assert a.dtype == e.dtype
+        if a.size and a.dtype.kind in "fV":
+            a, e = a.astype(np.float64), e.astype(np.float64)
+            assert np.abs(a - e).max() <= tolerance * max(1.0, np.abs(e).max())
+        else:
+            np.testing.assert_array_equal(a, e)
+
+
+def assert_same(actual, expected):
+    """Equal to the last bit."""
+    jax.tree.map(np.testing.assert_array_equal, actual, expected)

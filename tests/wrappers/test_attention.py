@@ -1,0 +1,211 @@
+"""Attention to a memory, beside a NumPy loop written from the equations."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxrnn
+from tests.laws import oracle
+from tests.laws.tables import B, H, I, T, assert_close, assert_same, noisy, total
+
+S, D, A = 6, 4, 3
+KEY = jax.random.key(0)
+XS = jax.random.normal(KEY, (T, B, I), jnp.float64)
+MEMORY = jax.random.normal(jax.random.key(1), (B, S, D), jnp.float64)
+ENTRIES = jaxrnn.length_mask(jnp.array([S, 0, 2]), S).T
+CONTEXT = {"memory": MEMORY, "memory_mask": ENTRIES}
+
+every_kind = pytest.mark.parametrize("feed_back", [False, True])
+every_score = pytest.mark.parametrize("score", ["dot", "general", "additive"])
+
+
+def attending(score, feed_back):
+    cell = jaxrnn.attention(jaxrnn.lstm(H), D, score=score, size=A, feed_back=feed_back)
+    return cell, noisy(cell.init(KEY, XS[0]), jax.random.key(2))
+
+
+def attend(params, h, memory):
+    """What one state reads from the entries (S', D) of one sequence."""
+    if not len(memory):
+        return np.zeros(D)
+    query = h if params.query is None else h @ params.query
+    if params.score is None:
+        scores = memory @ query
+    else:
+        scores = np.tanh(query + memory @ params.key) @ params.score
+    weights = np.exp(scores - scores.max())
+    return (weights / weights.sum()) @ memory
+
+
+def loop(params, xs, memory, feed_back):
+    """The carry and the outputs of one sequence, step by step."""
+    params = jax.tree.map(np.asarray, params)
+    h, c = np.zeros(H), np.zeros(H)
+    ys = []
+    for x in np.asarray(xs):
+        cell = params.cell
+        if feed_back:
+            read = attend(params, h, memory)
+            cell = cell._replace(bias=cell.bias + read @ params.feed)
+        (h, c), _ = oracle.lstm(cell, (h, c), x)
+        ys.append(np.concatenate([h, read if feed_back else attend(params, h, memory)]))
+    return (h, c), np.stack(ys)
+
+
+@every_kind
+@every_score
+@pytest.mark.parametrize("implementation", ["scan", "xla"])
+def test_attention_is_its_equations(score, feed_back, implementation):
+    cell, params = attending(score, feed_back)
+    carry, ys = jaxrnn.unroll(
+        cell, params, None, XS, context=CONTEXT, implementation=implementation
+    )
+    inner = carry.carry if feed_back else carry
+    for row in range(B):
+        memory = np.asarray(MEMORY[row])[np.asarray(ENTRIES[row])]
+        (h, c), want = loop(params, XS[:, row], memory, feed_back)
+        np.testing.assert_allclose(ys[:, row], want, atol=1e-12)
+        np.testing.assert_allclose(inner.h[row], h, atol=1e-12)
+        np.testing.assert_allclose(inner.c[row], c, atol=1e-12)
+
+
+@every_kind
+@every_score
+def test_padding_of_the_memory_is_never_read(score, feed_back):
+    cell, params = attending(score, feed_back)
+
+    def loss(params, memory):
+        context = CONTEXT | {"memory": memory}
+        return total(jaxrnn.unroll(cell, params, None, XS, context=context))
+
+    run = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
+    clean = run(params, jnp.where(ENTRIES[..., None], MEMORY, 0))
+    dirty = run(params, jnp.where(ENTRIES[..., None], MEMORY, jnp.nan))
+    assert_same(dirty, clean)
+    assert not np.asarray(dirty[1][1])[~np.asarray(ENTRIES)].any()
+
+
+@every_kind
+def test_gradients_flow_into_the_memory_by_every_engine(feed_back):
+    cell, params = attending("general", feed_back)
+
+    def grads(engine):
+        def loss(params, memory):
+            context = CONTEXT | {"memory": memory}
+            run = functools.partial(jaxrnn.unroll, cell, implementation=engine)
+            return total(run(params, None, XS, context=context))
+
+        return jax.jit(jax.grad(loss, argnums=(0, 1)))(params, MEMORY)
+
+    assert_close(grads("xla"), grads("scan"), 1e-12)
+    assert np.abs(grads("xla")[1]).max() > 1e-3
+
+
+@every_kind
+def test_a_decoder_streams(feed_back):
+    cell, params = attending("general", feed_back)
+    layer = jaxrnn.stack(jaxrnn.rnn(cell), jaxrnn.dense(2))
+    params = layer.init(KEY, XS)
+    carry, want = layer.apply(params, None, XS, context=CONTEXT)
+    state, ys = layer.init_carry(params, XS), []
+    for x in XS:
+        state, y = jaxrnn.step(layer, params, state, x, context=CONTEXT)
+        ys.append(y)
+    assert_close((state, jnp.stack(ys)), (carry, want), 1e-12)
+
+
+def test_a_memory_can_be_shared_and_mapped():
+    cell, params = attending("general", False)
+    one = {"memory": MEMORY[0]}
+    want = jaxrnn.unroll(cell, params, None, XS[:, :1], context={"memory": MEMORY[:1]})[1]
+    assert_close(jaxrnn.unroll(cell, params, None, XS, context=one)[1][:, :1], want, 1e-12)
+    run = functools.partial(jaxrnn.unroll, cell, params, None)
+    mapped = jax.vmap(lambda xs, context: run(xs, context=context)[1], (1, 0), 1)
+    assert_close(mapped(XS, CONTEXT), run(XS, context=CONTEXT)[1], 1e-12)
+
+
+def test_a_cell_that_draws_can_attend():
+    cell = jaxrnn.attention(jaxrnn.zoneout(jaxrnn.lstm(H), 0.3), D)
+    layer = jaxrnn.remat(jaxrnn.rnn(cell), chunk=3)
+    params = layer.init(KEY, XS)
+    noise = layer.apply(params, None, XS, key=KEY, context=CONTEXT)[1]
+    plain = layer.apply(params, None, XS, context=CONTEXT)[1]
+    assert np.abs(noise - plain).max() > 1e-3
+    whole = jaxrnn.rnn(cell).apply(params, None, XS, key=KEY, context=CONTEXT)[1]
+    assert_close(noise, whole, 1e-12)
+
+
+def test_what_a_cell_prepares_from_the_context_is_made_once():
+    """A speaker embedding of a user's own, by `prepare`."""
+    inner = jaxrnn.gru(H)
+
+    def prepare(params, context):
+        speaker = jaxrnn.authoring.context_field(context, "speaker")
+        return params._replace(bias=params.bias + speaker)
+
+    cell = inner._replace(prepare=prepare)
+    params = cell.init(KEY, XS[0])
+    speaker = jax.random.normal(KEY, (3 * H,), jnp.float64)
+    got = jaxrnn.unroll(cell, params, None, XS, context={"speaker": speaker})
+    want = jaxrnn.unroll(inner, params._replace(bias=params.bias + speaker), None, XS)
+    assert_close(got, want, 1e-13)
+
+
+WRONG = {
+    "no reader": (
+        lambda cell, params: jaxrnn.rnn(jaxrnn.gru(H)).apply(
+            jaxrnn.gru(H).init(KEY, XS[0]), None, XS, context=CONTEXT
+        ),
+        r"`context` was given, and nothing reads it in rnn\(gru\(4\)\)",
+    ),
+    "no reader below unroll": (
+        lambda cell, params: jaxrnn.unroll(
+            jaxrnn.gru(H), jaxrnn.gru(H).init(KEY, XS[0]), None, XS, context=CONTEXT
+        ),
+        r"`context` was given, and nothing reads it in gru\(4\)",
+    ),
+    "no context": (
+        lambda cell, params: jaxrnn.unroll(cell, params, None, XS),
+        "`context` is None, and this cell reads its field `memory`",
+    ),
+    "a field is missing": (
+        lambda cell, params: jaxrnn.unroll(cell, params, None, XS, context={"speaker": MEMORY}),
+        r"`context` lacks the field `memory`.*\['speaker'\]",
+    ),
+    "the wrong width": (
+        lambda cell, params: jaxrnn.unroll(
+            cell, params, None, XS, context={"memory": MEMORY[..., 1:]}
+        ),
+        r"`memory` must be \(\.\.\., S, 4\), got float64\(3, 6, 3\)",
+    ),
+    "time first": (
+        lambda cell, params: jaxrnn.unroll(
+            cell, params, None, XS, context={"memory": MEMORY.swapaxes(0, 1)}
+        ),
+        r"must have the batch axes of the inputs.*\(3,\)",
+    ),
+    "a mask of another shape": (
+        lambda cell, params: jaxrnn.unroll(
+            cell, params, None, XS, context={"memory": MEMORY, "memory_mask": ENTRIES[:, 1:]}
+        ),
+        r"`memory_mask` must be bool \(3, 6\)",
+    ),
+    "an unknown score": (
+        lambda cell, params: jaxrnn.attention(jaxrnn.lstm(H), D, score="cosine"),
+        "`score` must be one of",
+    ),
+    "dot with other widths": (
+        lambda cell, params: jaxrnn.attention(jaxrnn.lstm(H), 7, score="dot").init(KEY, XS[0]),
+        "needs a hidden state as wide as the memory",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_contexts_are_named(name):
+    call, words = WRONG[name]
+    with pytest.raises(ValueError, match=words):
+        call(*attending("general", False))

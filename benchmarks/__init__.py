@@ -1,1 +1,1 @@
-"""Side by side timings of jaxrnn and its peers: ``python -m benchmarks``."""
+"""Side-by-side timings of jaxrnn and its peers: ``python -m benchmarks``."""

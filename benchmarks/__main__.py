@@ -1,4 +1,4 @@
-"""Times jaxrnn and its peers side by side, and leaves tables, a picture and all records.
+"""Times jaxrnn and its peers side by side, and writes tables, a figure and all records.
 
 python -m benchmarks                  all workloads, all peers, every pass
 python -m benchmarks --quick          a few of them, in under a minute
@@ -44,11 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         console.print(tables.means_table(records))
         (options.out / f"{name}.md").write_text(tables.markdown(records))
         plots.bars(records, options.out / f"{name}.png")
-    console.print(f"The tables, the picture and the records are {options.out / name}.*")
+    console.print(f"Tables, figure and records: {options.out / name}.*")
 
 
 def run(options: Namespace, path: pathlib.Path) -> list[Record]:
-    """Measures all cases; the file at `path` has the records of each as soon as it is measured."""
+    """Measures all cases, and appends the records of each to the file at `path` when it is done."""
     names = [] if options.scaling or options.quick else contestants.IMPLEMENTATIONS
     entrants = contestants.ours(names) | contestants.theirs(options.peers)
     records = []

@@ -1,4 +1,4 @@
-"""The options of the command."""
+"""The command-line options."""
 
 import argparse
 import itertools
@@ -10,24 +10,24 @@ from benchmarks.programs import PASSES
 from benchmarks.workloads import QUICK, SCALING, WORKLOADS, select
 
 RESULTS = pathlib.Path(__file__).parent / "results"
-PART = pathlib.Path("runs/benchmarks")  # for what must not replace the record of a whole run
+PART = pathlib.Path("runs/benchmarks")  # for partial runs, which must not replace a full one
 
 
 def parse(arguments: Sequence[str] | None, description: str) -> argparse.Namespace:
-    """The options; what is not given is filled in."""
+    """The options, with defaults filled in."""
     parser = argparse.ArgumentParser(
         "python -m benchmarks",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--quick", action="store_true", help="two workloads, 5 rounds, and jaxrnn only as it comes")
-    add("--scaling", action="store_true", help="a range of T, of B and of H in place of workloads")
-    add("--workloads", nargs="+", type=_workloads, metavar="NAME", help="names, or how they begin")
-    add("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="none, if none is named")
-    add("--passes", nargs="+", choices=PASSES, help="all, if not given")
-    add("--rounds", type=_rounds, help="of each case; 20 if not given")
-    add("--out", type=pathlib.Path, help="folder for the files that are written")
+    add("--quick", action="store_true", help="two workloads, 5 rounds, no other engines")
+    add("--scaling", action="store_true", help="ranges of T, B and H, not workloads")
+    add("--workloads", nargs="+", type=_workloads, metavar="NAME", help="names or prefixes")
+    add("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="all by default")
+    add("--passes", nargs="+", choices=PASSES, help="all by default")
+    add("--rounds", type=_rounds, help="per case; 20 by default")
+    add("--out", type=pathlib.Path, help="output folder")
     options = parser.parse_args(arguments)
     if options.scaling and options.workloads:
         parser.error("--scaling has workloads of its own: leave out --workloads")

@@ -1,4 +1,4 @@
-"""Who is timed: jaxrnn by each of its implementations, and the peers that are installed."""
+"""Who is timed: jaxrnn with each of its engines, and the peers that are installed."""
 
 import importlib
 import importlib.util
@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import jaxrnn
 from benchmarks.programs import Model, Program, on_jax
 from benchmarks.workloads import Workload
-from jaxrnn import _implementations
+from jaxrnn.engines._unroll import NAMES
 
-OURS = "jaxrnn"  # as it comes: implementation=None
-PEERS = {  # and what to install for each
+OURS = "jaxrnn"  # with its default, implementation=None
+PEERS = {  # and the package to install for each
     "linen": "flax",
     "nnx": "flax",
     "haiku": "dm-haiku",
@@ -18,25 +18,26 @@ PEERS = {  # and what to install for each
     "keras": "keras",
     "torch": "torch",
 }
-_MODULES = {"dm-haiku": "haiku"}  # where the package has another name
+_MODULES = {"dm-haiku": "haiku"}  # packages whose module has another name
 
-IMPLEMENTATIONS = _implementations.NAMES
+# The other engines are for linear cells, and no workload has one.
+IMPLEMENTATIONS = tuple(name for name in NAMES if name in ("native", "xla", "scan"))
 
 Contestant = Callable[[Workload, str], Program]
 
 
 def ours(names: Sequence[str]) -> dict[str, Contestant]:
-    """jaxrnn as it comes, and by the implementations of these names."""
+    """jaxrnn with its default, and with each of the engines in `names`."""
     return {OURS: _ours(None)} | {f"{OURS} {name}": _ours(name) for name in names}
 
 
 def theirs(peers: Sequence[str]) -> dict[str, Contestant]:
-    """Those of `peers` that are installed."""
+    """The `peers` that are installed."""
     return {peer: _theirs(peer) for peer in peers if peer not in missing(peers)}
 
 
 def missing(peers: Sequence[str]) -> dict[str, str]:
-    """Those of `peers` that are not installed, and the package that brings each."""
+    """The `peers` that are not installed, each with the package that provides it."""
     packages = {peer: PEERS[peer] for peer in peers}
     return {
         peer: package
@@ -63,7 +64,7 @@ def _ours(implementation):
 
 
 def model(workload: Workload, cell: jaxrnn.Cell, implementation: str | None) -> Model:
-    """jaxrnn with this cell; one step is a sequence of that length."""
+    """jaxrnn with this cell; one step is a sequence of length 1."""
     params, xs = workload.params(cell), workload.xs()
 
     def apply(params, xs):

@@ -1,4 +1,4 @@
-"""Where it runs: the device, the versions, and how fast a matrix product is there."""
+"""The machine: its device, the installed versions, and the speed of a matrix product."""
 
 import functools
 import importlib.metadata
@@ -17,7 +17,7 @@ _ROOT = pathlib.Path(__file__).parent.parent
 
 
 def device() -> str:
-    """The name of the accelerator, or of the processor and its cores."""
+    """The name of the accelerator, or the processor and its number of cores."""
     found = jax.devices()[0]
     return found.device_kind if found.platform != "cpu" else f"{processor()}, {cores()} cores"
 
@@ -35,14 +35,14 @@ def cores() -> int:
 
 
 def slug() -> str:
-    """The device as part of a file name."""
+    """The device, as part of a file name."""
     plain = re.sub(r"\((R|TM)\)", "", device())
     return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")
 
 
 @functools.cache
 def describe() -> dict[str, object]:
-    """What each record says of the machine."""
+    """The fields about the machine in each record."""
     return {
         "device": device(),
         "processor": processor(),
@@ -55,7 +55,7 @@ def describe() -> dict[str, object]:
 
 
 def version(package: str) -> str | None:
-    """The version that is installed, if any."""
+    """The installed version; None if there is none."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -63,7 +63,7 @@ def version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The commit of the checkout, with a + where files differ from it; None outside of one."""
+    """The commit of the checkout, with a + if files were changed; None outside a checkout."""
     command = ["git", "describe", "--always", "--abbrev=10", "--exclude=*", "--dirty=+"]
     try:
         done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True)
@@ -74,7 +74,7 @@ def _commit() -> str | None:
 
 @functools.cache
 def peak_flops(dtype: str) -> float:
-    """The flops per second of a large square product, the fastest of many."""
+    """The flops per second of a large square matrix product, the fastest of 20 runs."""
     size = 2048 if jax.default_backend() == "cpu" else 8192
     matrix = jax.random.normal(jax.random.key(0), (size, size), jnp.dtype(dtype))
     seconds = []

@@ -1,4 +1,4 @@
-"""The records as pictures: bars of ratios, and curves of time against T, B and H."""
+"""Figures of the records: bar charts of ratios, and curves of time against T, B and H."""
 
 import pathlib
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from benchmarks.records import Record
 from benchmarks.summary import by_case
 from benchmarks.workloads import SCALING
 
-_COLOURS = dict(zip((OURS, *PEERS), ("black", *colormaps["tab10"].colors), strict=False))
+_COLORS = dict(zip((OURS, *PEERS), ("black", *colormaps["tab10"].colors), strict=False))
 _AXES = {"steps": "T", "batch": "B", "hidden": "H = I"}
 
 
 def bars(records: Sequence[Record], path: pathlib.Path) -> None:
-    """How many times as long as jaxrnn each peer takes, a panel for each pass."""
+    """How many times as long as jaxrnn each peer takes, one panel per pass."""
     peers = [name for name in PEERS if any(r["contestant"] == name for r in records)]
     kinds = list(dict.fromkeys(record["pass"] for record in records))
     figure = Figure(figsize=(11, 0.8 + 3 * len(kinds)), layout="constrained")
@@ -26,7 +26,7 @@ def bars(records: Sequence[Record], path: pathlib.Path) -> None:
         axis.set_title(_TITLES[kind], loc="left", fontsize=10)
     handles, labels = axis.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), frameon=False)
-    figure.supylabel("time over that of jaxrnn; above 1, jaxrnn is faster", fontsize=10)
+    figure.supylabel("time relative to jaxrnn; above 1, jaxrnn is faster", fontsize=10)
     figure.supxlabel(_place(records), fontsize=9)
     figure.savefig(path, dpi=150)
 
@@ -45,8 +45,8 @@ def _bar_panel(axis, records, peers):
         places = [j for j, case in enumerate(cases) if peer in case]
         heights = [cases[j][peer]["over_jaxrnn"] - 1 for j in places]
         lefts = [j + (i - len(peers) / 2 + 0.5) * width for j in places]
-        axis.bar(lefts, heights, width, bottom=1, color=_COLOURS[peer], label=peer)
-    axis.axhline(1, color=_COLOURS[OURS], linewidth=1.5, label=OURS)
+        axis.bar(lefts, heights, width, bottom=1, color=_COLORS[peer], label=peer)
+    axis.axhline(1, color=_COLORS[OURS], linewidth=1.5, label=OURS)
     axis.set_xticks(range(len(cases)), [_label(case[OURS]) for case in cases], fontsize=8)
     axis.tick_params(axis="x", length=0)
     axis.set_yscale("log", base=2)
@@ -64,7 +64,7 @@ def _label(record):
 
 
 def scaling(records: Sequence[Record], path: pathlib.Path) -> None:
-    """Time against T, B and H, a row for each pass."""
+    """Time against T, B and H, one row per pass."""
     kinds = list(dict.fromkeys(record["pass"] for record in records))
     figure = Figure(figsize=(11, 0.8 + 3.2 * len(kinds)), layout="constrained")
     grid = figure.subplots(len(kinds), len(SCALING), sharey="row", squeeze=False)
@@ -82,10 +82,10 @@ def scaling(records: Sequence[Record], path: pathlib.Path) -> None:
 
 
 def _curves(axis, records, size):
-    for name, colour in _COLOURS.items():
+    for name, color in _COLORS.items():
         points = sorted((r[size], r["milliseconds"]) for r in records if r["contestant"] == name)
         if points:
-            axis.plot(*zip(*points, strict=True), marker="o", ms=3, color=colour, label=name)
+            axis.plot(*zip(*points, strict=True), marker="o", ms=3, color=color, label=name)
     axis.set_xscale("log")
     axis.set_yscale("log")
     places = sorted({record[size] for record in records})

@@ -1,4 +1,4 @@
-"""What is run: a model of a library, compiled for one pass."""
+"""The timed programs: a model of some library, compiled for one pass."""
 
 import time
 from collections.abc import Callable
@@ -10,30 +10,30 @@ import jax.numpy as jnp
 from benchmarks.workloads import Workload
 
 PASSES = ("forward", "train", "stream")
-STREAM_STEPS = 100  # in one run of a streaming program
+STREAM_STEPS = 100  # steps in one run of a streaming program
 
 
 class Program(NamedTuple):
-    """One pass of one contestant, compiled and ready to be timed."""
+    """One pass of one contestant, compiled and ready to time."""
 
-    run: Callable[[], Any]  # returns when its results are there
+    run: Callable[[], Any]  # returns when its results are ready
     calls: int = 1  # passes in one run
-    compile_seconds: float | None = None  # None where nothing is compiled
-    peak_bytes: int | None = None  # None where the library does not tell
+    compile_seconds: float | None = None  # None if nothing is compiled
+    peak_bytes: int | None = None  # None if the library does not report it
 
 
 class Model(NamedTuple):
     """A model of a library that runs on JAX, as pure functions."""
 
     params: Any
-    xs: jax.Array  # in the order of axes that the library prefers
+    xs: jax.Array  # in the axis order that the library prefers
     apply: Callable  # (params, xs) -> ys
     carry: Any  # before the first step
     step: Callable  # (params, carry, x) -> (carry, y); x is (B, I)
 
 
 def on_jax(model_of: Callable[[Workload], Model]) -> Callable[[Workload, str], Program]:
-    """A contestant from the function that makes its model."""
+    """Makes a contestant from a function that builds its model."""
 
     def program_of(workload, kind):
         model = model_of(workload)
@@ -71,7 +71,7 @@ def _stream(model, x):
 
 
 def _compile(function, *args):
-    """The compiled function, the seconds to trace and compile it, and the bytes that it takes."""
+    """The jitted function, the seconds to trace and compile it, and the bytes that it needs."""
     jitted = jax.jit(function)
     start = time.perf_counter()
     compiled = jitted.lower(*args).compile()

@@ -1,4 +1,4 @@
-"""One record for each contestant, workload and pass: all that is measured, as a flat dict."""
+"""One record for each contestant, workload and pass: every measurement, as a flat dict."""
 
 import datetime
 from collections.abc import Sequence
@@ -14,21 +14,21 @@ Record = dict[str, Any]
 
 
 class Case(NamedTuple):
-    """One table of figures."""
+    """One workload and pass, shown as one table."""
 
     workload: Workload
     kind: str  # the pass: "forward", "train" or "stream"
 
 
 class Measured(NamedTuple):
-    """What came of a case."""
+    """The measurements of one case."""
 
     records: list[Record]
-    left_out: dict[str, str]  # who could not run it, and why
+    left_out: dict[str, str]  # contestants that could not run it, and why
 
 
 def cases(workloads: Sequence[Workload], passes: Sequence[str]) -> list[Case]:
-    """Each pass of each workload; streaming has one sequence and one step, once for each size."""
+    """Each pass of each workload; streaming is one step of one sequence, once per size."""
     whole = [Case(w, kind) for w in workloads for kind in passes if kind != "stream"]
     if "stream" not in passes:
         return whole
@@ -37,13 +37,13 @@ def cases(workloads: Sequence[Workload], passes: Sequence[str]) -> list[Case]:
 
 def measure(case: Case, contestants: dict[str, Contestant], rounds: int) -> Measured:
     """Compiles and times all contestants on one case."""
-    peak = machine.peak_flops(case.workload.dtype)  # first, for it also wakes the compiler
+    peak = machine.peak_flops(case.workload.dtype)  # first, because it also warms up the compiler
     programs, left_out = {}, {}
     for name, contestant in contestants.items():
         try:
             program = contestant(*case)
             program.run()
-        except Exception as error:  # of whatever kind: the others can still be compared
+        except Exception as error:  # of any kind: the others can still be compared
             if name == OURS:
                 raise
             left_out[name] = str(error).split("\n")[0] or repr(error)
@@ -64,7 +64,7 @@ def record(
     ours: list[float],
     peak: float,
 ) -> Record:
-    """The figures of one contestant."""
+    """The measurements of one contestant."""
     workload, kind = case
     low, median, high = spread([1e3 * s for s in seconds])
     ratio = spread(ratios(seconds, ours))

@@ -1,4 +1,4 @@
-"""Where the native kernels are faster than XLA: the measurements behind `jaxrnn.engines.cpu._fit.RULE`.
+"""Where the native kernels are faster than XLA: measures what `engines.cpu._when.RULE` says.
 
 python -m benchmarks.rule
 """
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def gain(cell, params, xs, kind):
-    """The median of the ratios, round by round."""
+    """The median over rounds of XLA's time divided by the native kernel's."""
     programs = {name: program(cell, params, xs, kind, name) for name in ("xla", "native")}
     seconds = interleave(programs, ROUNDS)
     return statistics.median(ratios(seconds["xla"], seconds["native"]))

@@ -1,4 +1,4 @@
-"""What the records say in short: the fastest peer of each case, and geometric means."""
+"""A summary of the records: the fastest peer of each case, and geometric means."""
 
 import statistics
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ from benchmarks.records import Record
 
 
 class Mean(NamedTuple):
-    """How many times longer than jaxrnn the peers take, over all workloads of a cell."""
+    """How many times as long as jaxrnn the peers take, over all workloads of a cell."""
 
-    cell: str  # "all" for those of all cells
+    cell: str  # "all" for the workloads of all cells
     kind: str
-    lowest: float  # of the fastest peer of each workload
-    fastest: float  # geometric mean of the same
-    peers: dict[str, float]  # geometric mean of each peer
+    lowest: float  # over workloads, of the fastest peer's ratio
+    fastest: float  # geometric mean over workloads of the fastest peer's ratio
+    peers: dict[str, float]  # geometric mean over workloads of each peer's ratio
 
 
 def by_case(records: Sequence[Record]) -> dict[tuple[str, str], dict[str, Record]]:
@@ -28,13 +28,13 @@ def by_case(records: Sequence[Record]) -> dict[tuple[str, str], dict[str, Record
 
 
 def fastest_peer(case: dict[str, Record]) -> str | None:
-    """The peer that takes the least time; None without peers."""
+    """The peer that takes the least time; None if there are no peers."""
     peers = [name for name in case if not name.startswith(OURS)]
     return min(peers, key=lambda name: case[name]["milliseconds"], default=None)
 
 
 def means(records: Sequence[Record]) -> list[Mean]:
-    """A line for each cell and pass; cases without peers are not counted."""
+    """One entry for each cell and pass. Cases without peers are not counted."""
     cases = [case for case in by_case(records).values() if fastest_peer(case)]
     groups = {}
     for cell in (lambda record: record["cell"], lambda _: "all"):

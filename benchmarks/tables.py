@@ -1,4 +1,4 @@
-"""The records as tables: on the terminal, and in Markdown."""
+"""Tables of the records, for the terminal and in Markdown."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,7 +13,7 @@ _HEADINGS = ("", "ms", "quartiles", "over jaxrnn", "quartiles", "of peak", "MiB"
 
 
 def case_table(case: Case, measured: Measured) -> Table:
-    """All figures of one workload and pass."""
+    """All measurements of one workload and pass."""
     peak = measured.records[0]["peak_flops_per_second"]
     title = f"{case.workload.name}, {case.kind}; the peak is {peak / 1e9:,.0f} Gflop/s"
     reasons = [f"{name} is left out: {reason}" for name, reason in measured.left_out.items()]
@@ -63,7 +63,7 @@ def means_table(records: Sequence[Record]) -> Table:
 
 
 def markdown(records: Sequence[Record]) -> str:
-    """A page: what was measured and where, the medians, and the geometric means."""
+    """A page that says what was measured and where, with medians and geometric means."""
     about = records[0]
     versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
     return "\n".join(
@@ -112,7 +112,7 @@ def _means_rows(records) -> Iterable[list[str]]:
 
 
 def _markdown_rows(rows, left):
-    """The lines of a Markdown table; all columns but the first `left` are set to the right."""
+    """The lines of a Markdown table; all columns but the first `left` are right-aligned."""
     header, *body = rows
     rule = ["---" if i < left else "---:" for i in range(len(header))]
     return [f"| {' | '.join(row)} |" for row in (header, rule, *body)]

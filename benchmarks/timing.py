@@ -1,4 +1,4 @@
-"""Timing by turns: every contestant once a round, so that a noisy machine is noisy for all."""
+"""Interleaved timing: each contestant runs once per round, so machine noise affects all alike."""
 
 import time
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from benchmarks.programs import Program
 
 
 class Spread(NamedTuple):
-    """The quartiles of a number of figures."""
+    """The quartiles of a list of numbers."""
 
     low: float
     median: float
@@ -17,11 +17,11 @@ class Spread(NamedTuple):
 
 
 def interleave(programs: dict[str, Program], rounds: int) -> dict[str, list[float]]:
-    """The seconds of one call of each program in each round.
+    """The seconds that one call of each program takes in each round.
 
-    In its turn a program runs twice, and the second run is timed: by then the caches hold its own
-    data, and the threads of the program before it have come to rest. Every second round goes
-    through the programs backwards, so that none always follows the same other.
+    In its turn, a program runs twice and the second run is timed: by then the caches hold its own
+    data, and the threads of the previous program are idle. Every second round goes through the
+    programs in reverse, so that no program always follows the same other one.
     """
     seconds = {name: [] for name in programs}
     for i in range(rounds):
@@ -34,10 +34,10 @@ def interleave(programs: dict[str, Program], rounds: int) -> dict[str, list[floa
 
 
 def spread(figures: list[float]) -> Spread:
-    """Their quartiles."""
+    """The quartiles of `figures`."""
     return Spread(*(float(q) for q in np.quantile(figures, (0.25, 0.5, 0.75))))
 
 
 def ratios(theirs: list[float], ours: list[float]) -> list[float]:
-    """Round by round, how many times longer the first took than the second."""
+    """For each round, the first time divided by the second."""
     return [a / b for a, b in zip(theirs, ours, strict=True)]

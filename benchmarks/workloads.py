@@ -1,4 +1,4 @@
-"""What is timed: a cell and the sizes that it runs at, by a name such as ``lstm_32_100_128``."""
+"""What is timed: a cell at some sizes, with a name such as ``lstm_32_100_128``."""
 
 import re
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ _NAME = re.compile(rf"({'|'.join(GATES)})_(\d+)_(\d+)_(?:(\d+)x)?(\d+)(?:_({'|'.
 
 
 class Workload(NamedTuple):
-    """One layer of a cell, and its sizes."""
+    """One layer: a cell and its sizes."""
 
     cell: str  # "lstm", "gru" or "elman"
     batch: int  # B
@@ -25,7 +25,7 @@ class Workload(NamedTuple):
 
     @property
     def name(self) -> str:
-        """``cell_B_T_H``, with ``IxH`` for H where they differ, and the dtype if unusual."""
+        """``cell_B_T_H``, with ``IxH`` for H if they differ, and the dtype if not float32."""
         width = f"{self.inputs}x{self.hidden}" if self.inputs != self.hidden else self.hidden
         dtype = "" if self.dtype == "float32" else f"_{self.dtype}"
         return f"{self.cell}_{self.batch}_{self.steps}_{width}{dtype}"
@@ -40,15 +40,15 @@ class Workload(NamedTuple):
         return jax.random.normal(jax.random.key(0), shape, jnp.dtype(self.dtype))
 
     def params(self, cell: jaxrnn.Cell) -> Any:
-        """The weights that every contestant gets, each in its own form."""
+        """The weights that every contestant gets, converted to its own format."""
         x = jax.ShapeDtypeStruct((self.batch, self.inputs), jnp.dtype(self.dtype))
         return cell.init(jax.random.key(1), x)
 
     def flops(self, kind: str) -> int:
-        """Additions and multiplications of the products that a pass cannot do without.
+        """Additions and multiplications in the matrix products that a pass cannot avoid.
 
-        Forward: W x and U h. The gradient of the weights: one product for each of W and U, and one
-        that carries the gradient of h to the step before.
+        The forward pass computes W x and U h. The backward pass adds one product for each of the
+        gradients of W and U, and one that takes the gradient of h to the previous step.
         """
         by_input, by_carry = {"forward": (1, 1), "train": (2, 3), "stream": (1, 1)}[kind]
         columns = 2 * self.steps * self.batch * GATES[self.cell] * self.hidden
@@ -56,7 +56,7 @@ class Workload(NamedTuple):
 
 
 def parse(name: str) -> Workload:
-    """The workload of that name."""
+    """The workload with this name."""
     found = _NAME.fullmatch(name)
     if not found:
         raise ValueError(
@@ -69,7 +69,7 @@ def parse(name: str) -> Workload:
 
 
 def select(start: str) -> list[Workload]:
-    """The workloads of the table whose names begin like this, or any one by its whole name."""
+    """The workloads of the table whose names start with `start`, or any one by its full name."""
     return [w for w in WORKLOADS if w.name.startswith(start)] or [parse(start)]
 
 

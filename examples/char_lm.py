@@ -2,10 +2,10 @@
 
     python examples/char_lm.py                  # train: about two minutes on two cores
     python examples/char_lm.py --sample-only    # write more, from the checkpoint
-    python examples/char_lm.py --resume         # go on after Ctrl-C
+    python examples/char_lm.py --resume         # continue after Ctrl-C
 
-The network reads one character after the other and predicts the next. The score is bits per
-character, the mean of -log2 p(next character): 6.04 for a guess among the 66 symbols.
+After each character the network predicts the next one. The score is bits per character, the mean of
+-log2 p(next character): 6.04 for a uniform guess among the 66 symbols.
 """
 
 import argparse
@@ -36,18 +36,18 @@ from matplotlib.figure import Figure
 import jaxrnn
 
 TEXT = Path(__file__).parent / "data" / "shakespeare_tragedies.txt.gz"
-HELD_OUT = 0.06  # share of the text, at its end, that is never trained on
+HELD_OUT = 0.06  # share of the text, at its end, that is not trained on
 XZ_BITS = 2.68  # bits per character that xz reaches on the whole text
 CELLS = {"lstm": jaxrnn.lstm, "gru": jaxrnn.gru, "elman": jaxrnn.elman}
-EMBEDDING = 64  # features a character
-EVALUATE_EVERY = 250  # steps; the checkpoint is saved as often
-EVALUATION_STREAMS, EVALUATION_WINDOW = 8, 128  # how the held-out text is read, for speed only
-SMOOTHING = 50  # steps over which the training loss is averaged to be shown
+EMBEDDING = 64  # features per character
+EVALUATE_EVERY = 250  # steps; also how often the checkpoint is saved
+EVALUATION_STREAMS, EVALUATION_WINDOW = 8, 128  # to read the held-out text faster
+SMOOTHING = 50  # steps over which the displayed training loss is averaged
 FORMAT = "jaxrnn char_lm checkpoint, version 1"
 
 
 def number(kind: type, low: float, high: float = 1_000_000_000) -> Callable:
-    """A type for argparse: a number, whole if `kind` is int, from `low` to `high`."""
+    """An argparse type: an int or float, as `kind` says, from `low` to `high`."""
 
     def parse(text):
         with contextlib.suppress(ValueError):
@@ -59,31 +59,31 @@ def number(kind: type, low: float, high: float = 1_000_000_000) -> Callable:
     return parse
 
 
-# These shape a run: the checkpoint keeps them, and --resume takes them from there.
+# These define a run: they are stored in the checkpoint, and --resume reads them from there.
 RUN_FLAGS = {
     "cell": ("lstm", str, "recurrent cell"),
     "layers": (1, number(int, 1), "recurrent layers"),
     "size": (192, number(int, 1), "hidden features of each layer"),
     "dropout": (0.0, number(float, 0, 0.99), "probability that a layer's output is dropped"),
-    "batch": (32, number(int, 1), "streams of text, read side by side"),
-    "window": (64, number(int, 1), "characters of each stream in a step; gradients stop there"),
+    "batch": (32, number(int, 1), "streams of text, read in parallel"),
+    "window": (64, number(int, 1), "characters of each stream per step; gradients stop there"),
     "steps": (2500, number(int, 1), "training steps of the whole run"),
-    "learning_rate": (1e-2, number(float, 0), "of Adam after its warm-up, before its decay"),
+    "learning_rate": (1e-2, number(float, 0), "peak learning rate of Adam"),
     "clip": (1.0, number(float, 1e-6), "global norm to which larger gradients are scaled down"),
-    "accumulate": (1, number(int, 1), "steps whose mean gradient makes one update"),
-    "seed": (0, number(int, 0), "of the parameters, the dropout and the sample"),
+    "accumulate": (1, number(int, 1), "steps whose gradients are averaged for one update"),
+    "seed": (0, number(int, 0), "random seed of the parameters, the dropout and the sample"),
 }
 OTHER_FLAGS = {
-    "temperature": (0.7, number(float, 0), "of the sample; at 0 the likeliest character is taken"),
+    "temperature": (0.7, number(float, 0), "of the sample; 0 takes the most likely character"),
     "sample_length": (1000, number(int, 1), "characters to write"),
-    "prompt": (r"\n\n", str, r"what the sample goes on from; \n is a new line"),
+    "prompt": (r"\n\n", str, r"text that the sample continues; \n is a new line"),
     "out": ("runs/char_lm", Path, "folder of the checkpoint, the sample and the loss curve"),
     "stop_after": (None, number(int, 1), "save and stop after this step of the run"),
 }
 
 
 def parse_flags(arguments: list[str] | None) -> dict:
-    """The flags that were given, and no others."""
+    """The flags that were given, without defaults."""
     about = __doc__.split("\n")[0]
     parser = argparse.ArgumentParser(description=about, argument_default=argparse.SUPPRESS)
     for name, (default, kind, text) in (RUN_FLAGS | OTHER_FLAGS).items():
@@ -91,20 +91,20 @@ def parse_flags(arguments: list[str] | None) -> dict:
         text = text if default is None else f"{text} (default: {default})"
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, choices=choices, help=text)
     modes = parser.add_mutually_exclusive_group()
-    modes.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
-    modes.add_argument("--sample-only", action="store_true", help="write text, train nothing")
+    modes.add_argument("--resume", action="store_true", help="continue the checkpoint in --out")
+    modes.add_argument("--sample-only", action="store_true", help="write text without training")
     return vars(parser.parse_args(arguments))
 
 
 class Refused(Exception):
-    """What was expected, what came, and the likely cause."""
+    """An error for the user: what was expected, what was found, and the likely cause."""
 
 
 # --- The text ---
 
 
 def read_text() -> tuple[np.ndarray, np.ndarray, dict]:
-    """Symbols to train on (N,), symbols held out (M,), and what the checkpoint says of the text."""
+    """Training symbols (N,), held-out symbols (M,), and what the checkpoint records of the text."""
     text = gzip.decompress(TEXT.read_bytes()).decode()
     vocabulary = "".join(sorted(set(text)))
     symbols = encode(text, vocabulary)
@@ -114,7 +114,7 @@ def read_text() -> tuple[np.ndarray, np.ndarray, dict]:
 
 
 def encode(text: str, vocabulary: str) -> np.ndarray:
-    """The symbol of each character, its place in the vocabulary: int32 (N,)."""
+    """The symbol of each character, its index in the vocabulary: int32 (N,)."""
     symbols = {character: symbol for symbol, character in enumerate(vocabulary)}
     return np.array([symbols[character] for character in text], np.int32)
 
@@ -123,7 +123,7 @@ def encode(text: str, vocabulary: str) -> np.ndarray:
 
 
 def language_model(config: dict) -> jaxrnn.Layer:
-    """From symbols (T, ...) to the logits of the symbol after each, (T, ..., V)."""
+    """Maps symbols (T, ...) to logits (T, ..., V) of the next symbols."""
     layers = [jaxrnn.embed(len(config["vocabulary"]), EMBEDDING)]
     for _ in range(config["layers"]):
         layers.append(jaxrnn.rnn(CELLS[config["cell"]](config["size"])))
@@ -133,16 +133,16 @@ def language_model(config: dict) -> jaxrnn.Layer:
 
 
 def bits(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """What each target costs, in bits: (..., V) and (...) -> (...)."""
+    """Cross entropy of each target in bits: (..., V) and (...) -> (...)."""
     nats = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
     return nats / math.log(2)
 
 
 @functools.partial(jax.jit, static_argnames="model")
 def evaluate(model: jaxrnn.Layer, params: Any, symbols: jax.Array) -> jax.Array:
-    """Bits per character of a text (M,), with the carry handed on from window to window.
+    """Bits per character of a text (M,); the carry passes from window to window.
 
-    The text is read as a few streams side by side, each of which begins with nothing to remember.
+    The text is split into a few streams that are read in parallel, each from the initial carry.
     """
     count = len(symbols) - 1
     windows = -(-count // (EVALUATION_STREAMS * EVALUATION_WINDOW))
@@ -158,7 +158,7 @@ def evaluate(model: jaxrnn.Layer, params: Any, symbols: jax.Array) -> jax.Array:
         return carry, jnp.sum(weights * bits(logits, targets))
 
     xs, targets = by_window(symbols[:-1]), by_window(symbols[1:])
-    weights = by_window(jnp.ones(count))  # zero where the last window had to be filled
+    weights = by_window(jnp.ones(count))  # zero where the last window is padded
     _, costs = jax.lax.scan(read, model.init_carry(params, xs[0]), (xs, targets, weights))
     return costs.sum() / count
 
@@ -172,7 +172,7 @@ def write(
     temperature: float,
     length: int,
 ) -> jax.Array:
-    """The `length` symbols after `prompt` (P,), each drawn given all before it."""
+    """Draws the `length` symbols after `prompt` (P,), each conditioned on all before it."""
     carry, logits = model.apply(params, None, prompt)
 
     def draw(state, key):
@@ -188,27 +188,27 @@ def write(
 
 
 class State(NamedTuple):
-    """All that the next step depends on, and so what --resume needs bit for bit."""
+    """Everything that the next step depends on, so that --resume is bitwise reproducible."""
 
-    step: jax.Array  # (), steps made
-    position: jax.Array  # (), characters of each stream read since its start
+    step: jax.Array  # (), steps so far
+    position: jax.Array  # (), characters read from each stream since its start
     params: Any
     optimizer: Any
-    carry: Any  # of the streams, after their last window
-    key: jax.Array  # data of the key that dropout draws from
+    carry: Any  # of each stream, after its last window
+    key: jax.Array  # data of the dropout key
 
 
 class Run(NamedTuple):
     """What stays the same during a run."""
 
-    config: dict  # the values of RUN_FLAGS, and what `read_text` says of the text
+    config: dict  # the values of RUN_FLAGS, and what `read_text` records of the text
     model: jaxrnn.Layer
     optimizer: optax.GradientTransformation
     checkpoint: Path
 
 
 def make_run(config: dict, checkpoint: Path) -> Run:
-    """The model, and Adam on clipped gradients, with a warm-up and then a cosine decay."""
+    """The model, and Adam with gradient clipping, warm-up and cosine decay."""
     updates, peak = max(1, config["steps"] // config["accumulate"]), config["learning_rate"]
     rate = optax.warmup_cosine_decay_schedule(peak / 10, peak, updates // 20, updates, peak / 50)
     optimizer = optax.chain(optax.clip_by_global_norm(config["clip"]), optax.adam(rate))
@@ -248,14 +248,14 @@ def train_step(
     state: State,
     streams: jax.Array,
 ) -> tuple[State, jax.Array]:
-    """Learns from the next window of the streams (S, B): the new state, and the loss in bits.
+    """Trains on the next window of the streams (S, B): the new state, and the loss in bits.
 
-    This is truncated backpropagation through time. The carry is handed on from window to window,
-    so the network can remember further back than the gradients reach.
+    This is truncated backpropagation through time. The carry passes from window to window, so the
+    network can remember further back than the gradients reach.
     """
     text = jax.lax.dynamic_slice_in_dim(streams, state.position, window + 1)
     xs, targets = text[:-1], text[1:]
-    # Streams that begin again have nothing to remember.
+    # Streams that start over use the initial carry.
     fresh, begins = model.init_carry(state.params, xs), state.position == 0
     carry = jax.tree.map(functools.partial(jnp.where, begins), fresh, state.carry)
     key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
@@ -269,16 +269,16 @@ def train_step(
     params = optax.apply_updates(state.params, updates)
     position = state.position + window
     position = jnp.where(position + window < len(streams), position, 0)
-    # A gradient that is not finite must be seen before it can reach a checkpoint.
+    # A gradient that is not finite must be noticed before it reaches a checkpoint.
     are_finite = jax.tree.map(lambda grad: jnp.isfinite(grad).all(), grads)
     loss = jnp.where(jax.tree.reduce(jnp.logical_and, are_finite), loss, jnp.nan)
     return State(state.step + 1, position, params, opt_state, carry, state.key), loss
 
 
 def train(run: Run, state: State, history: dict, text: tuple[np.ndarray, ...], last: int) -> State:
-    """Trains to step `last`, or until Ctrl-C; saves every now and then, and at the end.
+    """Trains to step `last`, or until Ctrl-C; saves regularly, and at the end.
 
-    `text` is what to train on and what is held out.
+    `text` is the training symbols and the held-out symbols.
     """
     symbols, held_out = text
     window, batch, total = (run.config[name] for name in ("window", "batch", "steps"))
@@ -298,7 +298,7 @@ def train(run: Run, state: State, history: dict, text: tuple[np.ndarray, ...], l
             if not math.isfinite(history["train"][-1]):
                 raise Refused(
                     f"step {step}: expected a finite loss and gradient, got nan or infinity. Is "
-                    "--learning-rate too high? What --out holds is from before this step."
+                    "--learning-rate too high? The files in --out are from before this step."
                 )
             speed = (step - first) * batch * window / seconds  # characters a second
             shown = f"{np.mean(history['train'][-SMOOTHING:]):.3f} bits/char  {speed:,.0f} chars/s"
@@ -318,7 +318,7 @@ def train(run: Run, state: State, history: dict, text: tuple[np.ndarray, ...], l
 
 @contextlib.contextmanager
 def first_interrupt() -> Iterator[list]:
-    """A list that the first Ctrl-C fills; the second stops the program at once."""
+    """Yields a list that the first Ctrl-C fills; the second stops the program at once."""
     pressed = []
 
     def press(signal_number, frame):
@@ -336,7 +336,7 @@ def first_interrupt() -> Iterator[list]:
 
 
 def save(run: Run, state: State, history: dict) -> None:
-    """Writes the checkpoint. Whatever happens, the file is the old one or the new one, whole."""
+    """Writes the checkpoint atomically: the file is always the complete old or new one."""
     arrays = {name: np.asarray(leaf) for name, leaf in named(state).items()}
     arrays["history/train"] = np.array(history["train"], np.float32)
     arrays["history/held_out"] = np.array(history["held_out"], np.float64).reshape(-1, 2)
@@ -354,7 +354,7 @@ def save(run: Run, state: State, history: dict) -> None:
 
 
 def load(path: Path) -> tuple[dict, dict]:
-    """The configuration and the arrays of a checkpoint that is whole."""
+    """The configuration and the arrays of a checkpoint, which must be intact."""
     if not path.exists():
         raise Refused(f"{path}: expected a checkpoint, found no file. Train first, or see --out.")
     refused = f"{path} is refused, and left as it is: expected"
@@ -364,12 +364,12 @@ def load(path: Path) -> tuple[dict, dict]:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except Exception as error:
         raise Refused(
-            f"{refused} a whole checkpoint, got {path.stat().st_size:,} bytes that do not read as "
-            f"one ({error}). It was cut short or damaged, or is another kind of file."
+            f"{refused} a complete checkpoint, got {path.stat().st_size:,} bytes that do not read "
+            f"as one ({error}). It was cut short or damaged, or is another kind of file."
         ) from error
     config, got = metadata.get("config", ""), metadata.get("format")
     if got != FORMAT:
-        cause = "It comes from another program or version, or is damaged."
+        cause = "It was written by another program or version, or is damaged."
         raise Refused(f"{refused} the format {FORMAT!r}, got {got!r}. {cause}")
     if (expected := metadata.get("sha256")) != (got := checksum(config, arrays)):
         cause = "It was damaged after it was written."
@@ -386,8 +386,8 @@ def restore(run: Run, arrays: dict) -> tuple[State, dict]:
         if expected.get(name) != got.get(name):
             raise Refused(
                 f"{run.checkpoint} is refused, and left as it is: expected {name} to be "
-                f"{expected.get(name, 'absent')}, got {got.get(name, 'none')}. It is of another "
-                "model, or was written with another version of jaxrnn or optax."
+                f"{expected.get(name, 'absent')}, got {got.get(name, 'none')}. It belongs to "
+                "another model, or was written with another version of jaxrnn or optax."
             )
     leaves = [jnp.array(arrays[name]) for name in expected]
     held_out = [(int(step), cost) for step, cost in arrays["history/held_out"].tolist()]
@@ -396,24 +396,24 @@ def restore(run: Run, arrays: dict) -> tuple[State, dict]:
 
 
 def named(tree: Any) -> dict:
-    """The leaves of a pytree by their paths, such as ``params/1/kernel``."""
+    """The leaves of a pytree by path, such as ``params/1/kernel``."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
 def checksum(config: str, arrays: dict) -> str:
-    """SHA-256 over all that a checkpoint says."""
+    """SHA-256 of the whole contents of a checkpoint."""
     digest = hashlib.sha256(config.encode())
     for name, x in sorted(arrays.items()):
         digest.update(f"{name} {x.dtype} {x.shape}".encode() + x.tobytes())
     return digest.hexdigest()
 
 
-# --- What a run leaves behind ---
+# --- Results ---
 
 
 def sample(run: Run, params: Any, options: dict) -> str:
-    """What the network writes, with the prompt before it."""
+    """Text that the network writes, after the prompt."""
     vocabulary = run.config["vocabulary"]
     prompt = jnp.array(encode(options["prompt"], vocabulary))
     draw = jax.random.key(options["seed"]), options["temperature"], options["sample_length"]
@@ -423,9 +423,9 @@ def sample(run: Run, params: Any, options: dict) -> str:
 
 
 def draw_losses(path: Path, config: dict, history: dict) -> None:
-    """Draws the losses over the characters that have been read."""
+    """Plots the losses over the number of characters read."""
     losses, (steps, costs) = np.array(history["train"]), np.array(history["held_out"]).T
-    millions = config["batch"] * config["window"] / 1e6  # characters a step
+    millions = config["batch"] * config["window"] / 1e6  # characters per step
     width = min(SMOOTHING, len(losses))
     smooth = np.convolve(losses, np.full(width, 1 / width), "valid")
     middles = np.arange(len(smooth)) + (width + 1) / 2
@@ -438,14 +438,14 @@ def draw_losses(path: Path, config: dict, history: dict) -> None:
     axes.axhline(XZ_BITS, color="0.4", linestyle="--", label=f"xz on the same text, {XZ_BITS}")
     axes.set(xlabel="characters read (millions)", ylabel="loss (bits per character)")
     axes.set_title("{layers} x {cell}({size}) on Shakespeare's tragedies".format(**config))
-    axes.set_ylim(top=costs.max() + 1.5)  # the first steps fall from 6: out of sight
+    axes.set_ylim(top=costs.max() + 1.5)  # cut off the first steps, which start at 6
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path)
 
 
 def finish(run: Run, state: State, history: dict, symbols: np.ndarray, options: dict) -> None:
-    """Prints and writes what the run came to; `symbols` are some of those trained on."""
+    """Prints and writes the results of the run; `symbols` is a part of the training text."""
     learned, held_out = evaluate(run.model, state.params, symbols), history["held_out"][-1][1]
     print(f"bits per character: train {learned:.3f}, held-out {held_out:.3f} (xz: {XZ_BITS})")
     text, out = sample(run, state.params, options), run.checkpoint.parent
@@ -458,9 +458,9 @@ def finish(run: Run, state: State, history: dict, symbols: np.ndarray, options: 
 
 
 def begin(given: dict, options: dict, about: dict) -> tuple[Run, dict]:
-    """The run that the flags ask for, and the arrays of its checkpoint, none for a new run.
+    """The run that the flags describe, and the arrays of its checkpoint; none for a new run.
 
-    What a checkpoint says of the run goes into `options`.
+    Flags that the checkpoint records are written to `options`.
     """
     path = options["out"] / "checkpoint.safetensors"
     if options["out"].is_file():
@@ -468,27 +468,27 @@ def begin(given: dict, options: dict, about: dict) -> tuple[Run, dict]:
     if not (given.get("resume") or given.get("sample_only")):
         if path.exists():
             raise Refused(
-                f"{path} exists, and a new run would overwrite it. Pass --resume to go on with "
-                "it, or name another folder with --out."
+                f"{path} exists, and a new run would overwrite it. Pass --resume to continue it, "
+                "or choose another folder with --out."
             )
         return make_run({name: options[name] for name in RUN_FLAGS} | about, path), {}
     config, arrays = load(path)
-    # To write, the text that was learned is not needed, and any seed will do.
+    # Writing does not need the training text, and works with any seed.
     wanted, free = given | about, {"seed", *about} if given.get("sample_only") else set()
     for name in config:
         if name in wanted and name not in free and config[name] != wanted[name]:
             flag = f"the {name}" if name in about else f"--{name.replace('_', '-')}"
             raise Refused(
                 f"{path} is refused, and left as it is: expected {flag} {wanted[name]!r}, got a "
-                f"run with {flag} {config[name]!r}. Leave out the flags of the run to go on with "
-                "it, or name another folder with --out."
+                f"run with {flag} {config[name]!r}. Leave out the flags of the run to continue "
+                "it, or choose another folder with --out."
             )
     options |= {name: config[name] for name in RUN_FLAGS if name not in given}
     return make_run(config, path), arrays
 
 
 def check(run: Run, options: dict, num_symbols: int) -> None:
-    """Refuses flags that do not fit each other or the text."""
+    """Raises if flags do not fit each other or the text."""
     unknown = sorted(set(options["prompt"]) - set(run.config["vocabulary"]))
     if unknown or not options["prompt"]:
         got = f"{''.join(unknown)!r}, which it never uses" if unknown else "none"
@@ -506,7 +506,7 @@ def check(run: Run, options: dict, num_symbols: int) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command, and returns its exit code."""
+    """Runs the command and returns its exit code."""
     given = parse_flags(arguments)
     options = {name: default for name, (default, *_) in (RUN_FLAGS | OTHER_FLAGS).items()} | given
     options["out"] = out = Path(options["out"])
@@ -527,7 +527,7 @@ def main(arguments: list[str] | None = None) -> int:
         last = min(total, options["stop_after"] or total)
         state = train(run, state, history, (symbols, held_out), last)
         if (step := len(history["train"])) < total:
-            print(f"Stopped after step {step:,} of {total:,}, and saved. Go on with")
+            print(f"Stopped after step {step:,} of {total:,}, and saved. Continue with")
             print(f"    python {sys.argv[0]} --resume --out {shlex.quote(str(out))}")
             return 0 if step >= last else 130
         finish(run, state, history, symbols[: len(held_out)], options)

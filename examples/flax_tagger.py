@@ -1,5 +1,7 @@
-"""A Flax linen tagger learns where words begin in Shakespeare, printed without spaces.
-The lines have any length, 0 among them, and are read both ways. About 20 seconds on two cores.
+"""A Flax linen tagger learns where words begin in Shakespeare without spaces.
+
+The lines have variable length, including 0, and a bidirectional LSTM reads them. About 20 seconds
+on two cores.
 """
 
 import gzip
@@ -17,17 +19,17 @@ import jaxrnn.linen
 
 TEXT = Path(__file__).parent / "data" / "shakespeare_tragedies.txt.gz"
 LONGEST = 48  # letters; longer lines are cut
-HELD_OUT = 2000  # lines, the last of the text, that are never trained on
+HELD_OUT = 2000  # lines at the end of the text that are not trained on
 LETTERS, EMBEDDING, HIDDEN = 26, 32, 64  # symbols, features, features
 BATCH, STEPS, RATE = 64, 300, 0.01  # lines; steps of Adam; its learning rate
 
 
 class Tagger(nn.Module):
-    """Embed, two-way LSTM, dense."""
+    """Embedding, bidirectional LSTM, dense."""
 
     @nn.compact
     def __call__(self, letters, lengths):
-        """From letters (B, T) and lengths (B), the logits (B, T, 2): does a word begin here?"""
+        """Letters (B, T) and lengths (B) to logits (B, T, 2): does a word begin here?"""
         x = nn.Embed(LETTERS, EMBEDDING)(letters)
         x = jaxrnn.linen.RNN(jaxrnn.bidirectional(jaxrnn.lstm(HIDDEN)))(x, seq_lengths=lengths)
         return nn.Dense(2)(x)
@@ -48,7 +50,7 @@ def read_lines():
 
 @jax.jit
 def train_step(state, letters, tags, lengths):
-    """One step of the optimiser."""
+    """One step of the optimizer."""
 
     def cost(params):
         logits = state.apply_fn({"params": params}, letters, lengths)
@@ -58,7 +60,7 @@ def train_step(state, letters, tags, lengths):
 
 
 def main():
-    """Trains, and returns the share of held-out letters that are tagged right."""
+    """Trains, and returns the accuracy on held-out letters."""
     data, model, rng = read_lines(), Tagger(), np.random.default_rng(0)
     params = model.init(jax.random.key(0), data[0][:1], data[2][:1])["params"]
     state = TrainState.create(apply_fn=model.apply, params=params, tx=optax.adam(RATE))
@@ -69,7 +71,7 @@ def main():
     letters, tags, lengths = (array[-HELD_OUT:] for array in data)
     guess = np.argmax(jax.jit(model.apply)({"params": state.params}, letters, lengths), -1)
     right, never = ((tags == x)[np.arange(LONGEST) < lengths[:, None]].mean() for x in (guess, 0))
-    print(f"letters tagged right in {HELD_OUT} lines never seen: {right:.1%}; by 'no': {never:.1%}")
+    print(f"accuracy on {HELD_OUT} held-out lines: {right:.1%}; always 'no': {never:.1%}")
     for i in np.argsort(lengths)[::-400]:
         print("".join(" " * guess[i, t] + chr(97 + letters[i, t]) for t in range(lengths[i])))
     return right

@@ -1,6 +1,7 @@
 """A Flax nnx language model reads Shakespeare letter by letter, and writes a few lines of its own.
-Each row of a batch is one long stretch of the text, read window by window: a window goes on from
-the carry of the one before, without gradient. About 40 seconds on two cores.
+
+Each row of a batch is one long part of the text, read window by window: a window starts from the
+carry of the one before, without its gradient. About 40 seconds on two cores.
 """
 
 import gzip
@@ -16,13 +17,13 @@ import jaxrnn.nnx
 
 TEXT = Path(__file__).parent / "data" / "shakespeare_tragedies.txt.gz"
 EMBEDDING, HIDDEN = 64, 192  # features
-STREAMS, WINDOW, HELD_OUT = 32, 64, 40_000  # rows of a batch; characters; the last characters
-STEPS, RATE, DROPOUT = 380, 0.008, 0.1  # steps of Adam, its learning rate, probability
-SAMPLE, TEMPERATURE = 300, 0.7  # characters, of their distribution
+STREAMS, WINDOW, HELD_OUT = 32, 64, 40_000  # rows of a batch; characters; characters at the end
+STEPS, RATE, DROPOUT = 380, 0.008, 0.1  # Adam steps, learning rate, dropout probability
+SAMPLE, TEMPERATURE = 300, 0.7  # characters to write, and their temperature
 
 
 class LanguageModel(nnx.Module):
-    """Embed, LSTM, dropout, dense."""
+    """Embedding, LSTM, dropout, dense."""
 
     def __init__(self, vocabulary_size: int, rngs: nnx.Rngs):
         layer = jaxrnn.stack(jaxrnn.rnn(jaxrnn.lstm(HIDDEN)), jaxrnn.dropout(DROPOUT))
@@ -31,7 +32,7 @@ class LanguageModel(nnx.Module):
         self.head = nnx.Linear(HIDDEN, vocabulary_size, rngs=rngs)
 
     def __call__(self, symbols, carry=None, rngs=None):
-        """From symbols (B, T), the carry after them and logits; with `rngs`, dropout is on."""
+        """Symbols (B, T) to the carry after them and logits (B, T, V); `rngs` enables dropout."""
         carry, x = self.rnn(self.embed(symbols), initial_carry=carry, rngs=rngs)
         return carry, self.head(x)
 
@@ -44,7 +45,7 @@ def cost(model, symbols, carry, rngs=None):
 
 @nnx.jit
 def train_step(model, optimizer, symbols, carry, rngs):
-    """One step of the optimiser."""
+    """One optimizer step; returns the carry after the window."""
     grads, carry = nnx.grad(cost, has_aux=True)(model, symbols, carry, rngs)
     optimizer.update(model, grads)
     return carry
@@ -52,13 +53,13 @@ def train_step(model, optimizer, symbols, carry, rngs):
 
 @nnx.jit
 def write(model, symbol, carry, key):
-    """One symbol (1, 1) more, drawn from the model, and the carry."""
+    """Draws the next symbol (1, 1); returns it and the carry."""
     carry, logits = model(symbol, carry)
     return jax.random.categorical(key, logits / TEMPERATURE), carry
 
 
 def main():
-    """Trains, and returns the bits per character of text never seen."""
+    """Trains, and returns the bits per character of held-out text."""
     text = np.array(list(gzip.decompress(TEXT.read_bytes()).decode()))
     alphabet, symbols = np.unique(text, return_inverse=True)
     rngs, carry = nnx.Rngs(0), None
@@ -69,7 +70,7 @@ def main():
     for step in range(STEPS):
         carry = train_step(model, optimizer, symbols[window + step * WINDOW], carry, rngs)
     bits = nnx.jit(cost)(model, symbols[-HELD_OUT:].reshape(8, -1), None)[0] / np.log(2)
-    print(f"bits per character of text never seen: {bits:.2f}")
+    print(f"bits per character of held-out text: {bits:.2f}")
     symbol, carry = np.flatnonzero(alphabet == "\n")[:, None], None
     for _ in range(SAMPLE):
         symbol, carry = write(model, symbol, carry, rngs())

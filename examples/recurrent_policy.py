@@ -1,7 +1,8 @@
-"""A recurrent policy learns a T-maze (Bakker, 2002) by proximal policy optimisation. The start of a
-corridor tells on which side of its end the reward will be; in between there is nothing to see. The
-policy streams while it acts and is unrolled while it learns, and `resets` begin it anew where an
-episode ends within a rollout. About 20 seconds on two cores.
+"""A recurrent policy learns a T-maze (Bakker, 2002) by proximal policy optimization (PPO).
+
+The start of a corridor shows on which side of its end the reward will be; in between there is
+nothing to see. The policy streams while it acts and is unrolled while it learns. `resets` restore
+its initial carry where an episode ends within a rollout. About 20 seconds on two cores.
 """
 
 import functools
@@ -14,19 +15,19 @@ from jax import lax
 
 import jaxrnn
 
-SHORTEST, LONGEST = 4, 10  # corridors, in steps
-AGENTS, STEPS, UPDATES, EPOCHS = 64, 64, 60, 4  # STEPS a rollout, EPOCHS an update
+SHORTEST, LONGEST = 4, 10  # corridor lengths, in steps
+AGENTS, STEPS, UPDATES, EPOCHS = 64, 64, 60, 4  # STEPS per rollout, EPOCHS per update
 HIDDEN, RATE, CLIP, DISCOUNT, TRACE = 32, 0.005, 0.2, 0.97, 0.95  # features; PPO; GAE
-VALUE, ENTROPY = 0.5, 0.01  # what the errors of the values and the entropy weigh
+VALUE, ENTROPY = 0.5, 0.01  # weights of the value errors and the entropy in the loss
 
 FORWARD, LEFT, RIGHT = range(3)
-# Memory, then the logits of the actions and the value.
+# A GRU, then the logits of three actions and the value.
 POLICY = jaxrnn.stack(jaxrnn.rnn(jaxrnn.gru(HIDDEN)), jaxrnn.dense(4))
 OPTIMIZER = optax.chain(optax.clip_by_global_norm(0.5), optax.adam(RATE))
 
 
 class Episode(NamedTuple):
-    """Where an agent is, of which it sees little."""
+    """The state of the maze, which the agent observes only in part."""
 
     side: jax.Array  # LEFT or RIGHT
     place: jax.Array  # steps from the start
@@ -34,15 +35,15 @@ class Episode(NamedTuple):
 
 
 class Agent(NamedTuple):
-    """What goes on from one rollout to the next."""
+    """What passes from one rollout to the next."""
 
     episode: Episode
     carry: tuple  # of the policy
-    first: jax.Array  # bool: whether the policy begins anew before its next step
+    first: jax.Array  # bool: whether the policy is reset before its next step
 
 
 class Step(NamedTuple):
-    """What is learned from."""
+    """The training data of one step."""
 
     observation: jax.Array  # (3,)
     first: jax.Array
@@ -54,21 +55,21 @@ class Step(NamedTuple):
 
 
 def new_episode(key):
-    """A corridor of any length, and a side."""
+    """A corridor of random length, with the reward on a random side."""
     keys = jax.random.split(key)
     end = jax.random.randint(keys[1], (), SHORTEST, LONGEST + 1)
     return Episode(jax.random.randint(keys[0], (), LEFT, RIGHT + 1), jnp.zeros_like(end), end)
 
 
 def observe(episode):
-    """The side, at the start alone; and whether this is the start, and the junction."""
+    """The side, visible only at the start, and whether this is the start or the junction."""
     start, junction = episode.place == 0, episode.place == episode.end
     side = jnp.where(episode.side == LEFT, -1, 1) * start
     return jnp.array([side, start, junction], jnp.float32)
 
 
 def move(episode, action, key):
-    """The episode after an action, or a new one; the reward; and whether it is a new one."""
+    """The episode after an action, or a new one; the reward; and whether the episode ended."""
     junction = episode.place == episode.end
     done, goes_on = junction & (action != FORWARD), ~junction & (action == FORWARD)
     found = jnp.where(action == episode.side, 1.0, -1.0)
@@ -78,13 +79,13 @@ def move(episode, action, key):
 
 
 def policy(params, carry, observations, first):
-    """Over steps (T, 3): the carry, the log-probabilities (T, 3) and the values (T)."""
+    """Observations (T, 3) to the carry, the log-probabilities (T, 3) and the values (T)."""
     carry, ys = POLICY.apply(params, carry, observations, resets=first)
     return carry, jax.nn.log_softmax(ys[:, :3]), ys[:, 3]
 
 
 def act(params, agent, key, forgets):
-    """One step of one agent. One that forgets begins anew before each."""
+    """One step of one agent. An agent that `forgets` is reset before each step."""
     keys, observation = jax.random.split(key), observe(agent.episode)
     carry, log_probs, value = policy(params, agent.carry, observation[None], agent.first[None])
     action = jax.random.categorical(keys[0], log_probs[0])
@@ -94,7 +95,7 @@ def act(params, agent, key, forgets):
 
 
 def rollout(params, agent, key, forgets):
-    """The agent after T steps, and the steps."""
+    """The agent after STEPS steps, and these steps."""
 
     def body(agent, key):
         return act(params, agent, key, forgets)
@@ -103,7 +104,7 @@ def rollout(params, agent, key, forgets):
 
 
 def advantages(steps, last_value):
-    """Generalised advantage estimation (Schulman et al., 2016), (T,)."""
+    """Generalized advantage estimation (Schulman et al., 2016), (T,)."""
 
     def body(carry, step):
         advantage, following = carry
@@ -115,7 +116,7 @@ def advantages(steps, last_value):
 
 
 def cost(params, carry, steps, advantage, target):
-    """The clipped objective (Schulman et al., 2017) of one rollout, replayed as one sequence."""
+    """The clipped PPO loss (Schulman et al., 2017) of one rollout, replayed as one sequence."""
     _, log_probs, values = policy(params, carry, steps.observation, steps.first)
     log_prob = jnp.take_along_axis(log_probs, steps.action[:, None], axis=1)[:, 0]
     ratio = jnp.exp(log_prob - steps.log_prob)
@@ -126,7 +127,7 @@ def cost(params, carry, steps, advantage, target):
 
 @jax.jit
 def update(params, state, agents, key, forgets):
-    """A rollout of each agent, what is learned from them, and the return of an episode."""
+    """A rollout of each agent and EPOCHS optimizer steps; also the mean return per episode."""
     run = jax.vmap(functools.partial(rollout, params, forgets=forgets))
     after, steps = run(agents, jax.random.split(key, AGENTS))
     last = jax.vmap(lambda agent: act(params, agent, key, forgets)[1].value)(after)
@@ -148,7 +149,7 @@ def update(params, state, agents, key, forgets):
 
 
 def train(forgets):
-    """The returns of an episode, update by update."""
+    """The mean return per episode after each update."""
     keys = jax.random.split(jax.random.key(0), 3)
     shape = jax.ShapeDtypeStruct((1, 3), jnp.float32)
     params = POLICY.init(keys[0], shape)
@@ -165,7 +166,7 @@ def train(forgets):
 
 
 def main():
-    """Trains one that remembers and one that forgets; returns what an episode brings each."""
+    """Trains a policy that remembers and one that forgets; returns the final return of each."""
     ends = []
     for forgets in (False, True):
         returns = train(forgets)

@@ -1,6 +1,7 @@
-"""A Flax linen Transformer reads Shakespeare letter by letter, with recurrence for its attention.
-A block mixes over time with `jaxrnn.linen.RNN` and over features with an MLP, each behind a norm
-and beside a residual path; positions need no encoding. About 40 seconds on two cores.
+"""A Flax linen Transformer with recurrence instead of attention reads Shakespeare by letters.
+
+A block mixes over time with `jaxrnn.linen.RNN` and over features with an MLP, each after a layer
+norm and with a residual connection. It needs no positional encoding. About 40 seconds on two cores.
 """
 
 import gzip
@@ -16,13 +17,13 @@ import jaxrnn
 import jaxrnn.linen
 
 TEXT = Path(__file__).parent / "data" / "shakespeare_tragedies.txt.gz"
-WIDTH, BLOCKS, WIDEN, DROPOUT = 128, 2, 4, 0.1  # features; blocks; of the MLP; probability
-BATCH, WINDOW, HELD_OUT = 32, 64, 40_000  # windows; characters; the last characters
-STEPS, RATE = 250, 0.006  # steps of Adam, its highest learning rate
+WIDTH, BLOCKS, WIDEN, DROPOUT = 128, 2, 4, 0.1  # features; blocks; MLP expansion; probability
+BATCH, WINDOW, HELD_OUT = 32, 64, 40_000  # windows; characters; characters at the end
+STEPS, RATE = 250, 0.006  # Adam steps, peak learning rate
 
 
 class Block(nn.Module):
-    """What a block of a Transformer is, with a recurrent layer for its attention."""
+    """A Transformer block with a recurrent layer instead of attention."""
 
     @nn.compact
     def __call__(self, x):
@@ -34,13 +35,13 @@ class Block(nn.Module):
 
 
 class RecurrentTransformer(nn.Module):
-    """Embed, blocks, norm, dense."""
+    """Embedding, blocks, layer norm, dense."""
 
     vocabulary_size: int
 
     @nn.compact
     def __call__(self, symbols):
-        """From symbols (B, T), the logits (B, T, V) of the next ones."""
+        """Symbols (B, T) to logits (B, T, V) of the next symbols."""
         x = nn.Embed(self.vocabulary_size, WIDTH)(symbols)
         for _ in range(BLOCKS):
             x = Block()(x)
@@ -49,7 +50,7 @@ class RecurrentTransformer(nn.Module):
 
 @jax.jit
 def train_step(state, windows, key):
-    """One step of the optimiser on windows (B, T + 1)."""
+    """One optimizer step on windows (B, T + 1)."""
 
     def cost(params):
         rngs = {"dropout": jax.random.fold_in(key, state.step)}
@@ -60,14 +61,14 @@ def train_step(state, windows, key):
 
 
 def bits_of_pairs(read, unseen):
-    """Bits per character of a table of pairs: the best that there is without memory."""
+    """Bits per character of a bigram model, the best model without memory."""
     size = read.max() + 1
     counts = np.bincount(read[:-1] * size + read[1:], minlength=size**2).reshape(size, size) + 0.1
     return -np.log2((counts / counts.sum(1, keepdims=True))[unseen[:-1], unseen[1:]]).mean()
 
 
 def main():
-    """Trains, and returns the bits per character of text never seen, and those without memory."""
+    """Trains; returns the bits per character of held-out text, and those of a bigram model."""
     text = np.array(list(gzip.decompress(TEXT.read_bytes()).decode()))
     alphabet, symbols = np.unique(text, return_inverse=True)
     read, unseen = symbols[:-HELD_OUT], symbols[-HELD_OUT:]
@@ -83,7 +84,7 @@ def main():
     logits = jax.jit(model.apply)({"params": state.params}, rows[:, :-1])
     bits = float(jaxrnn.losses.cross_entropy(logits, rows[:, 1:]) / np.log(2))
     pairs = bits_of_pairs(read, unseen)
-    print(f"bits per character of text never seen: {bits:.2f}; by a table of pairs: {pairs:.2f}")
+    print(f"bits per character of held-out text: {bits:.2f}; of a bigram model: {pairs:.2f}")
     return bits, pairs
 
 

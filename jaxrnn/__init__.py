@@ -1,12 +1,12 @@
 """Recurrent networks in JAX: cells are pure functions of (params, carry, x).
 
-Write a cell's arithmetic once; it trains, streams and batches at the speed of a hand-written kernel.
+Write a cell's arithmetic once; it trains, streams and batches at the speed of a hand-written loop.
 Axis letters everywhere: T time, B batch, I input, H hidden, G gates; sequences are (T, ..., I).
 
 Functions are here by name. Their subjects are modules: `cells`, `wrappers`, `layers` and `engines`
 have the types of parameters and carries, `authoring` the helpers for cells of your own, and
-`initializers`, `losses`, `training`, `data` and `checkpoint` the rest of a model. `convert`, `linen`
-and `nnx` are imported when they are asked for.
+`initializers`, `losses`, `training`, `data` and `checkpoint` the rest of a model. `convert`,
+`linen` and `nnx` are imported when they are asked for.
 """
 
 from jaxrnn import authoring, checkpoint, data, initializers, losses, training

@@ -1,4 +1,4 @@
-"""What the modules for linen and nnx share: sequences in the terms of Flax."""
+"""Shared by the linen and nnx modules: batch-major sequences, and the argument names of Flax."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -9,18 +9,19 @@ import jax.numpy as jnp
 from flax.linen.recurrent import flip_sequences
 
 from jaxrnn._core.checks import describe
+from jaxrnn._core.context import Drawing
 from jaxrnn._core.masking import length_mask
 from jaxrnn._core.types import Carry, Cell, Layer, Params, check_cell
 from jaxrnn.layers import rnn
 
 
 def path_names(path: tuple) -> tuple[str, ...]:
-    """The names on the way to a parameter; one that is a bare array is called ``param``."""
+    """The names along the path to a parameter; a bare array is called ``param``."""
     return tuple(jax.tree_util.keystr((key,), simple=True) for key in path) or ("param",)
 
 
 def as_layer(cell: Cell | Layer) -> Layer:
-    """The layer that `cell` is, or that runs it."""
+    """`cell` itself if it is a layer, otherwise the layer that runs it."""
     if isinstance(cell, Layer):
         return cell
     if isinstance(cell, Cell):
@@ -32,12 +33,12 @@ def as_layer(cell: Cell | Layer) -> Layer:
 
 
 def check_steppable(cell: Cell) -> None:
-    """Raises unless `cell` can be given to Flax's own RNN, which has no keys for it."""
+    """Raises unless Flax's own RNN can run `cell`: it has no keys for a cell that draws."""
     check_cell(cell)
-    if cell.noise is not None:
+    if cell.noise is not None or isinstance(cell.prepare, Drawing):
         raise ValueError(
-            "`cell` draws random numbers, and Flax's own RNN has no place for its keys. Run it "
-            "with the `RNN` of this module."
+            "`cell` draws random numbers, and Flax's own RNN does not pass it a key. Run it with "
+            "the `RNN` of this module."
         )
 
 
@@ -54,14 +55,14 @@ def _check_partitioning(axes, named):
     names = {name for name, _ in named}
     if not names.issuperset(axes):
         raise ValueError(
-            f"`partitioning` is for {', '.join(sorted(set(axes) - names))}, and the parameters are "
+            f"`partitioning` names {', '.join(sorted(set(axes) - names))}, but the parameters are "
             f"{', '.join(sorted(names))}."
         )
     for name, value in named:
         if name in axes and len(axes[name]) != value.ndim:
             raise ValueError(
-                f"`partitioning[{name!r}]` must have an entry for each of {value.ndim} axes of "
-                f"{describe(value)}, None for one that is not split, got {axes[name]!r}."
+                f"`partitioning[{name!r}]` must have one entry for each of the {value.ndim} axes "
+                f"of {describe(value)}, None for an axis that is not sharded, got {axes[name]!r}."
             )
 
 
@@ -76,10 +77,11 @@ def run(
     resets: jax.Array | None,
     **choices: bool | None,
 ) -> Any:
-    """Runs ``apply(carry, xs, mask=, resets=)``, which is time-first, in the terms of Flax.
+    """Runs the time-first ``apply(carry, xs, mask=, resets=)`` with the conventions of Flax.
 
-    Where a choice is None, the attribute of `module` with that name holds. `apply` returns the
-    carry, the outputs, and whether these are a sequence, as they are unless a layer pools.
+    A choice that is None takes the value of the attribute of `module` with that name. `apply`
+    returns the carry, the outputs, and whether the outputs are a sequence; they are not if the
+    layer pools over time.
     """
     chosen = {k: getattr(module, k) if v is None else v for k, v in choices.items()}
     num_batch_axes = _count_batch_axes(inputs, module.num_feature_axes)
@@ -93,7 +95,7 @@ def run(
         return jax.tree.map(lambda x: flip_sequences(x, seq_lengths, num_batch_axes, True), tree)
 
     xs, (mask, resets) = turn((xs, flags)) if chosen["reverse"] else (xs, flags)
-    with _in_terms_of_flax():
+    with _with_names_of_flax():
         mask = mask if seq_lengths is None else length_mask(seq_lengths, xs.shape[0])
         carry, ys, is_sequence = apply(initial_carry, xs, mask=mask, resets=resets)
     if not is_sequence:
@@ -104,7 +106,7 @@ def run(
 
 
 def _count_batch_axes(inputs, num_feature_axes):
-    """Those that are neither time nor features."""
+    """The number of axes of `inputs` that are neither time nor features."""
     if not hasattr(inputs, "shape") or not hasattr(inputs, "dtype"):
         raise TypeError(f"`inputs` must be one array (*batch, T, I), got {describe(inputs)}.")
     if num_feature_axes is None:
@@ -126,41 +128,42 @@ def _check_flags(shape, **named):
         if not hasattr(flags, "dtype") or flags.dtype != jnp.bool_:
             raise TypeError(
                 f"`{name}` must be a bool array {shape}, got {describe(flags)}. Compare first, as "
-                "in `symbols != padding`; the lengths of sequences are `seq_lengths`."
+                "in `symbols != padding`; pass the lengths of sequences as `seq_lengths`."
             )
         if flags.shape != shape:
             raise ValueError(
-                f"`{name}` must have a value for each step of each sequence, {shape} as the first "
-                f"axes of `inputs`, got {describe(flags)}. Are both as `time_major` says?"
+                f"`{name}` must have one value for each step of each sequence, shape {shape} like "
+                f"the first axes of `inputs`, got {describe(flags)}. Do both follow `time_major`?"
             )
 
 
 def _check_lengths(seq_lengths, mask, batch):
     if mask is not None:
         raise ValueError(
-            "`seq_lengths` and `mask` both say which steps are real, and `reverse` turns sequences "
-            "within their lengths, but along all of time with a mask. Give one of them: "
-            "`mask & jnp.moveaxis(jaxrnn.length_mask(seq_lengths, T), 0, -1)` is both."
+            "`seq_lengths` and `mask` both say which steps are real. Pass one of them, or combine "
+            "them as `mask & jnp.moveaxis(jaxrnn.length_mask(seq_lengths, T), 0, -1)`. With "
+            "`reverse`, sequences are flipped within their `seq_lengths`, but over all of T with a "
+            "mask."
         )
     seq_lengths = jnp.asarray(seq_lengths)
     if not jnp.issubdtype(seq_lengths.dtype, jnp.integer):
         raise TypeError(f"`seq_lengths` must be integers, got {describe(seq_lengths)}.")
     if seq_lengths.shape != batch:
         raise ValueError(
-            f"`seq_lengths` must have one length a sequence, of shape {batch} as the batch axes of "
-            f"`inputs`, got {describe(seq_lengths)}. Are `inputs` as `time_major` says?"
+            f"`seq_lengths` must have one length per sequence, shape {batch} like the batch axes "
+            f"of `inputs`, got {describe(seq_lengths)}. Do `inputs` follow `time_major`?"
         )
     return seq_lengths.astype(int)
 
 
 @contextlib.contextmanager
-def _in_terms_of_flax() -> Iterator[None]:
-    """Adds to an error what its names are called here."""
+def _with_names_of_flax() -> Iterator[None]:
+    """Adds to an error the Flax names of the arguments that it mentions."""
     try:
         yield
     except (TypeError, ValueError) as error:
         error.add_note(
-            "Here `carry` is `initial_carry`, `lengths` are `seq_lengths`, and `xs` (T, ..., I), "
-            "of which `x` is a step, are `inputs`."
+            "In the Flax modules, `carry` is `initial_carry`, `lengths` is `seq_lengths`, and `xs` "
+            "(T, ..., I), whose steps are `x`, is `inputs`."
         )
         raise

@@ -1,8 +1,8 @@
 """Initializers for recurrent parameters, gate by gate.
 
-All have the signature of `jax.nn.initializers`: ``(key, shape, dtype) -> array``. The kernels of a
-gated cell lie side by side, ``(I, G*H)`` and ``(H, G*H)``; one draw over the whole block would give
-each gate the scale, or the orthogonality, of the wrong matrix. `per_gate` draws each alone.
+Each has the signature of `jax.nn.initializers`: ``(key, shape, dtype) -> array``. The kernels of
+the gates are stored side by side, ``(I, G*H)`` and ``(H, G*H)``; one draw over the whole array
+would scale, or orthogonalize, the wrong matrix. `per_gate` draws each gate separately.
 """
 
 import math
@@ -35,10 +35,10 @@ def __dir__():
 
 @recorded
 def per_gate(initializer: Initializer, num_gates: int) -> Initializer:
-    """Draws each of the `num_gates` equal blocks of the last axis on its own.
+    """Draws each of the `num_gates` equal blocks of the last axis separately.
 
     Args:
-      initializer: what draws one block, ``(key, shape, dtype) -> array``.
+      initializer: draws one block, ``(key, shape, dtype) -> array``.
       num_gates: G; the last axis must be a multiple of it.
     """
     check_size("num_gates", num_gates)
@@ -58,9 +58,9 @@ def per_gate(initializer: Initializer, num_gates: int) -> Initializer:
 
 @recorded
 def in_float32(initializer: Initializer) -> Initializer:
-    """Draws in float32 where the dtype is narrower, then casts.
+    """Draws in float32 if the dtype is narrower, then casts.
 
-    A QR decomposition does not exist in bfloat16, and a uniform draw there has 256 values.
+    QR decomposition is not implemented in bfloat16, and a uniform draw there has only 256 values.
     """
 
     def init(key, shape, dtype=jnp.float32):
@@ -72,19 +72,19 @@ def in_float32(initializer: Initializer) -> Initializer:
 
 @recorded
 def orthogonal(num_gates: int = 1, *, scale: float = 1.0) -> Initializer:
-    """Orthogonal for each gate (Saxe, McClelland and Ganguli, 2014): for a recurrent kernel."""
+    """Orthogonal per gate, for recurrent kernels (Saxe, McClelland and Ganguli, 2014)."""
     return per_gate(in_float32(jax.nn.initializers.orthogonal(scale)), num_gates)
 
 
 @recorded
 def glorot_uniform(num_gates: int = 1) -> Initializer:
-    """Uniform with the scale of Glorot and Bengio (2010) for each gate, for an input kernel."""
+    """Glorot uniform per gate, for input kernels (Glorot and Bengio, 2010)."""
     return per_gate(in_float32(jax.nn.initializers.glorot_uniform()), num_gates)
 
 
 @recorded
 def identity(num_gates: int = 1, *, scale: float = 1.0) -> Initializer:
-    """`scale` times the identity for each gate (Le, Jaitly and Hinton, 2015: IRNN)."""
+    """`scale` times the identity matrix per gate (Le, Jaitly and Hinton, 2015: IRNN)."""
 
     def init(key, shape, dtype=jnp.float32):
         return scale * jnp.eye(*shape, dtype=dtype)
@@ -97,9 +97,9 @@ def unit_forget_bias(*, gates: str = "ifgo", forget: float = 1.0) -> Initializer
     """Zeros, with `forget` at the forget gate (Gers, Schmidhuber and Cummins, 2000).
 
     Args:
-      gates: one letter a gate in the order of the bias, ``"ifgo"`` for an LSTM. One of them is
-        ``f``.
-      forget: the bias of that gate; positive remembers.
+      gates: one letter per gate, in the order of the bias; ``"ifgo"`` for an LSTM. One of them
+        must be ``f``.
+      forget: the bias of the forget gate. Positive values remember.
     """
     blocks = [forget if gate == "f" else 0.0 for gate in gates]
     if "f" not in gates:
@@ -117,12 +117,12 @@ def chrono(max_time: float, *, gates: str = "ifgo") -> Initializer:
     """Biases that remember for up to `max_time` steps (Tallec and Ollivier, 2018).
 
     The gate that keeps, ``f`` of an LSTM or ``z`` of a GRU, gets ``log U(1, max_time - 1)``; the
-    input gate ``i`` of an LSTM gets the negative of it; other gates get zero.
+    input gate ``i`` of an LSTM gets its negative; other gates get zero.
 
     Args:
       max_time: the longest dependency expected, in steps; more than 2.
-      gates: one letter a gate in the order of the bias: ``"ifgo"`` for an LSTM, ``"rzn"`` for a
-        GRU.
+      gates: one letter per gate, in the order of the bias: ``"ifgo"`` for an LSTM, ``"rzn"`` for
+        a GRU.
     """
     if not max_time > 2:
         raise ValueError(f"`max_time` must be more than 2 steps, got {max_time}.")

@@ -1,6 +1,6 @@
 """Flax linen modules: `RNN` runs any cell or layer, `RNNCell` is a cell for Flax's own RNN.
 
-They rename and forward; every number is computed elsewhere.
+They rename arguments and forward them; all arithmetic is elsewhere.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,12 +18,12 @@ from jaxrnn.layers._compose import keeps_time
 
 
 class RNN(nn.Module):
-    """Runs a cell or a layer over batch-major sequences, in place of `flax.linen.RNN`.
+    """Runs a cell or a layer over batch-major sequences, as a replacement for `flax.linen.RNN`.
 
-    Parameters are in ``variables["params"]`` under the names that they have in jaxrnn: ``kernel``,
-    ``recurrent_kernel`` and ``bias`` of an LSTM; of a stack, ``"0"``, ``"1"``, ... hold those of
-    its layers. They take the dtype of the inputs. Dropout is on where ``apply`` is given an rng
-    named ``"dropout"``.
+    Parameters are in ``variables["params"]`` under their jaxrnn names: ``kernel``,
+    ``recurrent_kernel`` and ``bias`` for an LSTM; for a stack, ``"0"``, ``"1"``, ... hold the
+    parameters of its layers. They take the dtype of the inputs. Dropout is active if ``apply`` is
+    given an rng named ``"dropout"``.
 
     Attributes:
       cell: a `jaxrnn.Cell` or `jaxrnn.Layer`.
@@ -32,9 +32,9 @@ class RNN(nn.Module):
       reverse: whether to read, and return, each sequence from its end. Padding stays at the end.
       keep_order: with `reverse`, whether to return the outputs in the order of the inputs.
       num_feature_axes: the number of axes of one input. None means 1 for floating inputs, and 0 for
-        integers, which are symbols.
-      partitioning: names of mesh axes for parameters, as in `flax.linen.with_partitioning`; for
-        example ``{"kernel": (None, "model")}`` for each parameter of that name.
+        integer symbols.
+      partitioning: mesh axis names for parameters, as in `flax.linen.with_partitioning`; for
+        example ``{"kernel": (None, "model")}``, for each parameter of that name.
     """
 
     cell: Cell | Layer
@@ -61,28 +61,29 @@ class RNN(nn.Module):
         reverse: bool | None = None,
         keep_order: bool | None = None,
     ) -> Any:
-        """Runs over `inputs`. Arguments that are not None override the attributes of their name.
+        """Runs over `inputs`. Arguments that are not None override the attributes of the same name.
 
         Args:
-          inputs: (*batch, T, I), or (T, *batch, I) where `time_major`; any number of batch axes.
-          initial_carry: the carry before the first step; None means the initial one of the cell.
-          init_key: not used, because an initial carry is a function of the parameters; it is here so
+          inputs: (*batch, T, I), or (T, *batch, I) if `time_major`; any number of batch axes.
+          initial_carry: the carry before the first step; None means the cell's initial carry.
+          init_key: not used, because an initial carry is a function of the parameters; accepted so
             that `flax.linen.Bidirectional` can call this module.
-          seq_lengths: integers (*batch), 0 to T, the real steps of each sequence; the rest is
-            padding, which is never read. Outputs there are zero.
-          mask: bool, (*batch, T), or (T, *batch) where `time_major`; True = a real step. For
-            padding anywhere, in place of `seq_lengths`.
-          resets: bool, likewise; where True the carry returns to the initial one before the step is
-            read. No gradient crosses a reset.
-          context: what the sequences are conditioned on, arrays (*batch, ...), for cells that read
-            it, such as those of `jaxrnn.attention`.
+          seq_lengths: integers (*batch), 0 to T, the number of real steps of each sequence. The
+            rest is padding: it is never read, and outputs there are zero.
+          mask: bool (*batch, T), or (T, *batch) if `time_major`; True = a real step. For padding
+            anywhere; use it instead of `seq_lengths`.
+          resets: bool, like `mask`. True restores the initial carry before a step and blocks its
+            gradient.
+          context: what the sequences are conditioned on, a pytree of arrays (*batch, ...), for
+            cells that read one, such as `jaxrnn.attention(...)`.
           return_carry: as the attribute.
           time_major: as the attribute.
           reverse: as the attribute.
           keep_order: as the attribute.
 
         Returns:
-          The outputs, with the axes of the inputs; or the last carry of each sequence, and them.
+          The outputs, with the axes of the inputs, or without a time axis if the layer pools over
+          time. With `return_carry`, a pair of the last carry of each sequence and the outputs.
 
         Raises:
           ValueError, TypeError: an argument does not fit the others, or the parameters.
@@ -113,13 +114,13 @@ class RNN(nn.Module):
 class RNNCell(nn.RNNCellBase):
     """A jaxrnn cell as a Flax cell, for `flax.linen.RNN`, `flax.linen.scan` and loops of your own.
 
-    It computes one step at a time, so it has none of the fast forms of `RNN`.
+    It computes one step at a time, without the fast engines of `RNN`.
 
     Attributes:
       cell: a `jaxrnn.Cell`.
-      param_dtype: of the parameters and the carry; inputs must have it too.
+      param_dtype: the dtype of the parameters and the carry; inputs must have it too.
       num_feature_axes: the number of axes of one input.
-      partitioning: as of `RNN`.
+      partitioning: as in `RNN`.
     """
 
     cell: Cell
@@ -138,8 +139,8 @@ class RNNCell(nn.RNNCellBase):
     def initialize_carry(self, rng: jax.Array, input_shape: tuple[int, ...]) -> Carry:
         """The initial carry for inputs of this shape.
 
-        One that is learned is that of the parameters where this module has them, as in
-        `flax.linen.RNN`, and otherwise that of new parameters drawn with `rng`.
+        A learned initial carry comes from the parameters of this module if it has any, as in
+        `flax.linen.RNN`, and otherwise from new parameters drawn with `rng`.
         """
         check_steppable(self.cell)
         x = jax.ShapeDtypeStruct(input_shape, self.param_dtype)
@@ -149,7 +150,7 @@ class RNNCell(nn.RNNCellBase):
 
 
 def _parameters(module: nn.Module, init: Callable, x: Any) -> Params:
-    """The parameters of `module`, which are drawn by `init` where they may and need be."""
+    """The parameters of `module`; missing ones are drawn by `init` if "params" is mutable."""
     shapes = jax.eval_shape(init, jax.random.key(0), x)
     missing = [name for name in _by_name(shapes) if not module.has_variable("params", name)]
     if missing and module.is_mutable_collection("params"):
@@ -160,7 +161,7 @@ def _parameters(module: nn.Module, init: Callable, x: Any) -> Params:
 
 
 def _stored(module: nn.Module, shapes: Params) -> Params:
-    """The parameters that `module` has been given, with the structure of `shapes`."""
+    """The parameters that `module` was given, with the structure of `shapes`."""
     given = flatten_dict(nn.unbox(module.variables.get("params", {})))
     names = flatten_dict(_by_name(jax.tree.map(lambda _: "", shapes)))
     missing = ["/".join(name) for name in names if name not in given]
@@ -175,7 +176,7 @@ def _stored(module: nn.Module, shapes: Params) -> Params:
 
 
 def _by_name(params: Params) -> dict:
-    """The parameters as nested dicts, as Flax keeps them."""
+    """The parameters as nested dicts, as Flax stores them."""
     leaves = jax.tree_util.tree_leaves_with_path(params, is_leaf=_is_box)
     return unflatten_dict({path_names(path): leaf for path, leaf in leaves})
 

@@ -1,8 +1,9 @@
-"""Losses and scores of padded sequences: means over the real steps, whatever the padding holds.
+"""Losses and metrics for padded sequences: means over the real steps, whatever the padding holds.
 
-Each takes predictions (T, ..., K) or (T, ...), targets, and `mask`, bool (T, ...), the leading axes
-of the targets; None means that every step is real. Each returns a scalar: the mean over real steps
-and any axes after those of the mask. Without a real step it is 0, and so is its gradient.
+Predictions are (T, ..., K) or (T, ...). `mask` is bool (T, ...), with the leading axes of the
+targets; None means that every step is real. The result is a scalar: the mean over the real steps,
+and over any axes that the mask does not have. Without a real step the mean is 0, and so is its
+gradient.
 """
 
 import math
@@ -13,6 +14,24 @@ import jax.numpy as jnp
 from jaxrnn._core.checks import check_flags, check_rate, describe
 from jaxrnn._core.masking import over_batch, zero_where_masked
 from jaxrnn._core.numerics import sum_dtype
+
+__all__ = [
+    "accuracy",
+    "activation_penalty",
+    "binary_cross_entropy",
+    "cross_entropy",
+    "huber",
+    "masked_mean",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "perplexity",
+    "quantile_loss",
+    "temporal_activation_penalty",
+]
+
+
+def __dir__():
+    return __all__
 
 
 def masked_mean(values: jax.Array, mask: jax.Array | None = None) -> jax.Array:
@@ -33,14 +52,14 @@ def cross_entropy(
     *,
     smoothing: float = 0.0,
 ) -> jax.Array:
-    """Cross entropy with integer labels, in nats a step.
+    """Cross entropy with integer labels, in nats per step.
 
     Args:
       logits: (T, ..., K).
       labels: integers (T, ...), 0 to K - 1.
       mask: bool (T, ...).
-      smoothing: the share of the probability that is spread evenly over all K classes (Szegedy et
-        al., 2016), in [0, 1).
+      smoothing: label smoothing, in [0, 1): the share of the probability that is spread evenly over
+        all K classes (Szegedy et al., 2016).
     """
     _check_labels(logits, labels)
     check_rate("smoothing", smoothing)
@@ -53,7 +72,7 @@ def cross_entropy(
 def binary_cross_entropy(
     logits: jax.Array, labels: jax.Array, mask: jax.Array | None = None
 ) -> jax.Array:
-    """Cross entropy of independent yes-or-no labels, in nats: labels (T, ...) from 0 to 1."""
+    """Cross entropy of independent binary labels, in nats: labels (T, ...) from 0 to 1."""
     logits, labels = _alike(logits, labels, mask)
     values = jax.nn.softplus(logits) - labels * logits
     return masked_mean(values, mask)
@@ -82,7 +101,7 @@ def huber(
     *,
     delta: float = 1.0,
 ) -> jax.Array:
-    """Half the square of errors up to `delta`, linear beyond (Huber, 1964)."""
+    """Huber loss: half the squared error up to `delta`, linear beyond (Huber, 1964)."""
     if not delta > 0:
         raise ValueError(f"`delta` must be positive, got {delta}.")
     predictions, targets = _alike(predictions, targets, mask)
@@ -98,7 +117,7 @@ def quantile_loss(
     *,
     quantile: float,
 ) -> jax.Array:
-    """The loss that the `quantile` of the target minimises (Koenker and Bassett, 1978)."""
+    """Pinball loss, minimized by the `quantile` of the target (Koenker and Bassett, 1978)."""
     if not 0 < quantile < 1:
         raise ValueError(f"`quantile` must be in (0, 1), got {quantile}.")
     predictions, targets = _alike(predictions, targets, mask)
@@ -112,7 +131,7 @@ def perplexity(logits: jax.Array, labels: jax.Array, mask: jax.Array | None = No
 
 
 def accuracy(logits: jax.Array, labels: jax.Array, mask: jax.Array | None = None) -> jax.Array:
-    """The share of steps whose largest logit is that of the label."""
+    """The share of steps whose label has the largest logit."""
     _check_labels(logits, labels)
     logits, labels = _zero_where_masked(mask, logits, labels)
     hits = jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels
@@ -120,8 +139,9 @@ def accuracy(logits: jax.Array, labels: jax.Array, mask: jax.Array | None = None
 
 
 def activation_penalty(ys: jax.Array, mask: jax.Array | None = None) -> jax.Array:
-    """The mean square of outputs (T, ..., H): activation regularisation (Merity, McCann and Socher,
-    2017), to be added to a loss with a small weight.
+    """Activation regularization: the mean square of outputs (T, ..., H).
+
+    Add it to a loss with a small weight (Merity, McCann and Socher, 2017).
     """
     return masked_mean(zero_where_masked(mask, ys) ** 2, mask)
 
@@ -129,15 +149,15 @@ def activation_penalty(ys: jax.Array, mask: jax.Array | None = None) -> jax.Arra
 def temporal_activation_penalty(
     ys: jax.Array, mask: jax.Array | None = None, resets: jax.Array | None = None
 ) -> jax.Array:
-    """The mean square of the change of outputs (T, ..., H) from one step to the next: temporal
-    activation regularisation (Merity, McCann and Socher, 2017).
+    """Temporal activation regularization: the mean squared change of outputs from step to step.
 
-    A change counts where both steps are real and the later one is no reset.
+    A change counts if both steps are real and the later one is not a reset. Add it to a loss with a
+    small weight (Merity, McCann and Socher, 2017).
 
     Args:
       ys: outputs (T, ..., H).
       mask: bool (T, ...).
-      resets: bool (T, ...), as the layer was given them.
+      resets: bool (T, ...), the resets that the layer was given.
     """
     check_flags("mask", mask, ys)
     check_flags("resets", resets, ys)
@@ -157,17 +177,17 @@ def _zero_where_masked(mask, *arrays):
 def _alike(predictions, targets, mask):
     if predictions.shape != targets.shape or predictions.dtype != targets.dtype:
         raise ValueError(
-            f"targets must be like the predictions, {describe(predictions)}, got "
-            f"{describe(targets)}. A lone last axis of size 1 is not broadcast: index it away."
+            f"targets must have the shape and dtype of the predictions, {describe(predictions)}, "
+            f"got {describe(targets)}. A last axis of size 1 is not broadcast: index it away."
         )
     return _zero_where_masked(mask, predictions, targets)
 
 
 def _check_labels(logits, labels):
     if not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise TypeError(f"`labels` must be integers, one a step, got {describe(labels)}.")
+        raise TypeError(f"`labels` must be integers, one per step, got {describe(labels)}.")
     if labels.shape != logits.shape[:-1]:
         raise ValueError(
-            f"`labels` must be {tuple(logits.shape[:-1])}, the axes of `logits` "
-            f"{tuple(logits.shape)} without the last, got {tuple(labels.shape)}."
+            f"`labels` must have shape {tuple(logits.shape[:-1])}, like `logits` "
+            f"{tuple(logits.shape)} without its last axis, got {tuple(labels.shape)}."
         )

@@ -1,6 +1,6 @@
 """Flax nnx modules: `RNN` runs any cell or layer, `RNNCell` is a cell for Flax's own RNN.
 
-They rename and forward; every number is computed elsewhere.
+They rename arguments and forward them; all arithmetic is elsewhere.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,26 +18,26 @@ from jaxrnn.layers._compose import keeps_time
 
 
 class RNN(nnx.Module):
-    """Runs a cell or a layer over batch-major sequences, in place of `flax.nnx.RNN`.
+    """Runs a cell or a layer over batch-major sequences, as a replacement for `flax.nnx.RNN`.
 
-    Its parameters are `params`, those of the layer with an `nnx.Param` for each array:
-    ``rnn.params.kernel`` of an LSTM, ``rnn.params[0].kernel`` of a stack. Dropout is on where a
+    The attribute `params` holds the parameters of the layer, with an `nnx.Param` for each array:
+    ``rnn.params.kernel`` for an LSTM, ``rnn.params[0].kernel`` for a stack. Dropout is active if a
     call is given `rngs`.
 
     Args:
       cell: a `jaxrnn.Cell` or `jaxrnn.Layer`.
-      in_features: I; or the shape of one input, which is () for integer symbols.
+      in_features: I, or the shape of one input; () for integer symbols.
       time_major: whether sequences are (T, *batch, I) rather than (*batch, T, I).
       return_carry: whether to return (carry, outputs) rather than the outputs.
       reverse: whether to read, and return, each sequence from its end. Padding stays at the end.
       keep_order: with `reverse`, whether to return the outputs in the order of the inputs.
-      param_dtype: of the parameters, and so of the carry; inputs must have it too.
-      partitioning: names of mesh axes for parameters, the `out_sharding` of their `nnx.Param`; for
-        example ``{"kernel": (None, "model")}`` for each parameter of that name.
+      param_dtype: the dtype of the parameters, and so of the carry; inputs must have it too.
+      partitioning: mesh axis names for parameters, the `out_sharding` of their `nnx.Param`; for
+        example ``{"kernel": (None, "model")}``, for each parameter of that name.
       rngs: draws the parameters.
 
     Raises:
-      ValueError, TypeError: an argument is not what is said here.
+      ValueError, TypeError: an argument is not as described here.
     """
 
     def __init__(
@@ -78,29 +78,30 @@ class RNN(nnx.Module):
         keep_order: bool | None = None,
         rngs: nnx.Rngs | nnx.RngStream | None = None,
     ) -> Any:
-        """Runs over `inputs`. Arguments that are not None override what the module was made with.
+        """Runs over `inputs`. Arguments that are not None override the attributes of the same name.
 
         Args:
-          inputs: (*batch, T, I), or (T, *batch, I) where `time_major`; any number of batch axes.
-          initial_carry: the carry before the first step; None means the initial one of the cell.
-          seq_lengths: integers (*batch), 0 to T, the real steps of each sequence; the rest is
-            padding, which is never read. Outputs there are zero.
-          mask: bool, (*batch, T), or (T, *batch) where `time_major`; True = a real step. For
-            padding anywhere, in place of `seq_lengths`.
-          resets: bool, likewise; where True the carry returns to the initial one before the step is
-            read. No gradient crosses a reset.
-          context: what the sequences are conditioned on, arrays (*batch, ...), for cells that read
-            it, such as those of `jaxrnn.attention`.
-          return_carry: as of the module.
-          time_major: as of the module.
-          reverse: as of the module.
-          keep_order: as of the module.
-          rngs: gives the key of dropout; None means none, as in evaluation. A stream named
-            ``carry``, which `flax.nnx.Bidirectional` passes on, is not used: an initial carry is a
-            function of the parameters.
+          inputs: (*batch, T, I), or (T, *batch, I) if `time_major`; any number of batch axes.
+          initial_carry: the carry before the first step; None means the cell's initial carry.
+          seq_lengths: integers (*batch), 0 to T, the number of real steps of each sequence. The
+            rest is padding: it is never read, and outputs there are zero.
+          mask: bool (*batch, T), or (T, *batch) if `time_major`; True = a real step. For padding
+            anywhere; use it instead of `seq_lengths`.
+          resets: bool, like `mask`. True restores the initial carry before a step and blocks its
+            gradient.
+          context: what the sequences are conditioned on, a pytree of arrays (*batch, ...), for
+            cells that read one, such as `jaxrnn.attention(...)`.
+          return_carry: as the attribute.
+          time_major: as the attribute.
+          reverse: as the attribute.
+          keep_order: as the attribute.
+          rngs: provides the key for dropout; None disables dropout, as in evaluation. A stream
+            named ``carry``, which `flax.nnx.Bidirectional` passes, is not used, because an initial
+            carry is a function of the parameters.
 
         Returns:
-          The outputs, with the axes of the inputs; or the last carry of each sequence, and them.
+          The outputs, with the axes of the inputs, or without a time axis if the layer pools over
+          time. With `return_carry`, a pair of the last carry of each sequence and the outputs.
 
         Raises:
           ValueError, TypeError: an argument does not fit the others, or the parameters.
@@ -129,17 +130,17 @@ class RNN(nnx.Module):
 class RNNCell(nnx.RNNCellBase):
     """A jaxrnn cell as a Flax cell, for `flax.nnx.RNN`, `flax.nnx.scan` and loops of your own.
 
-    It computes one step at a time, so it has none of the fast forms of `RNN`.
+    It computes one step at a time, without the fast engines of `RNN`.
 
     Args:
       cell: a `jaxrnn.Cell`.
       in_features: I, or the shape of one input.
-      param_dtype: of the parameters and the carry; inputs must have it too.
-      partitioning: as of `RNN`.
+      param_dtype: the dtype of the parameters and the carry; inputs must have it too.
+      partitioning: as in `RNN`.
       rngs: draws the parameters.
 
     Raises:
-      ValueError, TypeError: an argument is not what is said here.
+      ValueError, TypeError: an argument is not as described here.
     """
 
     def __init__(
@@ -185,9 +186,9 @@ def _feature_shape(in_features):
 
 
 def _variables(init: Callable, x: Any, partitioning: Any, rngs: nnx.Rngs) -> Params:
-    """New parameters, with an `nnx.Param` for each array, as data of a module."""
+    """New parameters, with an `nnx.Param` for each array, as module data."""
     if not isinstance(rngs, nnx.Rngs):
-        raise TypeError(f"`rngs` must be such as `nnx.Rngs(0)`, got {type(rngs).__name__}.")
+        raise TypeError(f"`rngs` must be nnx.Rngs, as in `nnx.Rngs(0)`, got {type(rngs).__name__}.")
     return nnx.data(annotated(init(rngs.params(), x), partitioning, _param))
 
 
@@ -213,7 +214,7 @@ def _dropout_key(rngs):
     if isinstance(rngs, nnx.Rngs):
         raise ValueError(
             f"`rngs` has no stream for dropout, only {sorted(rngs)}. Make one with "
-            "`nnx.Rngs(dropout=seed)`, or give no `rngs` to evaluate."
+            "`nnx.Rngs(dropout=seed)`, or pass no `rngs` to evaluate."
         )
     raise TypeError(
         f"`rngs` must be nnx.Rngs or one of its streams, got {type(rngs).__name__}. "

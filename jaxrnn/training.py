@@ -10,6 +10,12 @@ from jaxrnn._core.checks import check_sequence, check_size
 from jaxrnn._core.types import Carry
 from jaxrnn.layers._chunks import over_chunks
 
+__all__ = ["train_windows"]
+
+
+def __dir__():
+    return __all__
+
 
 def train_windows(
     train_step: Callable[[Any, Carry, Any], tuple[Any, Carry, Any]],
@@ -18,24 +24,25 @@ def train_windows(
     batch: Any,
     window: int,
 ) -> tuple[Any, Carry, Any]:
-    """Truncated backpropagation through time: a training step for each window of a sequence.
+    """Truncated backpropagation through time: one training step per window of a sequence.
 
-    The carry goes on from window to window and the gradient does not, since each step
-    differentiates within its own window. Parameters change after every window, where
-    `jaxrnn.truncate` changes them after the whole sequence; with ``optax.MultiSteps(optimiser, k)``
-    they change after every k. The loop over windows is compiled once, whatever their number.
+    The carry passes from window to window; the gradient does not, because each training step
+    differentiates within its own window. Parameters change after every window; with
+    `jaxrnn.truncate` they change after the whole sequence, and with
+    ``optax.MultiSteps(optimizer, k)`` after every k windows. The loop over windows is compiled
+    once, whatever their number.
 
     Args:
       train_step: ``(state, carry, window) -> (state, carry, out)``; `window` has the leaves of
-        `batch` at its own steps. ``state`` holds the parameters and what optax keeps of them.
-      state: before the first window.
-      carry: before the first step, from ``layer.init_carry``.
-      batch: a pytree of arrays (T, ...): inputs, targets, a mask. None stands for nothing.
-      window: the steps of a window. Where it does not divide T, the last one is shorter.
+        `batch` at its own steps. ``state`` holds the parameters and the optimizer state.
+      state: the state before the first window.
+      carry: the carry before the first step, from ``layer.init_carry``.
+      batch: a pytree of arrays (T, ...): inputs, targets, a mask. None for an absent part.
+      window: the number of steps per window. If it does not divide T, the last window is shorter.
 
     Returns:
-      The state and the carry after the last window, and ``out`` of all windows, (N, ...), where N
-      is T / window, rounded up.
+      The state and the carry after the last window, and ``out`` of all N windows, (N, ...). N is
+      T / window, rounded up.
 
     Raises:
       ValueError, TypeError: `window` is not a positive integer, or the leaves of `batch` do not
@@ -50,7 +57,7 @@ def train_windows(
         raise ValueError("`batch` has no time step to train on: T is 0.")
     if carry is None:
         raise ValueError(
-            "`carry` must be given, since it is handed on. Start from "
+            "`carry` must be given, because it passes from window to window. Start from "
             "`layer.init_carry(params, xs)`."
         )
 

@@ -1,1 +1,1 @@
-"""One file for each peer, which is imported only where the peer is installed."""
+"""One file for each peer, imported only if the peer is installed."""

@@ -16,7 +16,7 @@ def model(workload: Workload) -> Model:
         raise ValueError(f"equinox has no {workload.cell} cell")
     xs = workload.xs()
     cell = to_equinox(workload.params(_CELLS[workload.cell](workload.hidden)))
-    # The parameters are a list, which a jitted call takes faster than a module.
+    # The parameters are a list, because a jitted call unpacks a list faster than a module.
     params, structure = jax.tree.flatten(cell)
     zeros = jnp.zeros((workload.batch, workload.hidden), xs.dtype)
     carry = (zeros, zeros) if workload.cell == "lstm" else zeros

@@ -1,6 +1,6 @@
 """haiku: `dynamic_unroll` of an LSTM, a GRU or a VanillaRNN.
 
-Its GRU resets before the recurrent product, and its VanillaRNN has relu for tanh.
+Its GRU applies the reset gate before the recurrent product, and its VanillaRNN uses relu, not tanh.
 """
 
 import functools

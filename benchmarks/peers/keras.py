@@ -41,5 +41,5 @@ def model(workload: Workload) -> Model:
 
 
 def _others(layer):
-    """What is no weight: the state of a random stream that is not used."""
+    """Variables that are not weights: the state of a random stream, which is not used."""
     return [variable.value for variable in layer.non_trainable_variables]

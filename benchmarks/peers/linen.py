@@ -21,7 +21,8 @@ def model(workload: Workload) -> Model:
     dtype, xs = jnp.dtype(workload.dtype), workload.xs()
     options = {"dtype": dtype, "param_dtype": dtype}
     cell = theirs(workload.hidden, **options)
-    # The optimised cell joins its kernels at each call: once a sequence, but also once a step.
+    # The optimized cell concatenates its kernels in each call: once per sequence, but in a stream
+    # once per step.
     one = nn.LSTMCell(workload.hidden, **options) if workload.cell == "lstm" else cell
     params = to_linen(workload.params(ours(workload.hidden)))
     carry = cell.initialize_carry(jax.random.key(0), xs.shape[1:])

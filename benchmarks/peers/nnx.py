@@ -26,7 +26,7 @@ def model(workload: Workload) -> Model:
     carry = module.cell.initialize_carry(xs.shape[1:], nnx.Rngs(0))
     graph, state, rest = nnx.split(module, nnx.Param, ...)
 
-    # The parameters are a plain dict, which a jitted call takes faster than a state of nnx.
+    # The parameters are a plain dict, because a jitted call unpacks it faster than an nnx state.
     def merged(params):
         fresh, others = jax.tree.map(lambda leaf: leaf, (state, rest))  # variables of this trace
         nnx.replace_by_pure_dict(fresh, params)

@@ -1,4 +1,4 @@
-"""torch: an `nn.LSTM`, `nn.GRU` or `nn.RNN` on CPU threads or a GPU; one step by its cell."""
+"""torch: an `nn.LSTM`, `nn.GRU` or `nn.RNN` on CPU threads or a GPU; its cell for one step."""
 
 import statistics
 import timeit
@@ -23,7 +23,7 @@ _MODULES = {
 
 def program(workload: Workload, kind: str) -> Program:
     layer, cell, ours = _MODULES[workload.cell]
-    # A cell takes a single step sooner than a layer takes a sequence of one.
+    # For a single step, a cell is faster than a layer on a sequence of length 1.
     kind_of_module, suffix = (cell, "_l0") if kind == "stream" else (layer, "")
     options = {"device": _device(), "dtype": getattr(torch, workload.dtype)}
     module = kind_of_module(workload.inputs, workload.hidden, **options)
@@ -35,7 +35,7 @@ def program(workload: Workload, kind: str) -> Program:
 
 
 def _threaded(run):
-    """`run` on all cores or on one, whichever takes less time: for small products it is one."""
+    """`run` on all cores or on one, whichever is faster: one, if the products are small."""
 
     def on(count):
         def run_on():
@@ -48,7 +48,7 @@ def _threaded(run):
 
 
 def _seconds(run):
-    """The median of a few runs after the first."""
+    """The median time of a few runs after the first."""
     return statistics.median(timeit.repeat(run, number=1, repeat=4)[1:])
 
 
@@ -103,7 +103,7 @@ def _wait() -> None:
 
 
 def _peak_bytes(run: Callable) -> int | None:
-    """Of the allocator of the GPU; there is no such count on a CPU."""
+    """The peak that the GPU allocator counted; None on a CPU, which has no such count."""
     if jax.default_backend() == "cpu":
         return None
     torch.cuda.reset_peak_memory_stats()

@@ -141,7 +141,7 @@ def check_flags(name: str, flags: Any, xs: Any) -> None:
 
 
 def check_flags_fit(name: str, flags: Any, tree: Any) -> None:
-    """Raises unless every array of `tree`, a carry or an output, begins with the batch of `flags`."""
+    """Raises unless every array of `tree`, a carry or an output, has the batch axes of `flags`."""
     batch = () if flags is None else flags.shape[1:]
     for leaf in jax.tree.leaves(tree):
         if leaf.shape[: len(batch)] != batch:

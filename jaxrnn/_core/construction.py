@@ -59,7 +59,7 @@ class Constructed:
         new = super()._replace(**changes)
         if self.made is not None:
             text = f"{self!r}._replace({_listed((), changes)})"
-            key = _key((type(self)._replace, self, changes))
+            key = _key((_replaced, self, changes))
             new.made = Made(text, key, (_replaced, (self,), changes))
         return new
 

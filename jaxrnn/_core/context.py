@@ -73,8 +73,8 @@ def context_field(context: Any, name: str, *, example: Any = None, optional: boo
 def _stand_in(name, example):
     if example is None:
         raise ValueError(
-            f"the shape of the output depends on the field `{name}` of the context, which `init` is "
-            "not given. Pass `example=jax.ShapeDtypeStruct(...)` to `context_field`."
+            f"the shape of the output depends on the field `{name}` of the context, which `init` "
+            "is not given. Pass `example=jax.ShapeDtypeStruct(...)` to `context_field`."
         )
     return jnp.zeros(example.shape, example.dtype)
 

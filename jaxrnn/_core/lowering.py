@@ -14,7 +14,10 @@ import jax.numpy as jnp
 
 
 def on_lone_cpu(preferred: Callable, otherwise: Callable) -> Callable:
-    """`preferred` on one CPU device, or within `jax.shard_map` on CPUs; elsewhere `otherwise`."""
+    """`preferred` on one CPU device, or within `jax.shard_map` on CPUs; elsewhere `otherwise`.
+
+    Both are linear in each of their arguments, as a product is, and so is what is differentiated.
+    """
     return functools.partial(_choose, _is_lone_cpu, preferred, otherwise)
 
 
@@ -107,11 +110,11 @@ def _primitive():
     def impl(*operands, preferred, otherwise, when, types):
         return preferred(*operands) if when(None) else otherwise(*operands)
 
-    def jvp(primals, tangents, **choice):
-        """One term for each argument that varies; each term is linear in one tangent."""
-        out = choice_p.bind(*primals, **choice)
+    def jvp(primals, tangents, *, types, **choice):
+        """One term for each argument that varies, since the functions are linear in each."""
+        out = choice_p.bind(*primals, types=types, **choice)
         douts = [
-            both(functools.partial(_derivative, i), (*primals, tangent), **choice)
+            both(lambda function: function, (*primals[:i], tangent, *primals[i + 1 :]), **choice)
             for i, tangent in enumerate(tangents)
             if type(tangent) is not ad.Zero
         ]
@@ -140,20 +143,6 @@ def _primitive():
     batching.primitive_batchers[choice_p] = batch
     mlir.register_lowering(choice_p, lower)
     return choice_p
-
-
-def _derivative(at, function):
-    """The derivative of `function` by its argument number `at`, along a last argument."""
-
-    def run(*args):
-        *args, tangent = args
-
-        def of_one(x):
-            return function(*args[:at], x, *args[at + 1 :])
-
-        return jax.jvp(of_one, (args[at],), (tangent,))[1]
-
-    return run
 
 
 def _transposed(at, like, num_known, function):

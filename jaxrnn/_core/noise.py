@@ -121,8 +121,8 @@ def check_no_state_dropout(name: str, carry: Carry) -> None:
     """Raises if a carry holds the state twice, so that a wrapper would change one of the two."""
     if any(map(_is_state_dropout, _nodes(carry))):
         raise ValueError(
-            f"`{name}` must be inside `state_dropout`, which makes what the recurrent product reads "
-            f"from the carry: write `state_dropout({name}(cell, ...), ...)`."
+            f"`{name}` must be inside `state_dropout`, which makes what the recurrent product "
+            f"reads from the carry: write `state_dropout({name}(cell, ...), ...)`."
         )
 
 

@@ -1,4 +1,4 @@
-"""Cells: one time step each, a cell a file, a family a folder."""
+"""Cells: functions of one time step. One file per cell, one folder per family."""
 
 from jaxrnn._core.exports import functions as _functions
 from jaxrnn.cells._gated import HiddenCarry, LSTMCarry

@@ -8,11 +8,11 @@ from jaxrnn._core.types import Carry, Params
 
 
 class Affine(NamedTuple):
-    """What a linear cell projects: the coefficients of h' = a h + b, and what its output reads.
+    """The projection of a linear cell: the coefficients of h' = a h + b, and inputs of `output`.
 
     Attributes:
-      a: with the structure and the shapes of the carry.
-      b: the same.
+      a: has the structure and shapes of the carry.
+      b: like a.
       extra: anything; only `output` reads it.
     """
 
@@ -24,7 +24,7 @@ class Affine(NamedTuple):
 def affine_update(params: Params, carry: Carry, u: Affine, v: tuple) -> Carry:
     """h' = a h + b, element by element: the `update` of every linear cell.
 
-    Engines that run a linear recurrence in parallel over time know it by this very function,
-    beside ``recur=nothing``.
+    Engines that run linear recurrences in parallel over time recognize a linear cell by this
+    function, together with ``recur=nothing``.
     """
     return jax.tree.map(lambda a, h, b: a * h + b, u.a, carry, u.b)

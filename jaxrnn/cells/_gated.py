@@ -1,4 +1,4 @@
-"""What gated cells share: a kernel that multiplies x, one that multiplies h, a bias, and a carry."""
+"""Shared by gated cells: the input kernel, the recurrent kernel, the bias, and the carries."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,13 +13,13 @@ from jaxrnn.initializers import Initializer
 
 
 class HiddenCarry(NamedTuple):
-    """The carry of a cell with a hidden state alone."""
+    """The carry of a cell with a hidden state only."""
 
     h: jax.Array  # (..., H)
 
 
 class LSTMCarry(NamedTuple):
-    """The carry of a cell with a hidden state and a memory."""
+    """The carry of a cell with a hidden state and a memory cell."""
 
     h: jax.Array  # (..., H)
     c: jax.Array  # (..., H)
@@ -51,12 +51,12 @@ def draw_gates(
 def zero_carry(
     params_type: type, carry_type: type, *sizes: int
 ) -> Callable[[Params, jax.Array], Carry]:
-    """An `init_carry` of zeros, in the dtype of ``params.kernel``.
+    """Makes an `init_carry` that returns zeros, in the dtype of ``params.kernel``.
 
     Args:
-      params_type: the NamedTuple of the cell's parameters; other parameters are refused.
-      carry_type: the NamedTuple of its carry.
-      *sizes: the number of units of each field.
+      params_type: the NamedTuple of the cell's parameters; other types raise an error.
+      carry_type: the NamedTuple of the cell's carry.
+      *sizes: the number of units of each field of the carry.
 
     Returns:
       ``(params, x) -> carry``, with the batch axes of x (..., I).

@@ -1,4 +1,4 @@
-"""Layer normalization of what enters the gates."""
+"""Layer normalization, without a gain and a bias."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ _EPSILON = 1e-5
 
 
 def normalize(x: jax.Array) -> jax.Array:
-    """Shifted and scaled to mean 0 and variance 1 over the last axis."""
+    """Shifts and scales x to mean 0 and variance 1 over the last axis."""
     centered = x - jnp.mean(x, axis=-1, keepdims=True)
     variance = jnp.mean(centered**2, axis=-1, keepdims=True)
     return centered * jax.lax.rsqrt(variance + _EPSILON)

@@ -15,7 +15,6 @@ from jaxrnn._core.loop import Loop
 from jaxrnn._core.masking import select, zero_where_masked
 from jaxrnn._core.types import Carry, Cell, nothing
 from jaxrnn.cells._affine import affine_update
-from jaxrnn.engines._scan import SCAN
 from jaxrnn.engines._table import Call, Engine
 
 
@@ -33,8 +32,6 @@ def _why_not_chosen(cell: Cell, call: Call | None, is_closed: bool) -> str:
 
 
 def _run(cell: Cell, loop: Loop, call: Call) -> tuple[Carry, Any]:
-    if isinstance(loop.length, int) and loop.length == 0:
-        return SCAN.run(cell, loop, call)
     us = cell.project(call.params, call.xs)
     a, b = _folded(us.a, us.b, call)
     a, b = jax.lax.associative_scan(_after, (a, b), reverse=loop.reverse)

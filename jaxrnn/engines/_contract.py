@@ -13,7 +13,7 @@ from jaxrnn._core.types import Carry, Cell, Params, advance, is_whole
 
 def check_arguments(
     cell: Cell, params: Params, carry: Carry | None, initial: Carry, x: Any, mask: Any, resets: Any
-) -> bool:
+) -> tuple[Any, bool]:
     """Raises unless everything fits; of all but `cell`, shapes and dtypes are read.
 
     Args:
@@ -26,8 +26,9 @@ def check_arguments(
       resets: bool (T, ...) or None.
 
     Returns:
-      Whether the functions of `cell` close over no traced array. A rule for derivatives knows only
-      what it is given: such an array would get no gradient.
+      The output of one step, in shape, and whether the functions of `cell` close over no traced
+      array. A rule for derivatives knows only what it is given: such an array would get no
+      gradient.
     """
     if carry is not None:
         check_given_carry(carry, initial)
@@ -42,7 +43,7 @@ def check_arguments(
             "derivative would be wrong: move what is not linear into `update`, which gets the "
             "carry too."
         )
-    return not any(isinstance(const, jax.core.Tracer) for const in jaxpr.consts)
+    return y, not any(isinstance(const, jax.core.Tracer) for const in jaxpr.consts)
 
 
 def check_given_carry(carry: Carry, initial: Carry) -> None:
@@ -73,8 +74,8 @@ def _check_is_no_pair(new, carry):
 
     if type(new) is tuple and len(new) == 2 and structure(new) != structure(carry):
         raise TypeError(
-            "`update` must return the new carry alone, and returned a pair. Its output belongs into "
-            "a function of its own, `output(params, carry, u)`; where it is the `h` of the new "
+            "`update` must return the new carry alone, and returned a pair. Put the output into a "
+            "function of its own, `output(params, carry, u)`; where it is the `h` of the new "
             "carry, or a carry that is one array, leave that out."
         )
 

@@ -56,7 +56,7 @@ def explain(
         params = jax.eval_shape(cell.init, jax.random.key(0), example(xs))
     check_sequence(xs)
     context = taken(cell, params, context)
-    return plan(cell, choices, Arguments(params, None, xs, None, None, context))
+    return plan(cell, choices, Arguments(params, None, xs, None, None, context))[0]
 
 
 def _explain_layer(layer, xs, params, context):

@@ -1,4 +1,4 @@
-"""``implementation="native"``: C++ kernels on a CPU. The library is looked for when it is needed."""
+"""``implementation="native"``: C++ kernels on a CPU. The library is loaded when it is needed."""
 
 from jaxrnn.engines._table import Engine, why_not_by_rule
 

@@ -39,7 +39,7 @@ class Engine(NamedTuple):
         says that the functions of the cell close over no traced array.
       why_not_chosen: the same for ``implementation=None``: why that does not take an engine that
         could run the cell.
-      run: ``(cell, loop, call) -> (carry, ys)``.
+      run: ``(cell, loop, call) -> (carry, ys)``, for one step at least.
     """
 
     name: str
@@ -54,8 +54,8 @@ def why_not_by_rule(cell: Cell, call: Call | None, is_closed: bool) -> str | Non
         return "the cell was made by `from_step` as a whole, not split into project, recur, update"
     if not is_closed:
         return (
-            "the functions of the cell close over a traced array, which would get no gradient: make "
-            "it one of the parameters"
+            "the functions of the cell close over a traced array, which would get no gradient: "
+            "make it one of the parameters"
         )
     return None
 
@@ -106,6 +106,6 @@ def choose(
 def refuse(name: str, problem: str) -> None:
     """Raises: this engine cannot run the cell."""
     raise ValueError(
-        f"`implementation={name!r}` cannot run this cell: {problem}. With None, the library chooses "
-        "an engine that can."
+        f"`implementation={name!r}` cannot run this cell: {problem}. With None, the library "
+        "chooses an engine that can."
     )

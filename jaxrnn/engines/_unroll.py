@@ -35,6 +35,23 @@ class Arguments(NamedTuple):
     context: Any
 
 
+class Shapes(NamedTuple):
+    """The output of a step, as something that can be hashed."""
+
+    structure: Any
+    leaves: tuple[jax.ShapeDtypeStruct, ...]
+
+    @classmethod
+    def of(cls, y: Any) -> "Shapes":
+        """The shapes of `y`."""
+        leaves, structure = jax.tree.flatten(y)
+        return cls(structure, tuple(leaves))
+
+    def zeros(self) -> Any:
+        """The outputs of no steps, (0, ...)."""
+        return self.structure.unflatten(jnp.zeros((0, *y.shape), y.dtype) for y in self.leaves)
+
+
 class Choices(NamedTuple):
     """What is fixed when a layer is made."""
 
@@ -96,8 +113,8 @@ def unroll(
     arguments = Arguments(params, carry, *as_arrays(xs=xs), mask, resets, context)
     if carry is not None:
         arguments = arguments._replace(carry=as_arrays(carry=carry)[0])
-    name = plan(cell, choices, arguments).implementation
-    return _run(cell, name, choices.reverse, arguments)
+    explanation, y = plan(cell, choices, arguments)
+    return _run(cell, explanation.implementation, choices.reverse, y, arguments)
 
 
 def check_choices(cell: Cell, choices: Choices) -> None:
@@ -111,13 +128,13 @@ def check_choices(cell: Cell, choices: Choices) -> None:
             refuse(name, problem)
 
 
-def plan(cell: Cell, choices: Choices, arguments: Arguments) -> Explanation:
-    """What runs `cell`, and why; raises if the arguments do not fit each other."""
+def plan(cell: Cell, choices: Choices, arguments: Arguments) -> tuple[Explanation, Shapes]:
+    """What runs `cell`, and why, and the output of a step; raises unless the arguments fit."""
     check_flags("mask", arguments.mask, arguments.xs)
     check_flags("resets", arguments.resets, arguments.xs)
-    explanation = remembered(_plan, cell, choices, arguments)
+    explanation, y = remembered(_plan, cell, choices, arguments)
     record(explanation)
-    return explanation
+    return explanation, y
 
 
 def _plan(cell, choices, arguments):
@@ -125,13 +142,14 @@ def _plan(cell, choices, arguments):
     x = example(xs)
     ready = jax.eval_shape(functools.partial(prepared, cell), params, context)
     initial = jax.eval_shape(cell.init_carry, params, x)
-    is_closed = check_arguments(cell, ready, carry, initial, x, mask, resets)
+    y, is_closed = check_arguments(cell, ready, carry, initial, x, mask, resets)
     call = Call(ready, initial, initial, xs, mask, resets)
-    return choose(ENGINES, choices.implementation, cell, call, is_closed)
+    explanation = choose(ENGINES, choices.implementation, cell, call, is_closed)
+    return explanation, Shapes.of(y)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _run(cell, name, reverse, arguments):
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _run(cell, name, reverse, y, arguments):
     """Compiled as one, so that eager calls compile once."""
     params, carry, xs, mask, resets, context = arguments
     xs = zero_where_masked(mask, xs)
@@ -139,6 +157,8 @@ def _run(cell, name, reverse, arguments):
     carry = varying_like(xs, initial if carry is None else carry)
     call = Call(prepared(cell, params, context), carry, initial, xs, mask, resets)
     loop = Loop(jax.tree.leaves(xs)[0].shape[0], reverse)
+    if isinstance(loop.length, int) and loop.length == 0:
+        return carry, varying_like(xs, y.zeros())
     engine = next(engine for engine in ENGINES if engine.name == name)
     return engine.run(cell, loop, call)
 

@@ -1,7 +1,7 @@
-"""``implementation="xla"``: as few products in the loops as the cell allows, by the derivative rule.
+"""``implementation="xla"``: as few products in the loops as the cell allows.
 
 Inputs are projected before the loop, outputs are made after it, and each weight gradient is one
-product after the backward loop.
+product after the backward loop, by the derivative rule.
 """
 
 import functools
@@ -14,7 +14,7 @@ from jaxrnn._core.dependency import floating, reads, with_floating
 from jaxrnn._core.derivative import States, states
 from jaxrnn._core.loop import Loop
 from jaxrnn._core.types import Carry, Cell, hidden
-from jaxrnn.engines._scan import SCAN, with_flags
+from jaxrnn.engines._scan import with_flags
 from jaxrnn.engines._schedule import schedule
 from jaxrnn.engines._structure import projects_linearly, takes_sum
 from jaxrnn.engines._table import Call, Engine, nothing_against, why_not_by_rule
@@ -27,8 +27,6 @@ BLOCKS_FROM = 2**15
 
 
 def _run(cell: Cell, loop: Loop, call: Call) -> tuple[Carry, Any]:
-    if isinstance(loop.length, int) and loop.length == 0:
-        return SCAN.run(cell, loop, call)  # nothing to run, and no rule is needed
     cell, params, xs = with_flags(cell, call)
     keeps_sum = takes_sum(cell, params, call.carry, example(xs))
     if _suits_blocks(cell, loop, params, call.carry, example(xs)):

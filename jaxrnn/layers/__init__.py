@@ -1,4 +1,4 @@
-"""Layers: functions of a whole sequence, made of cells and of each other."""
+"""Layers: functions of a whole sequence, built from cells and from other layers."""
 
 from jaxrnn._core.exports import functions as _functions
 from jaxrnn.layers._attention_pool import AttentionPoolParams, attention_pool

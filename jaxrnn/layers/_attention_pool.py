@@ -1,4 +1,4 @@
-"""Pooling over time by attention."""
+"""Attention pooling over time."""
 
 from typing import NamedTuple
 
@@ -28,13 +28,13 @@ def attention_pool(
     bias_init: Initializer = jax.nn.initializers.zeros,
     query_init: Initializer = in_float32(jax.nn.initializers.normal(0.1)),
 ) -> Pool:
-    """A mean over the real steps, with weights that are learned.
+    """Attention pooling: a weighted mean over the real steps, with learned weights.
 
         s_t = q · tanh(W x_t + b)
         y = Σ_t softmax(s)_t x_t
 
     Args:
-      size: A, of the space in which steps are compared with the query q.
+      size: A, the size of the space in which steps are compared with the query q.
       kernel_init: draws `kernel` (H, A).
       bias_init: draws `bias` (A,).
       query_init: draws `query` (A,).
@@ -68,7 +68,7 @@ def attention_pool(
         xs = zero_where_masked(mask, xs)
         hidden = jnp.tanh(affine(xs, params.kernel, params.bias)).astype(xs.dtype)
         scores = matmul(hidden, params.query[:, None])
-        # A finite lowest score, by which a sequence without real steps attends evenly to zeros.
+        # The lowest finite score, so that a sequence without real steps attends evenly to zeros.
         scores = select(mask, scores, jnp.full_like(scores, jnp.finfo(scores.dtype).min))
         weights = jax.nn.softmax(scores, axis=0)
         return sum_over_time(weights * xs.astype(weights.dtype)).astype(xs.dtype)

@@ -1,4 +1,4 @@
-"""A sequence read both ways."""
+"""Bidirectional layers."""
 
 from typing import NamedTuple
 
@@ -42,31 +42,31 @@ def bidirectional(
     *,
     merge: Merge = "concat",
 ) -> Layer:
-    """Reads a sequence in both directions, so that each output depends on all of it.
+    """Bidirectional layer: each output depends on the whole sequence.
 
         →y = forward(x_1, ..., x_T)
-        ←y = backward(x_T, ..., x_1), put back in the order of time
+        ←y = backward(x_T, ..., x_1), restored to time order
         y = merge(→y, ←y)
 
-    Padding on either side, or in the middle, changes nothing: a padded row equals the row alone.
-    ``resets[t]`` marks t as the first step of a segment for both directions: the backward one
-    restores its initial carry at the last step of each segment. It reads the last segment first,
-    which therefore starts from `carry.backward`.
+    Padding before, between or after the real steps changes nothing: a padded row equals the row
+    alone. ``resets[t]`` marks t as the first step of a segment for both directions: the backward
+    direction restores its initial carry before the last step of each segment. It reads the last
+    segment first, which therefore starts from `carry.backward`.
 
-    Such a layer cannot stream, because its first output waits for the last input. `apply` returns a
-    `BidirectionalFinal` as the carry, which cannot be passed back as `carry`.
+    A bidirectional layer cannot stream, because its first output depends on the last input: `apply`
+    returns a `BidirectionalFinal`, which cannot be passed back as `carry`.
 
     Args:
       forward: a cell, or a layer.
-      backward: a cell, or a layer, for the reversed sequence. It is reversed here: give
-        ``rnn(cell)``, not ``rnn(cell, reverse=True)``. None means `forward` again, with parameters
-        of its own.
-      merge: ``"concat"``, beside each other in the last axis; ``"sum"``, ``"mul"`` or ``"mean"``,
-        element by element; or a function of the outputs of both, each (T, ..., H).
+      backward: a cell, or a layer, for the reversed sequence. The sequence is reversed here: pass
+        ``rnn(cell)``, not ``rnn(cell, reverse=True)``. None means `forward` again, with its own
+        parameters.
+      merge: ``"concat"``, along the last axis; ``"sum"``, ``"mul"`` or ``"mean"``, element-wise; or
+        a function of the outputs of both directions, each (T, ..., H).
 
     Returns:
       A `Layer` with parameters `BidirectionalParams` and initial carry `BidirectionalCarry`:
-      (T, ..., I) -> (T, ..., 2H) for ``"concat"``. The directions draw their random numbers from
+      (T, ..., I) -> (T, ..., 2H) for ``"concat"``. The directions get the keys
       ``jax.random.fold_in(key, 0)`` and ``jax.random.fold_in(key, 1)``.
 
     Raises:
@@ -83,10 +83,10 @@ def bidirectional(
             )
     combine = merging(merge)
     ahead = forward if isinstance(forward, Layer) else rnn(forward)
-    back = _turned(backward) if isinstance(backward, Layer) else rnn(backward, reverse=True)
+    back = _reversed(backward) if isinstance(backward, Layer) else rnn(backward, reverse=True)
 
     def check_outputs(params, xs):
-        """The merged outputs, as shapes; raises where they do not fit."""
+        """The shapes of the merged outputs; raises if the outputs do not fit each other."""
         check_keeps_time("bidirectional", ahead, params.forward, xs)
         check_keeps_time("bidirectional", back, params.backward, xs)
         parts = outputs(ahead, params.forward, xs), outputs(back, params.backward, xs)
@@ -122,8 +122,8 @@ def bidirectional(
     return Layer(init, init_carry, apply)
 
 
-def _turned(layer):
-    """`layer` on the sequence turned round; its outputs stay where their inputs are."""
+def _reversed(layer):
+    """`layer` on the reversed sequence; outputs stay at the positions of their inputs."""
 
     def flip(tree):
         return jax.tree.map(lambda x: jnp.flip(x, 0), tree)
@@ -137,9 +137,9 @@ def _turned(layer):
 
 
 def _backward_resets(resets, mask):
-    """Before which steps the backward direction starts anew: the last real one of each segment.
+    """The resets of the backward direction: the last real step of each segment.
 
-    Those are the steps whose next real step is the first of a segment.
+    These are the steps whose next real step is the first of a segment.
     """
     if resets is None:
         return None
@@ -150,7 +150,7 @@ def _backward_resets(resets, mask):
 
 
 def _at_next_real_step(resets, mask):
-    """The flag of the first real step at or after each step; False where there is none."""
+    """The flag of the first real step at or after each step; False if there is none."""
     num_steps, ndim = resets.shape[0], max(resets.ndim, mask.ndim)
 
     def aligned(flags):
@@ -165,10 +165,11 @@ def _at_next_real_step(resets, mask):
 def _check_initial(carry, expected):
     if isinstance(carry, BidirectionalFinal):
         raise TypeError(
-            "`carry` is the BidirectionalFinal of an earlier call, and a two-way layer cannot go "
-            "on from there to the next chunk: its backward direction begins at the end of the "
-            "sequence, so it needs the whole of it in one call. Join the chunks, or use one-way "
-            "layers such as `jaxrnn.rnn(cell)` to stream. A new sequence begins with `carry=None`."
+            "`carry` is the BidirectionalFinal of an earlier call, and a bidirectional layer "
+            "cannot go on from there to the next chunk: its backward direction starts at the end "
+            "of the sequence, so it needs the whole of it in one call. Concatenate the chunks, or "
+            "stream with layers such as `jaxrnn.rnn(cell)`. A new sequence starts with "
+            "`carry=None`."
         )
     if not isinstance(carry, BidirectionalCarry):
         raise TypeError(

@@ -1,4 +1,4 @@
-"""A layer run over a sequence in chunks, by a loop whose body is one chunk."""
+"""Runs a layer over a sequence chunk by chunk, in a loop whose body is one chunk."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,10 +14,10 @@ from jaxrnn._core.types import Carry, Layer, Params
 def carry_before(
     layer: Layer, params: Params, carry: Carry | None, xs: Any, key: Any, context: Any
 ) -> Carry:
-    """The carry to start from: the one given, or the one that `layer` starts from.
+    """The carry to start from: the given one, or the initial carry of `layer`.
 
-    ``apply`` on no steps tells: a layer may draw its initial carry, or count steps where it is
-    given a key.
+    Applying the layer to zero steps finds it: a layer may draw its initial carry, or count steps if
+    it is given a key.
     """
     none = jax.tree.map(lambda x: x[:0], xs)
     carry, _ = layer.apply(params, carry, none, key=key, context=context)
@@ -27,22 +27,23 @@ def carry_before(
 def scan_chunks(
     run: Callable[[Carry, Any], tuple[Carry, Any]], carry: Carry, xs: Any, chunk: int
 ) -> tuple[Carry, Any]:
-    """Runs chunks one after the other, handing the carry on.
+    """Runs chunks one after another, and passes the carry along.
 
     Args:
       run: ``(carry, xs) -> (carry, ys)`` for any number of steps.
       carry: the carry before the first step.
-      xs: (T, ...); a pytree, in which None stands for nothing.
-      chunk: the steps of a chunk. Where it does not divide T, the last chunk is shorter.
+      xs: a pytree of arrays (T, ...); None for an absent part.
+      chunk: the number of steps per chunk. If it does not divide T, the last chunk is shorter.
 
     Returns:
       The carry after the last step and the outputs (T, ...).
 
     Raises:
-      ValueError, TypeError: the carry after a chunk is not like the one before it.
+      ValueError, TypeError: the carry after a chunk has another structure, shape or dtype than the
+        one before it.
     """
     if check_sequence(xs) >= chunk:
-        _check_goes_on(run, carry, jax.tree.map(lambda x: x[:0], xs))
+        _check_streams(run, carry, jax.tree.map(lambda x: x[:0], xs))
     carry, chunks, rest = over_chunks(run, carry, xs, chunk)
     if chunks is None:
         return carry, rest
@@ -55,9 +56,11 @@ def scan_chunks(
 def over_chunks(
     run: Callable[[Carry, Any], tuple[Carry, Any]], carry: Carry, xs: Any, chunk: int
 ) -> tuple[Carry, Any, Any]:
-    """The carry, what `run` returns for all whole chunks, (N, ...), and for a shorter last one.
+    """Runs all full chunks in a loop, and a shorter last one after it.
 
-    Either is None where there is no such chunk. Without any step, the last one is empty.
+    Returns:
+      The carry, the outputs of all full chunks (N, ...), and the outputs of a shorter last chunk.
+      Outputs are None if there is no such chunk. If T is 0, the last chunk is empty.
     """
     length = check_sequence(xs)
     whole = length - length % chunk
@@ -73,11 +76,11 @@ def over_chunks(
     return carry, chunks, rest
 
 
-def _check_goes_on(run, carry, xs):
-    """Raises unless the carry keeps its type; `xs` are no steps, so that no loop is even traced."""
+def _check_streams(run, carry, xs):
+    """Raises unless the carry keeps its type. `xs` has zero steps, so no loop is traced."""
     after, _ = jax.eval_shape(run, carry, xs)
     cause = (
-        "Only a layer that can stream is run in chunks. One that reads the sequence both ways, as "
-        "`jaxrnn.bidirectional` does, cannot: put the chunks inside its directions."
+        "Only a layer that can stream runs in chunks. A bidirectional layer cannot: chunk its "
+        "directions instead."
     )
     check_carry(after, jax.eval_shape(lambda: carry), name="carry after a chunk", cause=cause)

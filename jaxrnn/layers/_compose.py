@@ -1,4 +1,4 @@
-"""What layers made of other layers share."""
+"""Shared by layers that are made of other layers."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from jaxrnn._core.types import Layer, Params
 
 
 def fold_key(key: jax.Array | None, i: int) -> jax.Array | None:
-    """The key of part i, from which no other part draws; None where there is none."""
+    """A key for part i alone; None if there is no key."""
     return None if key is None else jax.random.fold_in(key, i)
 
 
 def outputs(layer: Layer, params: Params, xs: Any) -> Any:
-    """The shapes and dtypes of what `layer` returns for `xs`, (T, ...), or (...) after a pool.
+    """The shapes and dtypes of the outputs of `layer` for `xs`: (T, ...), or (...) after a pool.
 
-    They are found from an empty sequence, so that no loop is even traced.
+    They are found with an empty sequence, so no loop is traced.
     """
     length = check_sequence(xs)
     _, ys = shapes(layer, params, _resized(0, xs))
@@ -25,12 +25,12 @@ def outputs(layer: Layer, params: Params, xs: Any) -> Any:
 
 
 def keeps_time(layer: Layer, params: Params, xs: Any) -> bool:
-    """Whether `layer` returns a sequence, as it does unless it ends in a pool."""
+    """Whether `layer` returns a sequence; it does not if it ends in a pool."""
     return _has_time_axis(shapes(layer, params, _resized(0, xs))[1])
 
 
 def check_keeps_time(name: str, layer: Layer, params: Params, xs: Any) -> None:
-    """Raises if `layer` pools over time, so that `name` could not take it apart in time."""
+    """Raises if `layer` pools over time, because `name` needs a sequence of outputs."""
     if not keeps_time(layer, params, xs):
         raise ValueError(
             f"`{name}` needs a layer that returns a sequence, and {layer!r} pools over time. Put "
@@ -39,7 +39,7 @@ def check_keeps_time(name: str, layer: Layer, params: Params, xs: Any) -> None:
 
 
 def check_like_input(name: str, layer: Layer, params: Params, xs: Any) -> None:
-    """Raises unless `layer` returns an array like `xs`, which `name` adds to it."""
+    """Raises unless the outputs of `layer` have the shape and dtype of `xs`, as `name` needs."""
     check_features(example(xs))
     ys = outputs(layer, params, xs)
     if describe(ys) != describe(xs):

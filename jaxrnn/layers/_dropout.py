@@ -1,4 +1,4 @@
-"""Dropout between layers."""
+"""Dropout between layers: at each step, or with one mask per sequence."""
 
 from typing import NamedTuple
 
@@ -19,16 +19,17 @@ from jaxrnn._core.types import Layer
 
 
 class DropoutCarry(NamedTuple):
-    position: jax.Array  # (...), int32: the number of steps that each sequence has made
+    position: jax.Array  # (...), int32: the number of steps so far in each sequence
 
 
 @constructor
 def dropout(rate: float) -> Layer:
-    """Sets features to zero with probability `rate`, and divides the others by ``1 - rate``.
+    """Dropout: sets features to zero with probability `rate`, and divides others by ``1 - rate``.
 
-    The draw for a feature depends on the key, the place in the batch and the number of the step
-    since the row began or was reset, on nothing else: it is the same in one run and in chunks,
-    padded or not. Segments in a row draw alike. With ``key=None`` nothing is dropped.
+    The draw for a feature depends only on the key, the position in the batch, and the number of
+    steps since the row started or was reset. So it is the same in one call and in chunks, with
+    padding and without, and for all segments that are packed into a row. Passing `key` enables
+    dropout; without one the layer is deterministic.
 
     Args:
       rate: the probability, in [0, 1).
@@ -68,10 +69,11 @@ def dropout(rate: float) -> Layer:
 
 @constructor
 def variational_dropout(rate: float) -> Layer:
-    """Dropout with one draw for a whole sequence: a feature is dropped at all steps or at none.
+    """Variational dropout: one draw per sequence, so a feature is dropped at all steps or at none.
 
-    The draw depends on the key and the place in the batch only, so it is the same in chunks, and
-    segments that share a row share it. With ``key=None`` nothing is dropped.
+    The draw depends only on the key and the position in the batch, so it is the same in chunks, and
+    for all segments that are packed into a row. Passing `key` enables dropout; without one the
+    layer is deterministic.
 
     Args:
       rate: the probability, in [0, 1).

@@ -1,4 +1,4 @@
-"""A table of vectors, one for each symbol."""
+"""Embedding: a table with one vector per symbol."""
 
 from typing import Any, NamedTuple
 
@@ -24,12 +24,12 @@ def embed(
     dtype: Any = jnp.float32,
     embedding_init: Initializer = in_float32(jax.nn.initializers.normal(1.0)),
 ) -> Layer:
-    """A table of vectors: symbol k becomes row k of `embedding`.
+    """Embedding: symbol k becomes row k of the table `embedding`.
 
     Args:
       vocabulary_size: V; symbols are 0 to V - 1.
       features: F.
-      dtype: of the table, and so of the layers that follow.
+      dtype: the dtype of the table, and so of the layers after it.
       embedding_init: draws `embedding` (V, F).
 
     Returns:
@@ -61,9 +61,10 @@ def embed(
     return Layer(init, init_carry, apply)
 
 
-def check_symbols(x):
+def check_symbols(x: Any) -> None:
+    """Raises unless `x` holds integers."""
     if not jnp.issubdtype(x.dtype, jnp.integer):
         raise TypeError(
-            f"`xs` must be integers, one a symbol, got {describe(x)} a step. Vectors need no "
-            "embedding: `jaxrnn.dense` maps them."
+            f"`xs` must be integers, one per symbol, got {describe(x)} per step. For vectors, use "
+            "`jaxrnn.dense`."
         )

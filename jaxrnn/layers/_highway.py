@@ -1,4 +1,4 @@
-"""A layer with a learned gate between its output and its input."""
+"""Highway connections."""
 
 from typing import NamedTuple
 
@@ -26,15 +26,15 @@ def highway(
     kernel_init: Initializer = glorot_uniform(),
     bias_init: Initializer = jax.nn.initializers.constant(-1.0),
 ) -> Layer:
-    """A layer with a learned gate between its output and its input.
+    """Highway layer: a learned gate between the output of a layer and its input.
 
         t = σ(W x + b)
         y = t layer(x) + (1 - t) x
 
-    The bias starts below zero, so that the gate lets most of the input pass.
+    The bias starts negative, so that most of the input passes at first.
 
     Args:
-      layer: one that keeps the shape and dtype of its input.
+      layer: a layer whose output has the shape and dtype of its input.
       kernel_init: draws `kernel` (I, I).
       bias_init: draws `bias` (I,); the deeper the network, the more negative.
 
@@ -44,7 +44,7 @@ def highway(
 
     Raises:
       TypeError: `layer` is not a `Layer`, or the input is not floating.
-      ValueError: the output of `layer` has another shape than its input.
+      ValueError: the output of `layer` has another shape or dtype than its input.
 
     References: Srivastava, Greff and Schmidhuber, 2015, "Highway networks".
     """

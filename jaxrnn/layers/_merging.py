@@ -1,4 +1,4 @@
-"""Making one sequence of two: what becomes of the outputs of both directions."""
+"""Merges the outputs of both directions into one sequence."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ _MERGES = {
 
 
 def merging(merge: Merge) -> Callable[[Any, Any], Any]:
-    """The function that `merge` names, or is; raises where there is none of that name."""
+    """The merge function, which `merge` is or names; raises if the name is unknown."""
     if callable(merge):
         return merge
     if not isinstance(merge, str) or merge not in _MERGES:
@@ -31,12 +31,12 @@ def merging(merge: Merge) -> Callable[[Any, Any], Any]:
 
 
 def check_merge(merge: Merge, ahead: Any, back: Any) -> Any:
-    """The merged outputs, as shapes; raises unless `merge` fits the outputs.
+    """The shapes of the merged outputs; raises unless `merge` fits the outputs.
 
     Args:
       merge: as in `jaxrnn.bidirectional`.
-      ahead: the outputs of the forward direction, as shapes.
-      back: those of the backward one.
+      ahead: the shapes of the forward outputs.
+      back: the shapes of the backward outputs.
     """
     both = f"{describe(ahead)} forward and {describe(back)} backward"
     if not callable(merge):
@@ -50,7 +50,7 @@ def check_merge(merge: Merge, ahead: Any, back: Any) -> Any:
     for y in jax.tree.leaves(ys):
         if y.shape[: len(leading)] != leading:
             raise ValueError(
-                f"`merge` must keep the leading axes {leading}: of the outputs {both} it made "
+                f"`merge` must keep the leading axes {leading}: from the outputs {both} it made "
                 f"{describe(y)}. Pool over time afterwards, as with `jaxrnn.pool_mean`."
             )
     return ys
@@ -60,8 +60,8 @@ def _check_alike(merge, ahead, back, both):
     arrays = isinstance(ahead, jax.ShapeDtypeStruct) and isinstance(back, jax.ShapeDtypeStruct)
     if not arrays or ahead.dtype != back.dtype or ahead.shape[:-1] != back.shape[:-1]:
         raise ValueError(
-            f"`merge={merge!r}` does not fit the outputs {both}: it takes one array (T, ..., H) "
-            "from each, of one dtype and batch. Merge others with a function."
+            f"`merge={merge!r}` does not fit the outputs {both}: it needs one array (T, ..., H) "
+            "from each direction, with equal dtypes and batch axes. Pass a function for any other."
         )
     if merge != "concat" and ahead.shape != back.shape:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""An initial carry with noise."""
+"""Noise on the initial carry."""
 
 import math
 import numbers
@@ -17,8 +17,8 @@ from jaxrnn.layers._compose import fold_key
 def noisy_carry(layer: Layer, stddev: float) -> Layer:
     """Adds Gaussian noise to the initial carry, so that a model does not rely on its exact value.
 
-    The noise is drawn where a call is given a key and no carry. A carry that is given stays as it
-    is, and a reset returns to the initial carry without noise.
+    Noise is drawn in a call with a key and without a carry. A given carry is used unchanged, and a
+    reset restores the initial carry without noise.
 
     Args:
       layer: any layer.

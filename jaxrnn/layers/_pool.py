@@ -1,4 +1,4 @@
-"""Pools in a stack of layers: what turns a sequence into one vector, and the layers above it."""
+"""Pools in a stack: the pool, and the layers after it, which see one vector per sequence."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ import jax
 from jaxrnn._core.construction import Constructed
 from jaxrnn._core.entry import LayerCall
 from jaxrnn._core.memo import shape_of
-from jaxrnn._core.record import record
+from jaxrnn._core.record import current, record
 from jaxrnn._core.types import Layer, Params, check_layer
 from jaxrnn.layers._compose import keeps_time, outputs
 from jaxrnn.layers._pooling import pool_last, pool_max, pool_mean, pool_sum
@@ -32,14 +32,14 @@ class Pool(Constructed, _PoolFields):
 
 
 class Part(NamedTuple):
-    """A layer of a stack, and the shapes that it returns."""
+    """A layer of a stack, and the shapes of its outputs."""
 
     layer: Layer
     outputs: Callable[[Params, Any], Any]  # (params, xs) -> shapes
 
 
 def parts_of(name: str, layers: tuple) -> list[Part]:
-    """The parts of a stack: above a pool, layers that see no time axis, mask or resets."""
+    """The parts of a stack. Layers after a pool see no time axis, mask or resets."""
     parts, is_pooled = [], False
     for i, layer in enumerate(layers):
         if layer in POOLS or isinstance(layer, Pool):
@@ -60,8 +60,8 @@ def _with_time(name, layer, is_last):
     def shapes(params, xs):
         if not is_last and not keeps_time(layer, params, xs):
             raise ValueError(
-                f"`{name}` has a layer that pools over time, {layer!r}, and layers above it that "
-                "would take the batch for time. Put the pool itself into this stack."
+                f"`{name}` has layers after {layer!r}, which pools over time: they would take the "
+                "batch for time. Put the pool itself into this stack."
             )
         return outputs(layer, params, xs)
 
@@ -89,7 +89,7 @@ def _pooling(pool):
 
 
 def _without_time(layer):
-    """`layer` for one vector, which it reads as a sequence of one step."""
+    """`layer` for one vector per sequence, which it reads as a sequence of length 1."""
 
     def extended(x):
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), x)
@@ -102,11 +102,22 @@ def _without_time(layer):
 
     def apply(params, carry, x, *, mask=None, resets=None, key=None, context=None):
         xs = jax.tree.map(lambda leaf: leaf[None], x)
+        events = current() or []
+        start = len(events)
         carry, ys = layer.apply(params, carry, xs, key=key, context=context)
+        events[start:] = map(_flat, events[start:])
         return carry, jax.tree.map(lambda y: y[0], ys)
 
     def shapes(params, x):
-        ys = outputs(layer, params, extended(x))
-        return jax.tree.map(lambda y: jax.ShapeDtypeStruct(y.shape[1:], y.dtype), ys)
+        return _first(outputs(layer, params, extended(x)))
 
     return Part(Layer(init, init_carry, apply), shapes)
+
+
+def _first(ys):
+    return jax.tree.map(lambda y: jax.ShapeDtypeStruct(y.shape[1:], y.dtype), ys)
+
+
+def _flat(event):
+    """The record of a layer, without the time axis that it saw."""
+    return event._replace(ys=_first(event.ys)) if isinstance(event, LayerCall) else event

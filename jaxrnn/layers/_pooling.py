@@ -1,4 +1,4 @@
-"""Pooling over time: one vector for a whole sequence, in which padding has no part.
+"""Pooling over time: one vector per sequence, which padding does not affect.
 
 A sequence without any real step, such as one with T = 0, gives zeros and gets zero gradients.
 """
@@ -18,13 +18,13 @@ def pool_last(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
 
     Args:
       xs: a sequence, (T, ..., H).
-      mask: bool (T, ...), True = a real step. Nothing else is read.
+      mask: bool (T, ...), True = a real step. Padding is not read.
 
     Returns:
       (..., H); zeros where there is no real step.
 
     Raises:
-      ValueError, TypeError: `xs` is no floating sequence, or `mask` does not fit it.
+      ValueError, TypeError: `xs` is not a floating sequence, or `mask` does not fit it.
     """
     xs, mask = padded(xs, mask)
     steps = jnp.arange(mask.shape[0], dtype=jnp.int32).reshape(-1, *(1,) * (mask.ndim - 1))
@@ -37,13 +37,13 @@ def pool_sum(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
 
     Args:
       xs: a sequence, (T, ..., H).
-      mask: bool (T, ...), True = a real step. Nothing else is read.
+      mask: bool (T, ...), True = a real step. Padding is not read.
 
     Returns:
       (..., H), summed in at least float32; zeros where there is no real step.
 
     Raises:
-      ValueError, TypeError: `xs` is no floating sequence, or `mask` does not fit it.
+      ValueError, TypeError: `xs` is not a floating sequence, or `mask` does not fit it.
     """
     xs, mask = padded(xs, mask)
     return sum_over_time(zero_where_masked(mask, xs)).astype(xs.dtype)
@@ -54,13 +54,13 @@ def pool_mean(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
 
     Args:
       xs: a sequence, (T, ..., H).
-      mask: bool (T, ...), True = a real step. Nothing else is read.
+      mask: bool (T, ...), True = a real step. Padding is not read.
 
     Returns:
       (..., H), summed in at least float32; zeros where there is no real step.
 
     Raises:
-      ValueError, TypeError: `xs` is no floating sequence, or `mask` does not fit it.
+      ValueError, TypeError: `xs` is not a floating sequence, or `mask` does not fit it.
     """
     xs, mask = padded(xs, mask)
     total = sum_over_time(zero_where_masked(mask, xs))
@@ -73,14 +73,14 @@ def pool_max(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
 
     Args:
       xs: a sequence, (T, ..., H).
-      mask: bool (T, ...), True = a real step. Nothing else is read.
+      mask: bool (T, ...), True = a real step. Padding is not read.
 
     Returns:
-      (..., H); zeros where there is no real step. Steps that share the largest value share its
-      gradient.
+      (..., H); zeros where there is no real step. Steps that tie for the largest value
+      share its gradient.
 
     Raises:
-      ValueError, TypeError: `xs` is no floating sequence, or `mask` does not fit it.
+      ValueError, TypeError: `xs` is not a floating sequence, or `mask` does not fit it.
     """
     xs, mask = padded(xs, mask)
     largest = jnp.max(select(mask, xs, jnp.full_like(xs, -jnp.inf)), axis=0)
@@ -88,7 +88,7 @@ def pool_max(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
 
 
 def padded(xs: jax.Array, mask: Any) -> tuple[jax.Array, jax.Array]:
-    """`xs` and `mask`, checked, with at least one step: of padding where there is none."""
+    """`xs` and `mask`, checked; if T is 0, with one step of padding."""
     x = example(xs)
     check_features(x)
     check_flags("mask", mask, xs)

@@ -1,4 +1,4 @@
-"""Long sequences in little memory, at the price of running forward twice."""
+"""Rematerialization, also called gradient checkpointing."""
 
 import math
 
@@ -13,22 +13,24 @@ from jaxrnn.layers._compose import check_keeps_time
 
 @constructor
 def remat(layer: Layer, *, chunk: int | str = "sqrt") -> Layer:
-    """`layer`, keeping for the gradient only the carry before each chunk and one chunk at a time.
+    """Gradient checkpointing over time: less memory for a second forward pass.
 
-    The backward pass runs each chunk forward again. Values and gradients are those of `layer`.
-    With chunks of √T steps, the memory for activations grows with √T instead of T. Chunks within
-    chunks need less still: ``remat(remat(layer, chunk=32), chunk=1024)``. Where `jax.export` leaves
-    T open there are no chunks, and all is kept.
+    For the gradient it keeps the carry before each chunk, and the backward pass runs one chunk at a
+    time forward again. Values and gradients do not change. With chunks of √T steps, the memory for
+    activations grows with √T instead of T. Chunks within chunks need even less:
+    ``remat(remat(layer, chunk=32), chunk=1024)``. If `jax.export` leaves T symbolic there are no
+    chunks, and everything is kept.
 
     Args:
-      layer: one that can stream: it is applied to one chunk after the other.
-      chunk: the steps of a chunk, or ``"sqrt"`` for about √T.
+      layer: a layer that can stream, because it is applied chunk by chunk.
+      chunk: the number of steps per chunk, or ``"sqrt"`` for about √T.
 
     Returns:
       A `Layer` with the parameters and the carry of `layer`.
 
     Raises:
-      ValueError, TypeError: `chunk` is neither "sqrt" nor a positive integer; `layer` is not a `Layer`.
+      ValueError, TypeError: `chunk` is neither "sqrt" nor a positive integer, or `layer` is not a
+        `Layer`.
 
     References: Chen, Xu, Zhang and Guestrin, 2016, "Training deep nets with sublinear memory cost".
     """
@@ -57,9 +59,9 @@ def remat(layer: Layer, *, chunk: int | str = "sqrt") -> Layer:
 
 
 def _near_sqrt(length):
-    """A number of steps near √T that divides T, so that no shorter chunk is left, if there is one.
+    """A divisor of T near √T if there is one, so that no shorter chunk is left over.
 
-    To cut a rest off would copy the inputs.
+    Cutting off a remainder would copy the inputs.
     """
     root = max(1, math.isqrt(length))
     divisors = (steps for steps in range(root, 2 * root + 1) if length % steps == 0)

@@ -1,4 +1,4 @@
-"""A layer beside which its input passes unchanged."""
+"""Residual connections."""
 
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import zero_where_masked
@@ -8,19 +8,19 @@ from jaxrnn.layers._compose import check_like_input
 
 @constructor
 def residual(layer: Layer) -> Layer:
-    """Adds the input to the output of a layer.
+    """Residual connection: adds the input of a layer to its output.
 
         y = x + layer(x)
 
     Args:
-      layer: one that keeps the shape and dtype of its input.
+      layer: a layer whose output has the shape and dtype of its input.
 
     Returns:
       A `Layer` with the parameters and the carry of `layer`: (T, ..., I) -> (T, ..., I).
 
     Raises:
       TypeError: `layer` is not a `Layer`, or the input is not floating.
-      ValueError: the output of `layer` has another shape than its input.
+      ValueError: the output of `layer` has another shape or dtype than its input.
 
     References: He et al., 2016, "Deep residual learning for image recognition"; Wu et al., 2016,
     "Google's neural machine translation system".

@@ -1,4 +1,4 @@
-"""A cell over a sequence, as a layer."""
+"""The recurrent layer: a cell that runs over a sequence."""
 
 import functools
 from typing import Any
@@ -23,12 +23,12 @@ from jaxrnn.engines._unroll import Choices, check_choices, unroll
 
 @constructor
 def rnn(cell: Cell, *, reverse: bool = False, implementation: str | None = None) -> Layer:
-    """The layer that runs `cell` over a sequence.
+    """Recurrent layer: runs `cell` over a sequence.
 
-    A cell that draws random numbers needs to know the number of each step. Where `apply` is given a
-    key, the carry that it returns is therefore a `jaxrnn.wrappers.CountedCarry`, from which the
-    next chunk goes on; a carry without a count starts from step 0. Without a key, the carry keeps
-    the type that it came with, by default that of the cell.
+    A cell that draws random numbers needs the number of each step. If `apply` is given a key, it
+    therefore returns a `jaxrnn.wrappers.CountedCarry`, from which the next chunk continues; a carry
+    without a count starts at step 0. Without a key, the carry keeps the type of the given one, by
+    default the type of the cell's carry.
 
     Args:
       cell: what to run at each step.
@@ -68,7 +68,7 @@ def rnn(cell: Cell, *, reverse: bool = False, implementation: str | None = None)
 
 
 def _keyed(cell: Cell, context: Any, key: jax.Array | None) -> Any:
-    """`context`, with a key for a cell that draws once a call."""
+    """`context`, with a key for a cell that draws once per call."""
     if key is None or not isinstance(cell.prepare, Drawing):
         return context
     return context._replace(key=jax.random.split(key)[1])
@@ -77,12 +77,12 @@ def _keyed(cell: Cell, context: Any, key: jax.Array | None) -> Any:
 def _count(
     cell: Cell, params: Params, carry: Carry, xs: Any, mask: Any, resets: Any, reverse: bool
 ) -> tuple[Carry, jax.Array, jax.Array]:
-    """The carry of the cell, the number of each step, and the number after the last one."""
+    """The cell's carry, the number of each step, and the number after the last step."""
     batch = batch_axes(example(xs))
     if isinstance(carry, CountedCarry):
         carry, start = carry
         expected = jax.ShapeDtypeStruct(batch, jnp.int32)
-        cause = "It counts the steps of each sequence. Is it the carry of another batch?"
+        cause = "It counts the steps of each sequence. Does it belong to another batch?"
         check_carry(start, expected, name="carry.position", cause=cause)
     else:
         start = jnp.zeros(batch, jnp.int32)

@@ -1,4 +1,4 @@
-"""Layers one after the other."""
+"""Stacks of layers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,19 +14,19 @@ from jaxrnn.layers._pool import Pool, parts_of
 
 @constructor
 def stack(*layers: Layer | Pool) -> Layer:
-    """Layers one after the other: the outputs of each are the inputs of the next.
+    """A stack of layers: the outputs of each are the inputs of the next.
 
-    A pool such as `jaxrnn.pool_last` among them turns the sequence into one vector. The layers
-    above it see no time axis, mask or resets, and the stack returns (..., F) without one:
-    ``stack(embed(66, 64), bidirectional(lstm(128)), pool_last, dense(2))`` is a classifier. Such a
+    A pool such as `jaxrnn.pool_last` turns the sequence into one vector. The layers after it see no
+    time axis, mask or resets, and the stack returns (..., F) without a time axis:
+    ``stack(embed(66, 64), bidirectional(lstm(128)), pool_mean, dense(2))`` is a classifier. Such a
     stack needs the whole sequence in one call.
 
     Args:
-      *layers: any layers, of any kind and width, at least one; and pools.
+      *layers: at least one layer, of any kind and width; at most one of them is a pool.
 
     Returns:
-      A `Layer` whose parameters and carry are tuples, one entry a layer. Mask, resets and context
-      go to every layer; layer i draws its random numbers from ``jax.random.fold_in(key, i)``.
+      A `Layer` whose parameters and carry are tuples with one entry per layer. Mask, resets and
+      context go to every layer; layer i gets the key ``jax.random.fold_in(key, i)``.
 
     Raises:
       ValueError: there is no layer.
@@ -43,14 +43,14 @@ def skip_stack(*layers: Layer) -> Layer:
         yⁿ = layerₙ([x, yⁿ⁻¹])
         y = [y¹, ..., yᴺ]
 
-    [ ] joins features. A `jaxrnn.dense` after it reads every layer, as in Graves's networks:
+    [ ] concatenates features. A `jaxrnn.dense` after it reads every layer, as in Graves's networks:
     ``stack(skip_stack(rnn(lstm(400)), rnn(lstm(400)), rnn(lstm(400))), dense(121))``.
 
     Args:
-      *layers: any layers, of any kind and width; at least one.
+      *layers: at least one layer, of any kind and width.
 
     Returns:
-      A `Layer` whose parameters and carry are tuples, one entry a layer, like those of
+      A `Layer` whose parameters and carry are tuples with one entry per layer, as in
       `jaxrnn.stack`: (T, ..., I) -> (T, ..., F), where F is the sum of the widths of the layers.
 
     Raises:
@@ -65,20 +65,20 @@ def skip_stack(*layers: Layer) -> Layer:
 
 
 def _join(parts: list[jax.Array]) -> jax.Array:
-    """The arrays (T, ..., F), beside each other in the last axis. They must have one dtype."""
+    """Concatenates arrays (T, ..., F) of one dtype along the last axis."""
     for part in parts:
         check_features(example(part))
     return jax.lax.concatenate(parts, dimension=parts[0].ndim - 1)
 
 
 def _chain(name: str, layers: tuple, feed: Callable, collect: Callable) -> Layer:
-    """Layers in order.
+    """Runs layers one after another.
 
     Args:
-      name: of the combinator, for messages.
+      name: the name of the combinator, for error messages.
       layers: the layers.
-      feed: from the input of the chain and the outputs of a layer, the inputs of the next one.
-      collect: from the outputs of all layers, the outputs of the chain.
+      feed: ``(inputs of the chain, outputs of a layer) -> inputs of the next layer``.
+      collect: ``outputs of all layers -> outputs of the chain``.
     """
     if not layers:
         raise ValueError(f"`{name}` needs at least one layer, got none.")
@@ -122,7 +122,7 @@ def _chain(name: str, layers: tuple, feed: Callable, collect: Callable) -> Layer
 def _check_entries(name: str, kind: str, entries: Any, layers: tuple) -> None:
     if not isinstance(entries, tuple) or len(entries) != len(layers):
         raise TypeError(
-            f"`{kind}` of this {name} must be a tuple with an entry for each of its "
+            f"`{kind}` of this {name} must be a tuple with one entry for each of its "
             f"{len(layers)} layers, got {type(entries).__name__}"
             f"{f' of {len(entries)}' if isinstance(entries, (tuple, list)) else ''}."
         )

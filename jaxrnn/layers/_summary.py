@@ -1,4 +1,4 @@
-"""A table of a model's layers."""
+"""A summary table of a model's layers."""
 
 import math
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ class Row(NamedTuple):
 
     layer: str  # the call that made it
     outputs: str  # shapes and dtypes
-    parameters: int  # numbers in the parameters
+    parameters: int  # number of parameters
     bytes: int  # of the parameters
 
 
@@ -31,11 +31,11 @@ class Summary(NamedTuple):
 
 
 def summary(model: Layer, xs: Any, *, context: Any = None) -> Summary:
-    """A table of a model's layers: their outputs, parameters and bytes. Nothing is computed.
+    """A table of a model's layers: outputs, parameters and bytes. It only traces shapes.
 
     Args:
       model: a layer.
-      xs: inputs (T, ..., I), or only their shapes.
+      xs: inputs (T, ..., I), or only their shapes and dtypes.
       context: as in `jaxrnn.unroll`, for a model that reads one.
 
     Returns:
@@ -59,7 +59,7 @@ def summary(model: Layer, xs: Any, *, context: Any = None) -> Summary:
 
 
 def _name(layer):
-    """How the layer was made; of a function such as `pool_last`, its name."""
+    """The call that made the layer, or the name of a function such as `pool_last`."""
     return getattr(layer, "__name__", repr(layer))
 
 

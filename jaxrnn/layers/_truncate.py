@@ -1,4 +1,4 @@
-"""Backpropagation through a bounded number of steps."""
+"""Truncated backpropagation through time."""
 
 import jax
 import jax.numpy as jnp
@@ -14,23 +14,24 @@ from jaxrnn.layers._compose import check_keeps_time
 
 @constructor
 def truncate(layer: Layer, every: int) -> Layer:
-    """`layer`, with no gradient from one stretch of `every` steps to the stretch before.
+    """Truncated backpropagation through time: blocks the gradient of the carry periodically.
 
-    Values are those of `layer`; the carry goes on from stretch to stretch, its gradient does not.
-    Stretches are counted from the first step of each call. A sequence that has no real step in a
-    stretch passes it as if it were not there, its gradient too. An initial carry, such as a
-    learned one, gets its gradient from the first stretch with a real step.
+    No gradient flows from one stretch of `every` steps to the stretch before. Values do not change:
+    the carry passes from stretch to stretch, and only its gradient does not. Stretches are counted
+    from the first step of each call. If a sequence has only padding in a stretch, its carry and its
+    gradient pass through. An initial carry, such as a learned one, gets its gradient from the
+    first stretch with a real step.
 
     Args:
-      layer: one that can stream: it is applied to one stretch after the other.
-      every: the steps of a stretch. Where it does not divide T, the last one is shorter.
+      layer: a layer that can stream, because it is applied stretch by stretch.
+      every: the number of steps per stretch. If it does not divide T, the last stretch is shorter.
 
     Returns:
       A `Layer` with the parameters and the carry of `layer`.
 
     Raises:
-      ValueError, TypeError: `every` is not a positive integer, or `layer` is not a `Layer`; a derivative
-        is taken where `jax.export` leaves T open, for stretches could not be counted.
+      ValueError, TypeError: `every` is not a positive integer, or `layer` is not a `Layer`; or
+        a derivative is taken while `jax.export` leaves T symbolic, so stretches cannot be counted.
 
     References: Williams and Peng, 1990, "An efficient gradient-based algorithm for on-line training
     of recurrent network trajectories".
@@ -62,7 +63,7 @@ def truncate(layer: Layer, every: int) -> Layer:
 
 
 def _forward(layer):
-    """`layer.apply` with positional arguments, which refuses to be differentiated."""
+    """`layer.apply` with positional arguments, which raises when it is differentiated."""
 
     @jax.custom_jvp
     def run(params, carry, xs, mask, resets, key, context):
@@ -72,8 +73,8 @@ def _forward(layer):
     @run.defjvp
     def refuse(primals, tangents):
         raise ValueError(
-            "`truncate` cannot count its stretches where `jax.export` leaves T open, so there its "
-            "derivative cannot be exported. Export it with a fixed T, or without derivatives "
+            "`truncate` cannot count its stretches if `jax.export` leaves T symbolic, so its "
+            "derivative cannot be exported. Export with a fixed T, or without derivatives "
             "(`vjp_order=0`)."
         )
 

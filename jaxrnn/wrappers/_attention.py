@@ -92,8 +92,8 @@ def attention(
         h, u = _shapes(cell, params, without_noise(x))
         if score == "dot" and h.shape[-1] != memory_size:
             raise ValueError(
-                f"`score='dot'` needs a hidden state as wide as the memory: H is {h.shape[-1]}, and "
-                f"`memory_size` {memory_size}. Use 'general', which maps one to the other."
+                f"`score='dot'` needs a hidden state as wide as the memory: H is {h.shape[-1]}, "
+                f"and `memory_size` {memory_size}. Use 'general', which maps one to the other."
             )
         width = {"dot": None, "general": memory_size, "additive": size}[score]
         additive = score == "additive"

@@ -95,7 +95,12 @@ def test_a_cell_of_a_user_is_made_equal_by_the_decorator():
     assert repr(leaky(4, leak=0.25)) == "leaky(4, 0.25)"
 
 
-@pytest.mark.parametrize("thing", [jaxrnn.lstm(4), model(), jaxrnn.attention_pool(3)], ids=repr)
+def copied():
+    cell = jaxrnn.zoneout(jaxrnn.gru(4, reset_after=False), 0.1)
+    return jaxrnn.stack(jaxrnn.residual(jaxrnn.rnn(cell)), jaxrnn.pool_last, jaxrnn.dense(2))
+
+
+@pytest.mark.parametrize("thing", [jaxrnn.lstm(4), copied(), jaxrnn.attention_pool(3)], ids=repr)
 def test_things_pickle_and_copy(thing):
     assert pickle.loads(pickle.dumps(thing)) == thing
     assert copy.deepcopy(thing) == thing
@@ -144,7 +149,7 @@ def test_a_bidirectional_stack_infers_the_shapes_of_each_direction_once():
 def test_an_eager_call_of_a_known_layer_traces_nothing():
     layer = jaxrnn.stack(jaxrnn.residual(jaxrnn.rnn(jaxrnn.gru(I))), jaxrnn.dense(2))
     params = layer.init(jax.random.key(0), XS)
-    carry, _ = layer.apply(params, None, XS)
+    carry, _ = layer.apply(params, layer.init_carry(params, XS), XS)
     with compilations() as compiled:
         _, ys = layer.apply(params, carry, XS)
     assert compiled == []

@@ -593,7 +593,7 @@ WRONG = {
     "lengths and a mask": (
         lambda: call(seq_lengths=LENGTHS, mask=HOLES),
         ValueError,
-        "`seq_lengths` and `mask` both say which steps are real.*Give one of them",
+        "`seq_lengths` and `mask` both say which steps are real.*Pass one of them",
     ),
     "a mask of lengths": (
         lambda: call(mask=LENGTHS),
@@ -630,12 +630,12 @@ WRONG = {
     "partitioning of no parameter": (
         lambda: partitioned({"kernels": (None, "model")}),
         ValueError,
-        "`partitioning` is for kernels, and the parameters are bias, kernel",
+        "`partitioning` names kernels, but the parameters are bias, kernel",
     ),
     "partitioning of too few axes": (
         lambda: partitioned({"kernel": ("model",)}),
         ValueError,
-        r"`partitioning\['kernel'\]` must have an entry for each of 2 axes",
+        r"`partitioning\['kernel'\]` must have one entry for each of the 2 axes",
     ),
     "a layer as a cell": (
         lambda: RNNCell(TAGGER.cell).init(KEY, CARRY, INPUTS[:, 0]),

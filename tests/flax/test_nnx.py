@@ -392,7 +392,11 @@ WRONG = {
     "a cell of Flax": (lambda: make(flax_lstm().cell), TypeError, "`cell` must be a Cell.*Flax"),
     "no features": (lambda: make(in_features=0), ValueError, "`in_features` must be a positive"),
     "real features": (lambda: make(in_features=5.0), TypeError, "`in_features` must be a positive"),
-    "a seed": (lambda: make(rngs=7), TypeError, r"`rngs` must be such as `nnx.Rngs\(0\)`, got int"),
+    "a seed": (
+        lambda: make(rngs=7),
+        TypeError,
+        r"`rngs` must be nnx.Rngs, as in `nnx.Rngs\(0\)`, got int",
+    ),
     "a key": (
         lambda: LSTM(INPUTS, rngs=jax.random.key(0)),
         TypeError,
@@ -416,7 +420,7 @@ WRONG = {
     "partitioning of no parameter": (
         lambda: build(RNN, LSTM.layer, I, partitioning={"kernels": (None, "model")}),
         ValueError,
-        "`partitioning` is for kernels",
+        "`partitioning` names kernels",
     ),
     "one step": (lambda: LSTM(INPUTS[0, 0]), ValueError, "`inputs` needs a time axis"),
     "features": (lambda: LSTM(INPUTS[..., :3]), ValueError, "`x` must have 5 features.*`inputs`"),

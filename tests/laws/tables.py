@@ -265,7 +265,9 @@ LAYERS = {
     ),
     "attention": LayerCase(jaxrnn.stack(jaxrnn.rnn(attending()), jaxrnn.dense(3))),
     "classifier": LayerCase(
-        jaxrnn.stack(jaxrnn.rnn(jaxrnn.gru(H)), jaxrnn.pool_mean, jaxrnn.dense(3)), pools=True
+        jaxrnn.stack(jaxrnn.rnn(jaxrnn.gru(H)), jaxrnn.pool_mean, jaxrnn.dense(3)),
+        causal=False,
+        pools=True,
     ),
 }
 

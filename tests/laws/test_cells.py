@@ -338,13 +338,14 @@ def test_several_batch_axes(name):
 def test_recur_is_linear_in_the_carry(name):
     cell = CELLS[name].cell
     ex = cell_example(cell)
+    params = cell.prepare(ex.params, None)
     a, b = ex.carry, noisy(ex.carry, jax.random.key(7))
 
     def combine(a, b):
         return 2.0 * a - 3.0 * b if jnp.issubdtype(a.dtype, jnp.floating) else a
 
-    got = cell.recur(ex.params, jax.tree.map(combine, a, b))
-    want = jax.tree.map(combine, cell.recur(ex.params, a), cell.recur(ex.params, b))
+    got = cell.recur(params, jax.tree.map(combine, a, b))
+    want = jax.tree.map(combine, cell.recur(params, a), cell.recur(params, b))
     assert_close(got, want, 1e-13)
 
 
@@ -352,12 +353,18 @@ def test_recur_is_linear_in_the_carry(name):
 def test_leading_axes_are_batch_axes(name):
     cell = CELLS[name].cell
     ex = cell_example(cell)
-    want = jax.tree.map(lambda *u: jnp.stack(u), *[cell.project(ex.params, x) for x in ex.xs])
-    assert_close(cell.project(ex.params, ex.xs), want, 1e-13)
-    carries = jax.tree.map(lambda leaf: jnp.stack([leaf, 2 * leaf]), ex.carry)
-    got = cell.recur(ex.params, carries)
-    want = cell.recur(ex.params, ex.carry)
-    assert_close(jax.tree.map(lambda v: v[0], got), want, 1e-13)
+    params = cell.prepare(ex.params, None)
+
+    def stacked(parts):
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts)
+
+    carries = [ex.carry, noisy(ex.carry, jax.random.key(7)), ex.carry]
+    us = [cell.project(params, x) for x in ex.xs[:3]]
+    assert_close(cell.project(params, ex.xs[:3]), stacked(us), 1e-13)
+    vs = [cell.recur(params, carry) for carry in carries]
+    assert_close(cell.recur(params, stacked(carries)), stacked(vs), 1e-13)
+    ys = [cell.output(params, carry, u) for carry, u in zip(carries, us, strict=True)]
+    assert_close(cell.output(params, stacked(carries), stacked(us)), stacked(ys), 1e-13)
 
 
 @run_in_any_dtype_by

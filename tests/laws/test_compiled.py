@@ -110,7 +110,7 @@ class LRUParams(NamedTuple):
 
 
 def lru(size):
-    """The linear recurrent unit (Orvieto et al., 2023): a complex diagonal, λ = exp(-e^ν + i e^θ)."""
+    """The linear recurrent unit (Orvieto et al., 2023), a complex diagonal exp(-e^ν + i e^θ)."""
 
     def init(key, x):
         keys = jax.random.split(key, 4)

@@ -207,7 +207,7 @@ WRONG = {
     "unknown implementation": (
         lambda: unroll(implementation="cuda"),
         ValueError,
-        r"`implementation` must be None or one of \['native', 'xla', 'scan', 'associative'\], got 'cuda'",
+        r"`implementation` must be None or one of \['native', 'xla', .*'associative'\], got 'cuda'",
     ),
     "unknown implementation of a layer": (
         lambda: jaxrnn.rnn(CELL, implementation="cuda"),
@@ -674,7 +674,7 @@ WRONG = {
     "a pair from update": (
         lambda: unroll(cell=CELL._replace(update=paired)),
         TypeError,
-        r"`update` must return the new carry alone, and returned a pair.*`output\(params, carry, u\)`",
+        r"`update` must return the new carry alone, and returned a pair.*`output\(params, carry",
     ),
     "a pair from update of a cell of one array": (
         lambda: jaxrnn.unroll(

@@ -139,12 +139,12 @@ WRONG = {
     "labels of another shape": (
         lambda: losses.accuracy(LOGITS, LABELS.T),
         ValueError,
-        r"`labels` must be \(7, 3\).*got \(3, 7\)",
+        r"`labels` must have shape \(7, 3\).*got \(3, 7\)",
     ),
     "targets of another shape": (
         lambda: losses.huber(PREDICTIONS, TARGETS[..., :1]),
         ValueError,
-        r"targets must be like the predictions.*got float64\(7, 3, 1\)",
+        r"targets must have the shape and dtype of the predictions.*got float64\(7, 3, 1\)",
     ),
     "mask of another batch": (
         lambda: losses.mean_squared_error(PREDICTIONS, TARGETS, MASK[:, :2]),

@@ -32,11 +32,11 @@ def loss(params, carry, window, layer=LAYER):
     return (jnp.where(mask[..., None], ys - targets, 0) ** 2).sum(), carry
 
 
-def training_step(optimiser):
+def training_step(optimizer):
     def step(state, carry, window):
         params, opt_state = state
         (value, carry), grads = jax.value_and_grad(loss, has_aux=True)(params, carry, window)
-        updates, opt_state = optimiser.update(grads, opt_state, params)
+        updates, opt_state = optimizer.update(grads, opt_state, params)
         return (optax.apply_updates(params, updates), opt_state), carry, value
 
     return step
@@ -44,9 +44,9 @@ def training_step(optimiser):
 
 @pytest.mark.parametrize("length", [LENGTH, 10, 3], ids=lambda n: f"T{n}")
 def test_equals_a_python_loop_over_windows(length):
-    optimiser = optax.adam(1e-2)
-    step, batch = training_step(optimiser), jax.tree.map(lambda x: x[:length], BATCH)
-    start = (PARAMS, optimiser.init(PARAMS)), LAYER.init_carry(PARAMS, XS)
+    optimizer = optax.adam(1e-2)
+    step, batch = training_step(optimizer), jax.tree.map(lambda x: x[:length], BATCH)
+    start = (PARAMS, optimizer.init(PARAMS)), LAYER.init_carry(PARAMS, XS)
     train = jax.jit(functools.partial(jaxrnn.training.train_windows, step, window=WINDOW))
     state, carry, values = train(*start, batch)
 

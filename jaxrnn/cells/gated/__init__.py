@@ -1,1 +1,1 @@
-"""Gated cells, and the plain recurrent cell, one a file."""
+"""Gated cells, and the plain recurrent cell. One file per cell."""

@@ -1,4 +1,4 @@
-"""The simple recurrent network of Elman."""
+"""The simple recurrent cell of Elman (vanilla RNN)."""
 
 import functools
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def elman(
     recurrent_kernel_init: Initializer = orthogonal(),
     bias_init: Initializer = jax.nn.initializers.zeros,
 ) -> Cell:
-    """Simple recurrent cell.
+    """Simple recurrent cell (vanilla RNN, Elman network).
 
         h' = activation(W x + U h + b)
 
@@ -47,7 +47,8 @@ def elman(
       A `Cell` with parameters `ElmanParams` and carry `HiddenCarry`; its output is h', (..., H).
 
     Raises:
-      ValueError, TypeError: `hidden_size` is not a positive integer, or `activation` is not a function.
+      ValueError, TypeError: `hidden_size` is not a positive integer, or `activation` is not a
+        function.
 
     References: Elman, 1990, "Finding structure in time".
     """
@@ -56,7 +57,7 @@ def elman(
         raise TypeError(f"`activation` must be a function such as jnp.tanh, got {activation!r}.")
 
     if activation in (jnp.tanh, jax.nn.tanh):
-        activation = tanh  # the same values, and less to keep for the derivative
+        activation = tanh  # same values, but it keeps less for the backward pass
     inits = kernel_init, recurrent_kernel_init, bias_init
 
     def init(key, x):
@@ -68,7 +69,7 @@ def elman(
 
 @functools.lru_cache
 def update_with(activation: Callable[[jax.Array], jax.Array]) -> Callable:
-    """The state equation: one function for each activation, by which a kernel knows its cell."""
+    """The state equation: one function per activation, by which kernels recognize the cell."""
 
     @wide_update
     def update(params, carry, u, v):

@@ -17,7 +17,7 @@ class GRUParams(NamedTuple):
     kernel: jax.Array  # (I, 3H), gates r z n
     recurrent_kernel: jax.Array  # (H, 3H)
     bias: jax.Array  # (3H,)
-    recurrent_bias: jax.Array  # (H,), of n, inside the product with r
+    recurrent_bias: jax.Array  # (H,), d, of gate n, inside the product with r
 
 
 class ResetBeforeGRUParams(NamedTuple):
@@ -39,17 +39,17 @@ def gru(
 
         r = σ(W_r x + U_r h + b_r)
         z = σ(W_z x + U_z h + b_z)
-        n = tanh(W_n x + b_n + r (U_n h + d))        reset_after=True, as torch and cuDNN have it
+        n = tanh(W_n x + b_n + r (U_n h + d))        reset_after=True, as in torch and cuDNN
         n = tanh(W_n x + b_n + U_n (r h))            reset_after=False, as in the paper
         h' = z h + (1 - z) n
 
-    The two are different functions, and weights of one do not fit the other. With
+    The two are different functions, and their weights are not interchangeable. With
     ``reset_after=False`` the product with U_n needs r, so each step makes two products, one after
     the other.
 
     Args:
       hidden_size: H.
-      reset_after: whether the reset gate multiplies after the recurrent product, or before it.
+      reset_after: whether the reset gate is applied after the recurrent product, or before it.
       kernel_init: draws `kernel` (I, 3H).
       recurrent_kernel_init: draws `recurrent_kernel` (H, 3H).
       bias_init: draws `bias` (3H,). The `recurrent_bias` d (H,) starts from zeros.
@@ -83,7 +83,7 @@ def _reset_after(hidden_size, inits):
 
 @wide_update
 def update(params, carry, u, v, drop=lambda candidate: candidate):
-    """The state equation of `reset_after`, with `drop` applied to the candidate."""
+    """The state equation for ``reset_after=True``, with `drop` applied to the candidate n."""
     (u_r, u_z, u_n), (v_r, v_z, v_n) = jnp.split(u, 3, axis=-1), jnp.split(v, 3, axis=-1)
     r = jax.nn.sigmoid(u_r + v_r)
     z = jax.nn.sigmoid(u_z + v_z)
@@ -92,7 +92,7 @@ def update(params, carry, u, v, drop=lambda candidate: candidate):
 
 
 class _Split(NamedTuple):
-    """`ResetBeforeGRUParams`, with the columns of the recurrent kernel apart."""
+    """`ResetBeforeGRUParams`, with the recurrent kernel split by columns."""
 
     kernel: jax.Array  # (I, 3H)
     recurrent_kernel_rz: jax.Array  # (H, 2H)

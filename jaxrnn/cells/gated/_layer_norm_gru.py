@@ -18,7 +18,7 @@ class LayerNormGRUParams(NamedTuple):
     kernel: jax.Array  # (I, 3H), gates r z n
     recurrent_kernel: jax.Array  # (H, 3H)
     bias: jax.Array  # (3H,)
-    recurrent_bias: jax.Array  # (H,), d, of n, inside the product with r
+    recurrent_bias: jax.Array  # (H,), d, of gate n, inside the product with r
     gain: jax.Array  # (3H,), α
     recurrent_gain: jax.Array  # (3H,), β
 
@@ -37,8 +37,8 @@ def layer_norm_gru(
         n = tanh(α_n N(W_n x) + b_n + r (β_n N(U_n h) + d))
         h' = z h + (1 - z) n
 
-    N shifts and scales a vector to mean 0 and variance 1: those of r and z together over 2H
-    values, those of n over H, as in the paper.
+    N shifts and scales a vector to mean 0 and variance 1. As in the paper, gates r and z are
+    normalized together, over 2H values, and gate n by itself, over H values.
 
     Args:
       hidden_size: H.
@@ -89,7 +89,7 @@ def _update(params, carry, u, v, drop=lambda candidate: candidate):
 
 
 def _normalized(gates, gain):
-    """Normalized (..., 3H), r and z together and n by itself, with a gain for each."""
+    """Normalizes gates (..., 3H), r and z together and n by itself, and applies the gain."""
     rz, n = jnp.split(gates, [2 * (gates.shape[-1] // 3)], axis=-1)
     joined = jnp.concatenate([normalize(rz), normalize(n)], axis=-1)
     return gain.astype(gates.dtype) * joined

@@ -38,8 +38,8 @@ def layer_norm_lstm(
         c' = σ(f) c + σ(i) tanh(g)
         h' = σ(o) tanh(γ N(c') + δ)
 
-    N shifts and scales a vector to mean 0 and variance 1: N(W x) and N(U h) over all 4H values at
-    once, as in the paper, and N(c') over H.
+    N shifts and scales a vector to mean 0 and variance 1. As in the paper, N(W x) and N(U h)
+    normalize all 4H values together, and N(c') normalizes H values.
 
     Args:
       hidden_size: H.

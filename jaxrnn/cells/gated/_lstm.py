@@ -61,7 +61,7 @@ def lstm(
 
 @wide_update
 def update(params, carry, u, v, drop=lambda candidate: candidate):
-    """The state equation, with `drop` applied to the candidate."""
+    """The state equation, with `drop` applied to the candidate tanh(g)."""
     i, f, g, o = jnp.split(u + v, 4, axis=-1)
     c = jax.nn.sigmoid(f) * carry.c + jax.nn.sigmoid(i) * drop(tanh(g))
     return LSTMCarry(jax.nn.sigmoid(o) * tanh(c), c)

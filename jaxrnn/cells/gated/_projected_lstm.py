@@ -1,4 +1,4 @@
-"""Long short-term memory whose hidden state is projected to fewer numbers."""
+"""Long short-term memory with a projected hidden state (LSTMP)."""
 
 from typing import NamedTuple
 
@@ -30,15 +30,15 @@ def projected_lstm(
     bias_init: Initializer = unit_forget_bias(),
     projection_init: Initializer = orthogonal(),
 ) -> Cell:
-    """Long short-term memory cell with a recurrent projection, as torch has it with `proj_size`.
+    """Long short-term memory cell with a recurrent projection, like `proj_size` in torch.
 
         i, f, g, o = W x + U h + b
         c' = σ(f) c + σ(i) tanh(g)
         h' = R (σ(o) tanh(c'))
 
-    The memory c has H units, and the gates and the next layer read only P numbers made from it: the
-    recurrent product has 4 H P weights instead of 4 H². The paper's peepholes, and its second
-    projection, which the recurrence does not read, are left out, as in torch.
+    The memory c has H units, but the gates and the next layer read only the P units of h, so the
+    recurrent kernel has 4 H P weights instead of 4 H². As in torch, this cell omits the paper's
+    peepholes and its second projection, which the recurrence does not read.
 
     `update` multiplies by R, so each step makes two products. The gradient of R is one product
     after the backward loop, like the gradient of U.
@@ -52,8 +52,8 @@ def projected_lstm(
       projection_init: draws `projection` (H, P).
 
     Returns:
-      A `Cell` with parameters `ProjectedLSTMParams` and carry `LSTMCarry`, whose h is
-      (..., P), and c (..., H); its output is h'.
+      A `Cell` with parameters `ProjectedLSTMParams` and carry `LSTMCarry`, with h (..., P) and c
+      (..., H); its output is h'.
 
     Raises:
       ValueError, TypeError: a size is not a positive integer, or P is not less than H.
@@ -66,7 +66,7 @@ def projected_lstm(
     if projection_size >= hidden_size:
         raise ValueError(
             f"`projection_size` must be less than `hidden_size` = {hidden_size}, got "
-            f"{projection_size}. Are the two exchanged? Without a projection it is `jaxrnn.lstm`."
+            f"{projection_size}. Are the two exchanged? Without a projection, use `jaxrnn.lstm`."
         )
     gates = 4 * hidden_size
     inits = kernel_init, recurrent_kernel_init, bias_init, projection_init

@@ -79,8 +79,7 @@ def _outputs(cell, call, hs):
     """The outputs, made from h after each step: `_when.why_not` refuses cells that read more."""
     if cell.output is hidden:
         return hs
-    h, *others = call.carry
-    unread = (jnp.zeros((len(hs), *leaf.shape), leaf.dtype) for leaf in others)
+    unread = (jnp.zeros((len(hs), *leaf.shape), leaf.dtype) for leaf in call.carry[1:])
     us = cell.project(call.params, call.xs)  # dead code to the compiler where it is not read
     ys = cell.output(call.params, type(call.carry)(hs, *unread), us)
     return zero_where_masked(call.mask, ys)

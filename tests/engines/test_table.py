@@ -1,0 +1,79 @@
+"""The table of engines: what is chosen, what is refused, and the reasons that a user can read."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import jaxrnn
+from jaxrnn.engines._unroll import ENGINES, NAMES
+from tests.laws.tables import CELLS, B, H, I, T, cell_example
+
+XS = jax.ShapeDtypeStruct((T, B, I), jnp.float32)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_every_engine_has_a_reason_for_every_cell(name):
+    found = jaxrnn.explain(CELLS[name].cell, XS)
+    assert tuple(found.reasons) == NAMES
+    assert all(isinstance(reason, str) and reason for reason in found.reasons.values())
+    assert found.reasons[found.implementation] == "the first engine with nothing against it"
+    assert str(found).splitlines()[0].endswith(f"runs by {found.implementation!r}")
+
+
+def test_none_takes_the_first_with_nothing_against_it():
+    assert [engine.name for engine in ENGINES] == ["native", "xla", "scan", "associative"]
+    assert jaxrnn.explain(jaxrnn.gru(H, reset_after=False), XS).implementation == "xla"
+    assert jaxrnn.explain(CELLS["whole"].cell, XS).implementation == "scan"
+    assert jaxrnn.explain(CELLS["linear"].cell, XS).implementation == "xla"  # not measured
+
+
+def test_a_named_engine_runs_or_says_why_not():
+    found = jaxrnn.explain(CELLS["linear"].cell, XS, implementation="associative")
+    assert found.reasons["associative"] == "asked for by name"
+    with pytest.raises(ValueError, match=r"'associative'` cannot run this cell: .*not linear"):
+        jaxrnn.explain(jaxrnn.lstm(H), XS, implementation="associative")
+
+
+def test_each_cell_of_a_layer_is_explained():
+    model = jaxrnn.stack(
+        jaxrnn.residual(jaxrnn.rnn(jaxrnn.gru(I))),
+        jaxrnn.bidirectional(jaxrnn.lstm(H), jaxrnn.layer_norm_gru(H)),
+        jaxrnn.rnn(jaxrnn.elman(H), implementation="scan"),
+    )
+    found = jaxrnn.explain(model, XS)
+    cells = ["gru(5)", "lstm(4)", "layer_norm_gru(4)", "elman(4)"]
+    assert [repr(one.cell) for one in found] == cells
+    assert found[-1].implementation == "scan"
+    assert str(found).count("runs by") == 4
+    params = jax.eval_shape(lambda: model.init(jax.random.key(0), XS))
+    assert jaxrnn.explain(model, XS, params=params) == found
+
+
+def test_step_runs_cells_and_layers():
+    cell, layer = jaxrnn.lstm(H), jaxrnn.stack(jaxrnn.rnn(jaxrnn.lstm(H)), jaxrnn.dense(2))
+    xs = jax.random.normal(jax.random.key(0), (T, B, I))
+    params = layer.init(jax.random.key(1), xs)
+    whole_carry, whole = layer.apply(params, None, xs)
+    carry, ys = None, []
+    for x in xs:
+        carry, y = jaxrnn.step(layer, params, carry, x)
+        ys.append(y)
+    assert jnp.allclose(jnp.stack(ys), whole, atol=1e-12)
+    assert jax.tree.structure(carry) == jax.tree.structure(whole_carry)
+    carry, y = jaxrnn.step(cell, params[0], None, xs[0])
+    assert jnp.allclose(y, jaxrnn.unroll(cell, params[0], None, xs[:1])[1][0], atol=1e-12)
+
+
+def test_a_choice_of_this_machine_is_not_exported():
+    """One program for both platforms: nothing of the choice for a lone CPU is in either."""
+    ex = cell_example(jaxrnn.layer_norm_lstm(H), dtype=jnp.float32)
+
+    def loss(params, xs):
+        return jnp.sum(jaxrnn.unroll(jaxrnn.layer_norm_lstm(H), params, None, xs)[1] ** 2)
+
+    run = jax.jit(jax.grad(loss))
+    here = run.lower(ex.params, ex.xs).as_text()
+    there = jax.export.export(run, platforms=("cuda",))(ex.params, ex.xs).mlir_module()
+    rows = f"tensor<{T * B}x{I}xf32>"  # time and batch merged, which suits a lone CPU
+    assert rows in here
+    assert rows not in there

@@ -62,7 +62,7 @@ def main():
     """Trains, and returns the bits per character of held-out text."""
     text = np.array(list(gzip.decompress(TEXT.read_bytes()).decode()))
     alphabet, symbols = np.unique(text, return_inverse=True)
-    rngs, carry = nnx.Rngs(0), None
+    rngs, carry = nnx.Rngs(1), None
     model = LanguageModel(len(alphabet), rngs)
     optimizer = nnx.Optimizer(model, optax.adam(RATE), wrt=nnx.Param)
     starts = np.arange(STREAMS) * ((len(symbols) - HELD_OUT) // STREAMS)

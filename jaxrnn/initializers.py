@@ -61,6 +61,9 @@ def in_float32(initializer: Initializer) -> Initializer:
     """Draws in float32 if the dtype is narrower, then casts.
 
     QR decomposition is not implemented in bfloat16, and a uniform draw there has only 256 values.
+
+    Args:
+      initializer: draws in float32, ``(key, shape, dtype) -> array``.
     """
 
     def init(key, shape, dtype=jnp.float32):
@@ -72,19 +75,33 @@ def in_float32(initializer: Initializer) -> Initializer:
 
 @recorded
 def orthogonal(num_gates: int = 1, *, scale: float = 1.0) -> Initializer:
-    """Orthogonal per gate, for recurrent kernels (Saxe, McClelland and Ganguli, 2014)."""
+    """Orthogonal per gate, for recurrent kernels (Saxe, McClelland and Ganguli, 2014).
+
+    Args:
+      num_gates: G, as in `per_gate`.
+      scale: multiplies the orthogonal matrices.
+    """
     return per_gate(in_float32(jax.nn.initializers.orthogonal(scale)), num_gates)
 
 
 @recorded
 def glorot_uniform(num_gates: int = 1) -> Initializer:
-    """Glorot uniform per gate, for input kernels (Glorot and Bengio, 2010)."""
+    """Glorot uniform per gate, for input kernels (Glorot and Bengio, 2010).
+
+    Args:
+      num_gates: G, as in `per_gate`.
+    """
     return per_gate(in_float32(jax.nn.initializers.glorot_uniform()), num_gates)
 
 
 @recorded
 def identity(num_gates: int = 1, *, scale: float = 1.0) -> Initializer:
-    """`scale` times the identity matrix per gate (Le, Jaitly and Hinton, 2015: IRNN)."""
+    """`scale` times the identity matrix per gate (Le, Jaitly and Hinton, 2015: IRNN).
+
+    Args:
+      num_gates: G, as in `per_gate`.
+      scale: multiplies the identity.
+    """
 
     def init(key, shape, dtype=jnp.float32):
         return scale * jnp.eye(*shape, dtype=dtype)

@@ -57,7 +57,7 @@ def cross_entropy(
     Args:
       logits: (T, ..., K).
       labels: integers (T, ...), 0 to K - 1.
-      mask: bool (T, ...).
+      mask: bool (T, ...), True = a real step.
       smoothing: label smoothing, in [0, 1): the share of the probability that is spread evenly over
         all K classes (Szegedy et al., 2016).
     """
@@ -72,7 +72,13 @@ def cross_entropy(
 def binary_cross_entropy(
     logits: jax.Array, labels: jax.Array, mask: jax.Array | None = None
 ) -> jax.Array:
-    """Cross entropy of independent binary labels, in nats: labels (T, ...) from 0 to 1."""
+    """Cross entropy of independent binary labels, in nats.
+
+    Args:
+      logits: (T, ...).
+      labels: like `logits`, from 0 to 1.
+      mask: bool (T, ...), True = a real step.
+    """
     logits, labels = _alike(logits, labels, mask)
     values = jax.nn.softplus(logits) - labels * logits
     return masked_mean(values, mask)
@@ -81,7 +87,13 @@ def binary_cross_entropy(
 def mean_squared_error(
     predictions: jax.Array, targets: jax.Array, mask: jax.Array | None = None
 ) -> jax.Array:
-    """The mean of (prediction - target)²."""
+    """The mean of (prediction - target)².
+
+    Args:
+      predictions: (T, ...).
+      targets: like `predictions`.
+      mask: bool (T, ...), True = a real step.
+    """
     predictions, targets = _alike(predictions, targets, mask)
     return masked_mean((predictions - targets) ** 2, mask)
 
@@ -89,7 +101,13 @@ def mean_squared_error(
 def mean_absolute_error(
     predictions: jax.Array, targets: jax.Array, mask: jax.Array | None = None
 ) -> jax.Array:
-    """The mean of |prediction - target|."""
+    """The mean of |prediction - target|.
+
+    Args:
+      predictions: (T, ...).
+      targets: like `predictions`.
+      mask: bool (T, ...), True = a real step.
+    """
     predictions, targets = _alike(predictions, targets, mask)
     return masked_mean(jnp.abs(predictions - targets), mask)
 
@@ -101,7 +119,14 @@ def huber(
     *,
     delta: float = 1.0,
 ) -> jax.Array:
-    """Huber loss: half the squared error up to `delta`, linear beyond (Huber, 1964)."""
+    """Huber loss: half the squared error up to `delta`, linear beyond (Huber, 1964).
+
+    Args:
+      predictions: (T, ...).
+      targets: like `predictions`.
+      mask: bool (T, ...), True = a real step.
+      delta: the error at which the loss becomes linear; positive.
+    """
     if not delta > 0:
         raise ValueError(f"`delta` must be positive, got {delta}.")
     predictions, targets = _alike(predictions, targets, mask)
@@ -117,7 +142,14 @@ def quantile_loss(
     *,
     quantile: float,
 ) -> jax.Array:
-    """Pinball loss, minimized by the `quantile` of the target (Koenker and Bassett, 1978)."""
+    """Pinball loss, minimized by the `quantile` of the target (Koenker and Bassett, 1978).
+
+    Args:
+      predictions: (T, ...).
+      targets: like `predictions`.
+      mask: bool (T, ...), True = a real step.
+      quantile: in (0, 1).
+    """
     if not 0 < quantile < 1:
         raise ValueError(f"`quantile` must be in (0, 1), got {quantile}.")
     predictions, targets = _alike(predictions, targets, mask)
@@ -126,12 +158,24 @@ def quantile_loss(
 
 
 def perplexity(logits: jax.Array, labels: jax.Array, mask: jax.Array | None = None) -> jax.Array:
-    """The exponential of `cross_entropy`."""
+    """The exponential of `cross_entropy`.
+
+    Args:
+      logits: (T, ..., K).
+      labels: integers (T, ...), 0 to K - 1.
+      mask: bool (T, ...), True = a real step.
+    """
     return jnp.exp(cross_entropy(logits, labels, mask))
 
 
 def accuracy(logits: jax.Array, labels: jax.Array, mask: jax.Array | None = None) -> jax.Array:
-    """The share of steps whose label has the largest logit."""
+    """The share of steps whose label has the largest logit.
+
+    Args:
+      logits: (T, ..., K).
+      labels: integers (T, ...), 0 to K - 1.
+      mask: bool (T, ...), True = a real step.
+    """
     _check_labels(logits, labels)
     logits, labels = _zero_where_masked(mask, logits, labels)
     hits = jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels
@@ -142,6 +186,10 @@ def activation_penalty(ys: jax.Array, mask: jax.Array | None = None) -> jax.Arra
     """Activation regularization: the mean square of outputs (T, ..., H).
 
     Add it to a loss with a small weight (Merity, McCann and Socher, 2017).
+
+    Args:
+      ys: outputs (T, ..., H).
+      mask: bool (T, ...), True = a real step.
     """
     return masked_mean(zero_where_masked(mask, ys) ** 2, mask)
 
@@ -156,7 +204,7 @@ def temporal_activation_penalty(
 
     Args:
       ys: outputs (T, ..., H).
-      mask: bool (T, ...).
+      mask: bool (T, ...), True = a real step.
       resets: bool (T, ...), the resets that the layer was given.
     """
     check_flags("mask", mask, ys)

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_sequence, check_size
+from jaxrnn._core.checks import check_carry, check_sequence, check_size
 from jaxrnn._core.types import Carry
 from jaxrnn.layers._chunks import over_chunks
 
@@ -63,6 +63,7 @@ def train_windows(
 
     def run(loop, window):
         state, carry, out = train_step(*loop, window)
+        check_carry(carry, loop[1], name="carry after a window", cause=_CAUSE)
         return (state, carry), jax.tree.map(jnp.asarray, out)
 
     def join(out, last):
@@ -78,3 +79,9 @@ def train_windows(
     if outs is None:
         return *loop, jax.tree.map(lambda x: x[None], last)
     return *loop, outs if last is None else jax.tree.map(join, outs, last)
+
+
+_CAUSE = (
+    "Every window must hand on a carry like the one it was given. Where a layer draws random "
+    "numbers it counts steps: start from `carry, _ = layer.apply(params, None, xs[:0], key=key)`."
+)

@@ -133,5 +133,5 @@ def check_is_read(context: Handed, thing: Any) -> None:
     if context.value is not None and not context.readers:
         raise ValueError(
             f"`context` was given, and nothing reads it in {thing!r}. A context is for cells whose "
-            "`prepare` reads it, such as those of `jaxrnn.attention`."
+            "`prepare` reads it, such as `jaxrnn.attention` makes."
         )

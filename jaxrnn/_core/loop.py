@@ -30,7 +30,7 @@ def scan_ahead(loop: Loop, body: Callable, carry: Any, xs: Any) -> tuple[Any, An
     """`scan`, in the form that suits the platform. It is differentiated by a rule, never through.
 
     On a CPU, XLA fuses the slice of `xs` into the kernel that reads it, and that kernel then fails
-    to vectorise `exp` and `tanh`. Where the slice for the next step is taken one step ahead and
+    to vectorize `exp` and `tanh`. Where the slice for the next step is taken one step ahead and
     rides in the carry, the gates run up to 5 times faster. On other platforms the copy would only
     cost.
     """

@@ -1,4 +1,4 @@
-"""Two functions that compute the same, one of which is chosen when a program is lowered.
+"""A choice between two functions that compute the same, made when a program is lowered.
 
 The platform, the number of devices, and whether the program is exported are known then. While a
 function is traced they are not: `jax.jit` and `jax.export` share what they have traced, and a

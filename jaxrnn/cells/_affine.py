@@ -26,5 +26,11 @@ def affine_update(params: Params, carry: Carry, u: Affine, v: tuple) -> Carry:
 
     Engines that run linear recurrences in parallel over time recognize a linear cell by this
     function, together with ``recur=nothing``.
+
+    Args:
+      params: not read.
+      carry: h, any pytree.
+      u: an `Affine`.
+      v: (), from ``recur=nothing``.
     """
     return jax.tree.map(lambda a, h, b: a * h + b, u.a, carry, u.b)

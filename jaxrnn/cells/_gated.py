@@ -71,11 +71,21 @@ def zero_carry(
 
 
 def project(params: Params, x: jax.Array) -> jax.Array:
-    """W x + b, (..., I) -> (..., G*H)."""
+    """W x + b, the `project` of a gated cell: (..., I) -> (..., G*H).
+
+    Args:
+      params: with `kernel` (I, G*H) and `bias` (G*H,).
+      x: inputs (..., I).
+    """
     check_features(x, params.kernel.shape[0], params.kernel.dtype)
     return affine(x, params.kernel, params.bias)
 
 
 def recur(params: Params, carry: Carry) -> jax.Array:
-    """U h, (..., H) -> (..., G*H)."""
+    """U h, the `recur` of a gated cell: (..., H) -> (..., G*H).
+
+    Args:
+      params: with `recurrent_kernel` (H, G*H).
+      carry: with `h` (..., H).
+    """
     return matmul(carry.h, params.recurrent_kernel)

@@ -60,8 +60,8 @@ def _with_time(name, layer, is_last):
     def shapes(params, xs):
         if not is_last and not keeps_time(layer, params, xs):
             raise ValueError(
-                f"`{name}` has layers after {layer!r}, which pools over time: they would take the "
-                "batch for time. Put the pool itself into this stack."
+                f"`{name}` has a layer that pools over time, {layer!r}, and layers after it, which "
+                "would take the batch for time. Put the pool itself into this stack."
             )
         return outputs(layer, params, xs)
 

@@ -19,8 +19,9 @@ from jaxrnn._core.types import Cell, WholeStep, check_cell, is_whole
 def clip_carry_gradient(cell: Cell, limit: float) -> Cell:
     """Gradient clipping inside the recurrence, element by element at every step.
 
-    No carry gradient exceeds `limit` in absolute value as it flows backward, whereas optax clips
-    what is left after the whole sequence. Values and forward-mode derivatives do not change.
+    No carry gradient exceeds `limit` in absolute value as it flows backward: what comes to a carry
+    from the step after it and from its own output is clipped together. optax clips only what is
+    left after the whole sequence. Values and forward-mode derivatives do not change.
 
     Args:
       cell: any cell.

@@ -25,8 +25,8 @@ def drop_connect(
       fields: the weights that are dropped, by the field of the parameters.
 
     Returns:
-      A `Cell` with the parameters and the carry of `cell`, to be run by `jaxrnn.rnn`. Its engines
-      are those of `cell`.
+      A `Cell` with the parameters and the carry of `cell`, to be run by `jaxrnn.rnn`. The
+      engines that run `cell` run it too.
 
     Raises:
       ValueError, TypeError: `rate` is not in [0, 1), `cell` is not a `Cell`, or its parameters lack

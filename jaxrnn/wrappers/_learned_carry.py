@@ -28,8 +28,8 @@ def learned_carry(cell: Cell) -> Cell:
       cell: any cell for inputs (..., I).
 
     Returns:
-      A `Cell` with parameters `LearnedCarryParams` and the carry of `cell`. Its engines are those
-      of `cell`.
+      A `Cell` with parameters `LearnedCarryParams` and the carry of `cell`. The engines that
+      run `cell` run it too.
 
     Raises:
       ValueError, TypeError: `cell` is not a `Cell`, its input is not (..., I), or it comes from

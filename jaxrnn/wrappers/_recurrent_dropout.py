@@ -25,7 +25,7 @@ def candidate_dropout(cell: Cell, rate: float) -> Cell:
     Args:
       cell: one whose `update` takes ``drop``, a function that it applies to its candidate, as
         ``update(params, carry, u, v, drop=lambda candidate: candidate)``: `jaxrnn.lstm` and
-        `jaxrnn.gru`, with layer normalisation or without.
+        `jaxrnn.gru`, with layer normalization or without.
       rate: the probability, in [0, 1).
 
     Returns:

@@ -30,8 +30,8 @@ def weight_norm(cell: Cell) -> Cell:
       cell: a cell with parameters that have two axes: kernels, not biases.
 
     Returns:
-      A `Cell` with parameters `WeightNormParams` and the carry of `cell`. Its engines are those of
-      `cell`.
+      A `Cell` with parameters `WeightNormParams` and the carry of `cell`. The engines that run
+      `cell` run it too.
 
     Raises:
       ValueError, TypeError: `cell` is not a `Cell`, or has no weight matrix.

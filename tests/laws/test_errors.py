@@ -878,6 +878,11 @@ WRONG = {
         ValueError,
         "`carry` must be given",
     ),
+    "windows whose carry changes": (
+        lambda: jaxrnn.training.train_windows(lambda s, c, w: (s, c.h, 0.0), (), CARRY, XS, 2),
+        TypeError,
+        "`carry after a window` must be LSTMCarry.*Every window must hand on a carry like",
+    ),
     "windows of different length": (
         lambda: jaxrnn.training.train_windows(lambda *_: None, (), CARRY, (XS, XS[1:]), 2),
         ValueError,

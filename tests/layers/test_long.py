@@ -1,4 +1,4 @@
-"""Long sequences: rematerialised, truncated, and with every carry kept."""
+"""Long sequences: rematerialized, truncated, and with every carry kept."""
 
 import functools
 

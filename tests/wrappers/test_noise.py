@@ -180,10 +180,7 @@ def test_implementations_agree():
 def noise_of(cell, num_steps=200, batch=3):
     """The noise that the layer of a cell draws, (T, B, ...), found by a cell that emits it."""
 
-    def update(params, carry, u, v):
-        return carry, u[1]
-
-    wide = cell._replace(update=update)
+    wide = cell._replace(output=lambda params, carry, u: u[1])
     xs = jnp.zeros((num_steps, batch, I))
     layer = jaxrnn.rnn(wide)
     return layer.apply(layer.init(jax.random.key(0), xs), None, xs, key=jax.random.key(5))[1]

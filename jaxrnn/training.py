@@ -63,7 +63,6 @@ def train_windows(
 
     def run(loop, window):
         state, carry, out = train_step(*loop, window)
-        check_carry(carry, loop[1], name="carry after a window", cause=_CAUSE)
         return (state, carry), jax.tree.map(jnp.asarray, out)
 
     def join(out, last):
@@ -75,6 +74,9 @@ def train_windows(
             )
         return jnp.concatenate([out, last[None]])
 
+    first = jax.tree.map(lambda x: x[:window], batch)
+    (_, after), _ = jax.eval_shape(run, (state, carry), first)
+    check_carry(after, carry, name="carry after a window", cause=_CAUSE)
     loop, outs, last = over_chunks(run, (state, carry), batch, window)
     if outs is None:
         return *loop, jax.tree.map(lambda x: x[None], last)

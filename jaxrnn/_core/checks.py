@@ -19,7 +19,7 @@ def describe(x: Any) -> str:
 
 
 def check_size(name: str, value: Any) -> None:
-    """Raises unless `value` is a positive integer."""
+    """Raises unless `value` is a positive integer. The message calls it `name`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"`{name}` must be a positive integer, got {value!r}.")
     if value < 1:
@@ -27,7 +27,7 @@ def check_size(name: str, value: Any) -> None:
 
 
 def check_rate(name: str, value: Any) -> float:
-    """`value` as a float; raises unless it is a probability in [0, 1)."""
+    """`value` as a float; raises unless it is in [0, 1). The message calls it `name`."""
     if not isinstance(value, numbers.Real):
         raise TypeError(f"`{name}` must be a number in [0, 1), got {describe(value)}.")
     if not 0.0 <= value < 1.0:

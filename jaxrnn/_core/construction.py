@@ -1,5 +1,6 @@
 """Cells and layers that know how they were made: equality, hashing, and a `repr` that is code."""
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Hashable
@@ -24,7 +25,25 @@ class Constructed:
     a closure), a bundle equals only a bundle of the very same functions.
     """
 
-    made: Made | None = None
+    @property
+    def made(self) -> Made | None:
+        """The call that made this bundle, if it is known.
+
+        It is kept with the first function too: Flax copies tuples, field by field.
+        """
+        if "_made" in vars(self):
+            return self._made
+        functions, made = getattr(self[0], "made_bundle", ((), None))
+        same = len(functions) == len(self) and all(
+            a is b for a, b in zip(functions, self, strict=True)
+        )
+        return made if same else None
+
+    def remember(self, made: Made) -> None:
+        """Keeps the call that made this bundle."""
+        self._made = made
+        with contextlib.suppress(AttributeError, TypeError):  # not every function takes attributes
+            self[0].made_bundle = tuple(self), made
 
     @property
     def key(self) -> Hashable | None:
@@ -60,7 +79,7 @@ class Constructed:
         if self.made is not None:
             text = f"{self!r}._replace({_listed((), changes)})"
             key = _key((_replaced, self, changes))
-            new.made = Made(text, key, (_replaced, (self,), changes))
+            new.remember(Made(text, key, (_replaced, (self,), changes)))
         return new
 
 
@@ -84,7 +103,11 @@ def _remember(thing, bound, make):
     args, kwargs = bound.args, bound.kwargs
     given = _without_defaults(bound)
     text = f"{make.__name__}({_listed(*given)})"
-    thing.made = Made(text, _key((make, dict(bound.arguments))), (make, args, kwargs))
+    made = Made(text, _key((make, dict(bound.arguments))), (make, args, kwargs))
+    if isinstance(thing, Constructed):
+        thing.remember(made)
+    else:
+        thing.made = made
     return thing
 
 

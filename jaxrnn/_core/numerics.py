@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -72,7 +73,7 @@ def _spread_by_product(shape, dbias):
     return _dot_of_rows(jnp.ones((*shape[:-1], few), dbias.dtype), wide)
 
 
-def sum_dtype(dtype) -> jnp.dtype:
+def sum_dtype(dtype: Any) -> jnp.dtype:
     """The dtype in which products of `dtype` are summed."""
     dtype = jnp.dtype(dtype)
     return dtype if dtype.itemsize >= 4 else jnp.dtype(jnp.float32)

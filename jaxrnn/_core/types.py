@@ -16,7 +16,10 @@ Carry = Any  # a pytree of arrays; what a cell hands from one time step to the n
 
 
 def hidden(params: Params, carry: Carry, u: Any) -> Any:
-    """The output of most cells: the ``h`` of the new carry, or a carry that is one array."""
+    """The output of most cells: the ``h`` of the new carry, or a carry that is one array.
+
+    Args: `params`, `carry` and `u`, as for every ``output``; only the carry is read.
+    """
     if isinstance(carry, tuple) and not hasattr(carry, "h"):
         raise TypeError(
             f"the carry {type(carry).__name__} has no field `h` to be the output: give the cell an "
@@ -26,12 +29,18 @@ def hidden(params: Params, carry: Carry, u: Any) -> Any:
 
 
 def unchanged(params: Params, context: Any) -> Params:
-    """The `prepare` of a cell whose parameters are used as they are."""
+    """The `prepare` of a cell whose parameters are used as they are.
+
+    Args: `params`, which it returns, and `context`, which it does not read.
+    """
     return params
 
 
 def nothing(params: Params, carry: Carry) -> tuple:
-    """The `recur` of a cell without recurrent weights."""
+    """The `recur` of a cell without recurrent weights: an empty tuple, whatever the arguments.
+
+    Args: `params` and `carry`, as for every ``recur``.
+    """
     return ()
 
 

@@ -65,15 +65,15 @@ def _in_blocks(keep, cell, loop, params, carry, xs):
     return lax.platform_dependent(params, carry, xs, cpu=blocks, default=at_once)
 
 
-def _schedule(run, keep, recall):
+def _made_of(run, keep, recall):
     return Schedule(functools.partial(run, keep), keep, recall)
 
 
 _SCHEDULES = {
-    (False, False): _schedule(_at_once, _keep_both, _recall_both),
-    (False, True): _schedule(_at_once, _keep_sum, _recall_sum),
-    (True, False): _schedule(_in_blocks, _keep_both, _recall_both),
-    (True, True): _schedule(_in_blocks, _keep_sum, _recall_sum),
+    (False, False): _made_of(_at_once, _keep_both, _recall_both),
+    (False, True): _made_of(_at_once, _keep_sum, _recall_sum),
+    (True, False): _made_of(_in_blocks, _keep_both, _recall_both),
+    (True, True): _made_of(_in_blocks, _keep_sum, _recall_sum),
 }
 
 

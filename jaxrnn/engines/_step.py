@@ -54,14 +54,14 @@ def step(
         carry = cell.init_carry(params, x)
     (carry,) = as_arrays(carry=carry)
     check_given_carry(carry, call_shapes(cell.init_carry, params, x))
-    run = _step if cell.key is None else _compiled_step
+    run = _advance if cell.key is None else _compiled_advance
     return run(cell, params, carry, x, taken(cell, params, context))
 
 
-def _step(cell, params, carry, x, context):
+def _advance(cell, params, carry, x, context):
     params = prepared(cell, params, context)
     return advance(cell, params, carry, cell.project(params, x))
 
 
 # For a cell that is known by the call that made it: an equal one finds the same program.
-_compiled_step = jax.jit(_step, static_argnums=0)
+_compiled_advance = jax.jit(_advance, static_argnums=0)

@@ -154,3 +154,12 @@ def test_an_eager_call_of_a_known_layer_traces_nothing():
         _, ys = layer.apply(params, carry, XS)
     assert compiled == []
     assert np.isfinite(ys).all()
+
+
+def test_a_copy_field_by_field_is_still_known():
+    """As Flax makes one of a module's attributes."""
+    cell = jaxrnn.lstm(4)
+    copied = type(cell)(*cell)
+    assert copied == cell
+    assert repr(copied) == "lstm(4)"
+    assert type(cell)(*cell[:5]) != jaxrnn.attention(cell, 4)

@@ -12,9 +12,9 @@ import pytest
 from jax import export
 
 import jaxrnn
-from tests.test_docs import snippets
+from tests.package.test_docs import snippets
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 I, H, N = 5, 8, 6
 SIZES = [(1, 1), (7, 3), (20, 4)]  # steps, rows
 MODELS = {

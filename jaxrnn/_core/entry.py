@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from jaxrnn._core.checks import check_flags, check_key, check_sequence
 from jaxrnn._core.construction import recorded
 from jaxrnn._core.context import Handed, Unknown, check_is_read, handed
+from jaxrnn._core.events import current, record, silently
 from jaxrnn._core.memo import remembered, remembering, shape_of
-from jaxrnn._core.record import current, record, silently
 from jaxrnn._core.types import Layer, Params
 
 _only_shapes = contextvars.ContextVar("only_shapes", default=False)

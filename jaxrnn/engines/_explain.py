@@ -6,7 +6,7 @@ import jax
 
 from jaxrnn._core.checks import check_sequence, example
 from jaxrnn._core.context import taken
-from jaxrnn._core.record import recording
+from jaxrnn._core.events import recording
 from jaxrnn._core.types import Cell, Layer, Params, check_cell
 from jaxrnn.engines._table import Explanation
 from jaxrnn.engines._unroll import Arguments, Choices, check_choices, plan

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_flags, check_sequence, describe, example
 from jaxrnn._core.context import prepared, taken
+from jaxrnn._core.events import record
 from jaxrnn._core.loop import Loop, varying_like
 from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.memo import remembered
-from jaxrnn._core.record import record
 from jaxrnn._core.types import Carry, Cell, Params, check_cell
 from jaxrnn.engines._associative import ASSOCIATIVE
 from jaxrnn.engines._contract import check_arguments

@@ -7,8 +7,8 @@ import jax
 
 from jaxrnn._core.construction import Constructed
 from jaxrnn._core.entry import LayerCall
+from jaxrnn._core.events import current, record
 from jaxrnn._core.memo import shape_of
-from jaxrnn._core.record import current, record
 from jaxrnn._core.types import Layer, Params, check_layer
 from jaxrnn.layers._compose import keeps_time, outputs
 from jaxrnn.layers._pooling import pool_last, pool_max, pool_mean, pool_sum

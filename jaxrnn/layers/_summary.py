@@ -7,7 +7,7 @@ import jax
 
 from jaxrnn._core.checks import describe
 from jaxrnn._core.entry import LayerCall
-from jaxrnn._core.record import recording
+from jaxrnn._core.events import recording
 from jaxrnn._core.types import Layer, Params, check_layer
 
 

@@ -35,14 +35,12 @@ def products(
 
     @jax.custom_batching.custom_vmap
     def call(*args):
-        return _products(recurrence, of_weights, of_inputs, *args)
+        return _by_library(recurrence, of_weights, of_inputs, *args)
 
     @call.def_vmap
     def rule(size, is_mapped, *args):  # rows of their own for each index of the mapped axis
         axes = jax.tree.map(lambda flag: 0 if flag else None, is_mapped)
-        out = jax.vmap(
-            lambda *args: _products_by_xla(recurrence, of_weights, of_inputs, *args), axes
-        )(*args)
+        out = jax.vmap(lambda *args: _by_xla(recurrence, of_weights, of_inputs, *args), axes)(*args)
         return out, jax.tree.map(lambda _: True, out)
 
     h = primals.states.carry[0]
@@ -50,7 +48,7 @@ def products(
     return call(primals.weights, primals.inputs, previous, cotangents.us, cotangents.vs)
 
 
-def _products(recurrence, of_weights, of_inputs, weights, inputs, previous, dus, dvs):
+def _by_library(recurrence, of_weights, of_inputs, weights, inputs, previous, dus, dvs):
     if not (of_weights or (of_inputs and weights.kernel is not None)):
         return Products(jax.tree.map(lambda _: None, weights), dus if of_inputs else None)
     h, ys, before = previous
@@ -66,7 +64,7 @@ def _products(recurrence, of_weights, of_inputs, weights, inputs, previous, dus,
     return Products(Weights(*dweights), dinputs)
 
 
-def _products_by_xla(recurrence, of_weights, of_inputs, weights, inputs, previous, dus, dvs):
+def _by_xla(recurrence, of_weights, of_inputs, weights, inputs, previous, dus, dvs):
     h, ys, before = previous
     if before is None:
         rows = (ys[1:], h[None]) if recurrence.reverse else (h[None], ys[:-1])

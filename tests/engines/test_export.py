@@ -172,8 +172,7 @@ def test_a_cell_that_reads_no_input():
     """Its projection holds no array, from which the loop could tell an open T."""
 
     def update(params, carry, u, v):
-        h = jnp.tanh(v)
-        return h, h
+        return jnp.tanh(v)
 
     cell = jaxrnn.Cell(
         init=lambda key, x: jax.random.normal(key, (H, H), x.dtype),
@@ -203,8 +202,8 @@ def test_explain_of_open_sizes():
     xs = jax.ShapeDtypeStruct((100, BATCH, I), jnp.float32)
     found = jaxrnn.explain(jaxrnn.lstm(H), xs)
     assert found.implementation == "xla"
-    if jax.default_backend() == "cpu" and jax.device_count() == 1 and native_is_there():
-        assert "`jax.export` leaves open" in found.reason
+    if jax.default_backend() == "cpu" and native_is_there():
+        assert "`jax.export` leaves open" in found.reasons["native"]
 
 
 def native_is_there():

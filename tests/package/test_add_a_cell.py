@@ -55,4 +55,4 @@ def test_a_cell_takes_four_files_and_the_changelog(tmp_path):
         env=os.environ | {"PYTHONPATH": str(tmp_path)},
     )
     assert done.returncode == 0, done.stdout
-    assert re.search(r"\b[7-9] passed", done.stdout), done.stdout
+    assert "6 passed" in done.stdout, done.stdout

@@ -34,6 +34,15 @@ def test_a_named_engine_runs_or_says_why_not():
         jaxrnn.explain(jaxrnn.lstm(H), XS, implementation="associative")
 
 
+def test_few_steps_of_many_rows_run_by_the_engine_that_compiles_faster():
+    many, few = (jax.ShapeDtypeStruct((steps, 8, 64), jnp.float32) for steps in (8, 7))
+    found = jaxrnn.explain(jaxrnn.lstm(64), many)
+    if "not built" in found.reasons["native"] or jax.default_backend() != "cpu":
+        pytest.skip(found.reasons["native"])
+    assert found.implementation == "native"
+    assert jaxrnn.explain(jaxrnn.lstm(64), few).implementation == "xla"
+
+
 def test_each_cell_of_a_layer_is_explained():
     model = jaxrnn.stack(
         jaxrnn.residual(jaxrnn.rnn(jaxrnn.gru(I))),

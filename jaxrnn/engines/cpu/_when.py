@@ -34,6 +34,9 @@ RULE = (
     Sizes(largest_kernel=2**20, fewest_rows=2, fewest_steps=16),
     Sizes(largest_kernel=math.inf, fewest_rows=2, fewest_steps=64),
     Sizes(largest_kernel=math.inf, fewest_rows=8, fewest_steps=16),
+    # Of like speed or faster (1.0 to 1.7 times, on the EPYC), and it compiles in a quarter of the
+    # time.
+    Sizes(largest_kernel=2**20, fewest_rows=8, fewest_steps=8),
 )
 
 

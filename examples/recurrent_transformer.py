@@ -68,7 +68,7 @@ def bits_of_pairs(read, unseen):
 
 
 def main():
-    """Trains; returns the bits per character of held-out text, and those of a bigram model."""
+    """Trains; returns the bits per character of held-out text, for the model and for bigrams."""
     text = np.array(list(gzip.decompress(TEXT.read_bytes()).decode()))
     alphabet, symbols = np.unique(text, return_inverse=True)
     read, unseen = symbols[:-HELD_OUT], symbols[-HELD_OUT:]

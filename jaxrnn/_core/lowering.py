@@ -21,19 +21,15 @@ def on_lone_cpu(preferred: Callable, otherwise: Callable) -> Callable:
     return functools.partial(_choose, _is_lone_cpu, preferred, otherwise)
 
 
-def unless_exported(preferred: Callable, otherwise: Callable) -> Callable:
-    """`preferred`, and `otherwise` in a program that `jax.export` saves.
+def unless_exported_or_divided(preferred: Callable, otherwise: Callable) -> Callable:
+    """`preferred`, but `otherwise` in an exported program, or where XLA divides one among devices.
 
     Args:
-      preferred: such as a call into the native library, which an exported program cannot make. It
-        has a rule for `jax.vmap`; its derivative belongs to a `jax.custom_jvp` around the result.
-      otherwise: traced only for an export.
+      preferred: such as a call into the native library, which an exported program cannot make, and
+        XLA cannot divide. It has a rule for `jax.vmap`; its derivative belongs to a
+        `jax.custom_jvp` around the result.
+      otherwise: traced only where it is chosen.
     """
-    return functools.partial(_choose, _is_run_here, preferred, otherwise)
-
-
-def unless_exported_or_divided(preferred: Callable, otherwise: Callable) -> Callable:
-    """`unless_exported`, and `otherwise` too where XLA divides a program between devices."""
     return functools.partial(_choose, _is_run_here_undivided, preferred, otherwise)
 
 
@@ -52,12 +48,11 @@ def saving(kernel: Callable, general: Callable) -> Callable:
     return run
 
 
-def _is_run_here(context):
-    return context is None or not context.module_context.lowering_parameters.for_export
-
-
 def _is_run_here_undivided(context):
-    return context is None or (_is_run_here(context) and _is_undivided(context))
+    if context is None:
+        return True
+    is_export = context.module_context.lowering_parameters.for_export
+    return not is_export and _is_undivided(context)
 
 
 def _is_lone_cpu(context):

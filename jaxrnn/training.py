@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_carry, check_sequence, check_size
+from jaxrnn._core.checks import check_sequence, check_size
+from jaxrnn._core.matching import check_carry
 from jaxrnn._core.types import Carry
 from jaxrnn.layers._chunks import over_chunks
 

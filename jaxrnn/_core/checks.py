@@ -26,6 +26,16 @@ def check_size(name: str, value: Any) -> None:
         raise ValueError(f"`{name}` must be a positive integer, got {value}.")
 
 
+def check_count(name: str, value: Any) -> None:
+    """Raises unless `value` is an integer of 0 or more, or a size that `jax.export` leaves open."""
+    if jax.export.is_symbolic_dim(value):
+        return
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"`{name}` must be an integer, got {value!r}.")
+    if value < 0:
+        raise ValueError(f"`{name}` must be 0 or more, got {value}.")
+
+
 def check_bool(name: str, value: Any) -> None:
     """Raises unless `value` is True or False. The message calls it `name`."""
     if not isinstance(value, (bool, np.bool_)):
@@ -60,6 +70,17 @@ def check_key(key: Any) -> None:
             f"`key` must be a single key, got {describe(key)}. "
             "Did you pass the whole result of `jax.random.split`?"
         )
+    if not typed and key.shape[0] != _key_width():
+        raise ValueError(
+            f"`key` must have {_key_width()} numbers, as a raw key of "
+            f"{jax.config.jax_default_prng_impl!r} has, got {describe(key)}. Make one from a seed "
+            "with `jax.random.key(seed)`, or give the implementation with "
+            "`jax.random.wrap_key_data(key, impl=...)`."
+        )
+
+
+def _key_width():
+    return 2 if jax.config.jax_default_prng_impl == "threefry2x32" else 4
 
 
 def check_params(params: Any, expected: type) -> None:
@@ -74,7 +95,10 @@ def check_params(params: Any, expected: type) -> None:
 def check_features(x: Any, size: int | None = None, dtype: Any = None) -> None:
     """Raises unless `x` is floating, ``(..., I)``, with I = `size` and of `dtype` where given."""
     if not hasattr(x, "shape") or not hasattr(x, "dtype"):
-        raise TypeError(f"`x` must be one array (..., I), got {describe(x)}.")
+        raise TypeError(
+            f"`x` must be one array (..., I), got {describe(x)}. Concatenate several arrays along "
+            "their features with `jnp.concatenate(arrays, axis=-1)`."
+        )
     if x.ndim == 0:
         raise ValueError(
             "`x` needs a feature axis: expected (..., I), got (). A sequence is (T, ..., I): "
@@ -85,6 +109,8 @@ def check_features(x: Any, size: int | None = None, dtype: Any = None) -> None:
             f"`x` must be floating, got {describe(x)}. Turn integers into features first, with "
             "`jaxrnn.embed` or `jax.nn.one_hot`, or cast them with `.astype`."
         )
+    if x.shape[-1] == 0:
+        raise ValueError(f"`x` must have at least one feature in its last axis, got {describe(x)}.")
     if size is not None and x.shape[-1] != size:
         raise ValueError(
             f"`x` must have {size} features in its last axis, as the parameters were made for, got "
@@ -97,17 +123,48 @@ def check_features(x: Any, size: int | None = None, dtype: Any = None) -> None:
         )
 
 
+def check_array(name: str, x: Any) -> None:
+    """Raises unless `x` is an array that JAX can read, or its shape and dtype.
+
+    The message calls it `name`.
+    """
+    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+        raise TypeError(
+            f"`{name}` must be an array or a pytree of arrays, got {describe(x)}. Turn lists of "
+            "numbers into one array with `jnp.array`."
+        )
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(
+            f"`{name}` is a masked array of NumPy, {describe(x)}. Pass `{name}.filled(0)`, and the "
+            "steps that are real as `mask`, bool (T, ...)."
+        )
+    if not isinstance(x.dtype, np.dtype) and not _is_extended(x.dtype):
+        raise TypeError(
+            f"`{name}` must be an array of JAX or NumPy, got a {type(x).__module__}."
+            f"{type(x).__name__}, {describe(x)}. Convert it first, as with `x.numpy()`."
+        )
+    if isinstance(x.dtype, np.dtype) and not x.dtype.isnative:
+        raise TypeError(
+            f"`{name}` has another byte order than this machine: {x.dtype.str}. Convert it with "
+            "`x.astype(x.dtype.newbyteorder('='))`."
+        )
+
+
+def _is_extended(dtype):
+    """Whether this is a dtype of JAX's own, such as a key's."""
+    try:
+        return jnp.issubdtype(dtype, jax.dtypes.extended)
+    except TypeError:
+        return False
+
+
 def check_sequence(xs: Any, name: str = "xs") -> int:
     """The number of time steps T of ``xs (T, ...)``; raises if its leaves do not agree on it."""
     leaves = jax.tree.leaves(xs)
     if not leaves:
         raise ValueError(f"`{name}` holds no array: expected (T, ..., I), got {xs!r}.")
     for leaf in leaves:
-        if not hasattr(leaf, "shape"):
-            raise TypeError(
-                f"`{name}` must be an array (T, ..., I) or a pytree of them, got {describe(leaf)}. "
-                "Turn lists of numbers into one array with `jnp.array`."
-            )
+        check_array(name, leaf)
         if len(leaf.shape) == 0:
             raise ValueError(
                 f"`{name}` needs a time axis: expected (T, ..., I), got a leaf of shape ()."
@@ -124,7 +181,12 @@ def check_sequence(xs: Any, name: str = "xs") -> int:
 def example(xs: Any) -> Any:
     """The shape and dtype of one step of ``xs (T, ...)``, which may itself be no more than that."""
     check_sequence(xs)
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), xs)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], dtype_of(x)), xs)
+
+
+def dtype_of(x: Any) -> Any:
+    """The dtype that `x` has as an array of JAX: float32 for float64, unless 64 bits are on."""
+    return jax.dtypes.canonicalize_dtype(x.dtype, allow_extended_dtype=True)
 
 
 def check_flags(name: str, flags: Any, xs: Any) -> None:
@@ -132,18 +194,32 @@ def check_flags(name: str, flags: Any, xs: Any) -> None:
     if flags is None:
         return
     if not hasattr(flags, "dtype") or not hasattr(flags, "shape"):
-        raise TypeError(f"`{name}` must be a bool array (T, ...), got {describe(flags)}.")
-    if flags.dtype != jnp.bool_:
         raise TypeError(
-            f"`{name}` must be bool, got {describe(flags)}. "
-            "Compare first, as in `xs != padding`, or use `jaxrnn.length_mask(lengths, T)`."
+            f"`{name}` must be a bool array (T, ...), got {describe(flags)}. {_FLAG_HINTS[name]}"
         )
+    check_array(name, flags)
+    if flags.dtype != jnp.bool_:
+        raise TypeError(f"`{name}` must be bool, got {describe(flags)}. {_FLAG_HINTS[name]}")
     for x in jax.tree.leaves(xs):
         if flags.ndim == 0 or flags.shape != x.shape[: flags.ndim]:
             raise ValueError(
                 f"`{name}` must match the leading axes (T, ...) of `xs` {tuple(x.shape)}, got "
-                f"{tuple(flags.shape)}. It is time-first; is it transposed, or of another batch?"
+                f"{tuple(flags.shape)}. {_likely_cause(flags, x)}"
             )
+
+
+_FLAG_HINTS = {
+    "mask": "Compare first, as in `xs != padding`, or use `jaxrnn.length_mask(lengths, T)`.",
+    "resets": "Compare first, as in `done > 0`, or use `jaxrnn.data.segment_resets(segment_ids)`.",
+}
+
+
+def _likely_cause(flags, x):
+    if flags.shape[::-1] == x.shape[: flags.ndim]:
+        return "It is time-first: is it transposed?"
+    if flags.shape[1:] == x.shape[:-1]:
+        return "Does `xs` lack its time axis? A single step (B, I) is a sequence as `xs[None]`."
+    return "It is time-first; is it transposed, or of another batch?"
 
 
 def check_flags_fit(name: str, flags: Any, tree: Any) -> None:
@@ -158,43 +234,17 @@ def check_flags_fit(name: str, flags: Any, tree: Any) -> None:
             )
 
 
+def check_no_features(name: str, flags: Any, batch: tuple[int, ...]) -> None:
+    """Raises if `flags` have more axes than time and the batch axes of the inputs."""
+    if flags is not None and flags.ndim > 1 + len(batch):
+        raise ValueError(
+            f"`{name}` must be (T, ...), one value for each step of each sequence, got "
+            f"{tuple(flags.shape)} where the batch axes are {batch}. The last axis of floating "
+            f"inputs holds features: reduce it, as with `{name}.any(-1)`."
+        )
+
+
 def check_mask_and_resets(mask: Any, resets: Any, tree: Any) -> None:
     """`check_flags_fit` for both."""
     check_flags_fit("mask", mask, tree)
     check_flags_fit("resets", resets, tree)
-
-
-def check_carry(carry: Any, expected: Any, *, name: str = "carry", cause: str) -> None:
-    """Raises unless `carry` has the structure, shapes and dtypes of `expected`.
-
-    Args:
-      carry: a pytree of arrays, or of their shapes and dtypes.
-      expected: the same, as it should be.
-      name: what the message calls it.
-      cause: the likely cause of a difference, the last sentence of the message.
-    """
-    if jax.tree.structure(carry) != jax.tree.structure(expected):
-        raise TypeError(f"`{name}` must be {_outline(expected)}, got {_outline(carry)}. {cause}")
-    wanted = jax.tree_util.tree_leaves_with_path(expected)
-    for (path, want), got in zip(wanted, jax.tree.leaves(carry), strict=True):
-        field = name + jax.tree_util.keystr(path)
-        if not hasattr(got, "shape") or not hasattr(got, "dtype"):
-            raise TypeError(f"`{field}` must be an array, got {describe(got)}. {cause}")
-        if tuple(got.shape) != tuple(want.shape):
-            raise ValueError(
-                f"`{field}` must have shape {tuple(want.shape)}, got {tuple(got.shape)}. {cause}"
-            )
-        if got.dtype != want.dtype:
-            raise TypeError(f"`{field}` must be {want.dtype}, got {got.dtype}. {cause}")
-
-
-def _outline(tree: Any) -> str:
-    """A pytree with its arrays in short: ``LSTMCarry(h=float32(4, 8), c=float32(4, 8))``."""
-    if hasattr(tree, "_fields"):
-        fields = (f"{k}={_outline(v)}" for k, v in zip(tree._fields, tree, strict=True))
-        return f"{type(tree).__name__}({', '.join(fields)})"
-    if isinstance(tree, (tuple, list)):
-        return f"{type(tree).__name__}({', '.join(map(_outline, tree))})"
-    if isinstance(tree, dict):
-        return "{" + ", ".join(f"{k}: {_outline(v)}" for k, v in tree.items()) + "}"
-    return describe(tree)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
-import numpy as np
+from jaxrnn._core.fixed import fixed_key, items
 
 
 class Made(NamedTuple):
@@ -21,8 +21,9 @@ class Constructed:
     """A bundle of functions whose equality, hash and `repr` come from the call that made it.
 
     Two cells from equal calls are equal, so a program compiled for one serves the other. Without
-    such a call, or where it was given something with a state of its own (an array, a function with
-    a closure), a bundle equals only a bundle of the very same functions.
+    such a call, their functions tell: they are equal if they come from one definition and hold
+    equal values. A bundle that was given something with a state of its own, such as an array or a
+    module, or whose functions hold it, equals only a bundle of the very same functions.
     """
 
     @property
@@ -46,23 +47,29 @@ class Constructed:
             self[0].made_bundle = tuple(self), made
 
     @property
-    def key(self) -> Hashable | None:
-        """Equal for equal calls of one constructor; None where this is not known."""
-        return self.made.key if self.made else None
+    def fixed_key(self) -> Hashable | None:
+        """Equal for equal bundles; None for one that holds a state of its own."""
+        if self.made is not None:
+            return self.made.key
+        if "_own_key" not in vars(self):
+            self._own_key = fixed_key((type(self), *self))
+        return self._own_key
 
     def __eq__(self, other):
         if type(self) is not type(other):
             return NotImplemented
-        if self.key is None or other.key is None:
-            return self.key is other.key and tuple.__eq__(self, other)
-        return self.key == other.key
+        if self.fixed_key is None or other.fixed_key is None:
+            same = self.fixed_key is other.fixed_key
+            return same and all(a is b for a, b in zip(self, other, strict=True))
+        return self.fixed_key == other.fixed_key
 
     def __ne__(self, other):
         equal = self.__eq__(other)
         return equal if equal is NotImplemented else not equal
 
     def __hash__(self):
-        return tuple.__hash__(self) if self.key is None else hash(self.key)
+        # By identity: a function of another library may have no hash of its own.
+        return hash(tuple(map(id, self)) if self.fixed_key is None else self.fixed_key)
 
     def __repr__(self):
         return self.made.text if self.made else super().__repr__()
@@ -78,7 +85,7 @@ class Constructed:
         new = super()._replace(**changes)
         if self.made is not None:
             text = f"{self!r}._replace({_listed((), changes)})"
-            key = _key((_replaced, self, changes))
+            key = fixed_key((_replaced, self, items(changes)))
             new.remember(Made(text, key, (_replaced, (self,), changes)))
         return new
 
@@ -103,7 +110,9 @@ def _remember(thing, bound, make):
     args, kwargs = bound.args, bound.kwargs
     given = _without_defaults(bound)
     text = f"{make.__name__}({_listed(*given)})"
-    made = Made(text, _key((make, dict(bound.arguments))), (make, args, kwargs))
+    arguments = fixed_key(items(bound.arguments))
+    key = None if arguments is None else (make, arguments)
+    made = Made(text, key, (make, args, kwargs))
     if isinstance(thing, Constructed):
         thing.remember(made)
     else:
@@ -140,43 +149,3 @@ def _text(value):
     if isinstance(value, (Constructed, str)) or not callable(value):
         return repr(value)
     return getattr(value, "__name__", type(value).__name__)
-
-
-class _NoFixedValue(Exception):
-    pass
-
-
-def _key(value):
-    try:
-        return _fixed(value)
-    except _NoFixedValue:
-        return None
-
-
-def _fixed(value):
-    """A hashable stand-in for `value`, equal for equal values; raises where there is none."""
-    if value is None or isinstance(value, (bool, int, float, complex, str, np.dtype, type)):
-        return type(value), value
-    if isinstance(value, np.generic):
-        return type(value), value.item()
-    if getattr(value, "key", None) is not None and isinstance(value, Constructed):
-        return value.key
-    if getattr(value, "made", None) is not None and value.made.key is not None:
-        return value.made.key
-    if isinstance(value, (Constructed, Made)):
-        raise _NoFixedValue
-    if isinstance(value, (tuple, list)):
-        return type(value), tuple(map(_fixed, value))
-    if isinstance(value, dict):
-        return dict, tuple((k, _fixed(v)) for k, v in value.items())
-    if callable(value) and _is_stateless(value):
-        return value
-    raise _NoFixedValue
-
-
-def _is_stateless(function):
-    """Whether this is a function that reads nothing but its arguments and its module."""
-    plain = inspect.unwrap(function)
-    if inspect.isbuiltin(plain):
-        return True
-    return inspect.isfunction(plain) and plain.__closure__ is None

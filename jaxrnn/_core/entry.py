@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_flags, check_key, check_sequence
+from jaxrnn._core.checks import check_array, check_flags, check_key, check_sequence, dtype_of
 from jaxrnn._core.construction import recorded
 from jaxrnn._core.context import Handed, Unknown, check_is_read, handed
 from jaxrnn._core.events import current, record, silently
 from jaxrnn._core.memo import remembered, remembering, shape_of
-from jaxrnn._core.types import Layer, Params
+from jaxrnn._core.types import Cell, Layer, Params
 
+_MISSING = object()
 _only_shapes = contextvars.ContextVar("only_shapes", default=False)
 
 
@@ -44,7 +45,29 @@ def constructor(build: Callable) -> Callable:
     Returns:
       A function with the same arguments.
     """
-    return recorded(build, lambda thing: entered(thing) if isinstance(thing, Layer) else thing)
+    return recorded(build, _entered)
+
+
+def _entered(thing):
+    if isinstance(thing, Layer):
+        return entered(thing)
+    return with_checked_init(thing) if isinstance(thing, Cell) else thing
+
+
+def with_checked_init(cell: Cell) -> Cell:
+    """`cell`, whose `init` checks its arguments and gets only the shape and dtype of its input."""
+
+    def init(key, x):
+        check_key(key)
+        for leaf in jax.tree.leaves(x):
+            check_array("x", leaf)
+        return cell.init(key, jax.tree.map(_shape_and_dtype, x))
+
+    return cell._replace(init=init)
+
+
+def _shape_and_dtype(x):
+    return jax.ShapeDtypeStruct(x.shape, dtype_of(x))
 
 
 def entered(layer: Layer) -> Layer:
@@ -53,13 +76,19 @@ def entered(layer: Layer) -> Layer:
     def init(key, xs):
         with remembering():
             check_key(key)
-            return layer.init(key, xs)
+            check_sequence(xs)
+            return layer.init(key, jax.tree.map(_shape_and_dtype, xs))
 
     def init_carry(params, xs):
         with remembering():
             return layer.init_carry(params, xs)
 
-    def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
+    def apply(params, carry, xs=_MISSING, *, mask=None, resets=None, key=None, context=None):
+        if xs is _MISSING:
+            raise TypeError(
+                "`apply` takes `params`, `carry` and `xs`, and got two of them. Without a carry to "
+                "start from, pass None: `apply(params, None, xs)`."
+            )
         is_outermost = not isinstance(context, Handed)
         if is_outermost:
             _check(xs, mask, resets, key)

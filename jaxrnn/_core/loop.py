@@ -46,13 +46,14 @@ def scan_ahead(loop: Loop, body: Callable, carry: Any, xs: Any) -> tuple[Any, An
     return lax.platform_dependent(carry, xs, cpu=ahead, default=plain)
 
 
-def varying_like(xs: Any, carry: Any) -> Any:
-    """`carry`, for a loop over `xs` within `jax.shard_map`.
+def varying_like(arguments: Any, carry: Any) -> Any:
+    """`carry`, for a loop that reads `arguments` within `jax.shard_map`.
 
     There an array has a type of its own on each axis of the mesh over which it varies. A carry of
-    zeros varies over none, the carry after a step as `xs` does, and a loop needs them alike.
+    zeros varies over none, the carry after a step over all axes of what the step reads, be it
+    inputs, parameters or flags, and a loop needs them alike.
     """
-    axes = frozenset().union(*map(_varying, jax.tree.leaves(xs)))
+    axes = frozenset().union(*map(_varying, jax.tree.leaves(arguments)))
 
     def cast(leaf):
         return lax.pcast(leaf, tuple(axes - _varying(leaf)), to="varying")

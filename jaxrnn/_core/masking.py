@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrnn._core.checks import check_count
 from jaxrnn._core.types import Carry, Cell, Params, WholeStep, is_whole
 
 
@@ -20,9 +21,11 @@ def length_mask(lengths: jax.Array, num_steps: int) -> jax.Array:
       bool (T, ...): True where t < length.
 
     Raises:
-      TypeError: `lengths` is not of integers.
-      ValueError: a length below 0 or above T, where the lengths are known, that is, outside `jit`.
+      TypeError: `lengths` is not of integers, or `num_steps` is not an integer.
+      ValueError: T is below 0; or a length is below 0 or above T, where the lengths are known, that
+        is, outside `jit`.
     """
+    check_count("num_steps", num_steps)
     lengths = jnp.asarray(lengths)
     if not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise TypeError(f"`lengths` must be integers, got {lengths.dtype}.")
@@ -34,8 +37,10 @@ def length_mask(lengths: jax.Array, num_steps: int) -> jax.Array:
                 f"`lengths` must be from 0 to T = {num_steps}, got values from {shortest} to "
                 f"{longest}. Is `num_steps` the padded length of the batch?"
             )
+    if lengths.dtype.itemsize < 4:  # T steps could not be counted
+        lengths = lengths.astype(jnp.int32)
     steps = jnp.arange(num_steps, dtype=lengths.dtype)
-    return steps.reshape(num_steps, *(1,) * lengths.ndim) < lengths
+    return steps.reshape(num_steps, *(1,) * lengths.ndim) < lengths[None]
 
 
 def over_batch(flags: jax.Array | None, shape: tuple[int, ...], default: bool) -> jax.Array:

@@ -46,7 +46,7 @@ def remembered(ask: Callable, thing: Constructed, choices: Any, trees: Any) -> A
     """
     leaves, structure = jax.tree.flatten(trees)
     shapes = tuple(map(shape_of, leaves))
-    if thing.key is not None:
+    if thing.fixed_key is not None:
         wide = jnp.result_type(float)  # answers depend on whether JAX has 64 bits switched on
         return _forever(ask, thing, choices, structure, shapes, wide)
     kept = _scope.get()

@@ -57,7 +57,12 @@ def add_bias(rows: jax.Array, bias: jax.Array | None) -> jax.Array:
 
 def over_rows(vector: jax.Array, rows: jax.Array) -> jax.Array:
     """A vector (N,) beside rows (..., N): with as many axes, and in their dtype."""
-    return vector.astype(rows.dtype).reshape(*(1,) * (rows.ndim - 1), -1)
+    return with_axes(rows.ndim, vector.astype(rows.dtype))
+
+
+def with_axes(ndim: int, x: jax.Array) -> jax.Array:
+    """`x` with leading axes of size 1, `ndim` in all: what broadcasting would add by itself."""
+    return x.reshape(*(1,) * (ndim - x.ndim), *x.shape)
 
 
 @jax.custom_jvp

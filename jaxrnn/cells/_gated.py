@@ -70,6 +70,7 @@ def zero_carry(
 
     def init_carry(params, x):
         check_params(params, params_type)
+        check_features(x)
         dtype = params.kernel.dtype
         return carry_type(*(jnp.zeros((*x.shape[:-1], size), dtype) for size in sizes))
 

@@ -15,10 +15,10 @@ from jaxrnn._core.loop import Loop
 from jaxrnn._core.masking import select, zero_where_masked
 from jaxrnn._core.types import Carry, Cell, nothing
 from jaxrnn.cells._affine import affine_update
-from jaxrnn.engines._table import Call, Engine
+from jaxrnn.engines._table import Call, Engine, Traits
 
 
-def _why_not(cell: Cell, call: Call | None, is_closed: bool) -> str | None:
+def _why_not(cell: Cell, call: Call | None, traits: Traits) -> str | None:
     if cell.update is affine_update and cell.recur is nothing:
         return None
     return (
@@ -27,7 +27,7 @@ def _why_not(cell: Cell, call: Call | None, is_closed: bool) -> str | None:
     )
 
 
-def _why_not_chosen(cell: Cell, call: Call | None, is_closed: bool) -> str:
+def _why_not_chosen(cell: Cell, call: Call | None, traits: Traits) -> str:
     return "it has not been measured on any platform"
 
 

@@ -5,15 +5,17 @@ from typing import Any
 
 import jax
 
-from jaxrnn._core.checks import check_carry, check_flags_fit, describe
+from jaxrnn._core.checks import check_flags_fit, check_no_features, describe
 from jaxrnn._core.dependency import nonlinear_term
+from jaxrnn._core.matching import check_carry
 from jaxrnn._core.noise import batch_axes, without_noise
 from jaxrnn._core.types import Carry, Cell, Params, advance, is_whole
+from jaxrnn.engines._table import Traits
 
 
 def check_arguments(
     cell: Cell, params: Params, carry: Carry | None, initial: Carry, x: Any, mask: Any, resets: Any
-) -> tuple[Any, bool]:
+) -> tuple[Any, Traits]:
     """Raises unless everything fits; of all but `cell`, shapes and dtypes are read.
 
     Args:
@@ -26,12 +28,15 @@ def check_arguments(
       resets: bool (T, ...) or None.
 
     Returns:
-      The output of one step, in shape, and whether the functions of `cell` close over no traced
-      array. A rule for derivatives knows only what it is given: such an array would get no
+      The output of one step, in shape, and what is known of the functions of `cell`. A rule for
+      derivatives knows only what it is given: a traced array that they close over would get no
       gradient.
     """
     if carry is not None:
         check_given_carry(carry, initial)
+    batch = batch_axes(without_noise(x))
+    check_no_features("mask", mask, batch)
+    check_no_features("resets", resets, batch)
     trace = jax.make_jaxpr(functools.partial(checked_step, cell), return_shape=True)
     jaxpr, (new, y) = trace(params, initial, x)
     check_flags_fit("mask", mask, (new, y))
@@ -43,7 +48,8 @@ def check_arguments(
             "derivative would be wrong: move what is not linear into `update`, which gets the "
             "carry too."
         )
-    return y, not any(isinstance(const, jax.core.Tracer) for const in jaxpr.consts)
+    is_closed = not any(isinstance(const, jax.core.Tracer) for const in jaxpr.consts)
+    return y, Traits(is_closed, bool(jaxpr.effects))
 
 
 def check_given_carry(carry: Carry, initial: Carry) -> None:

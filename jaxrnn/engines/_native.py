@@ -3,13 +3,13 @@
 from jaxrnn.engines._table import Engine, why_not_by_rule
 
 
-def _why_not(cell, call, is_closed):
+def _why_not(cell, call, traits):
     from jaxrnn.engines.cpu._when import why_not
 
-    return why_not_by_rule(cell, call, is_closed) or why_not(cell, call)
+    return why_not_by_rule(cell, call, traits) or why_not(cell, call)
 
 
-def _why_not_chosen(cell, call, is_closed):
+def _why_not_chosen(cell, call, traits):
     from jaxrnn.engines.cpu._when import too_small
 
     return too_small(call)

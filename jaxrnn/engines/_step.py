@@ -5,7 +5,9 @@ from typing import Any
 import jax
 
 from jaxrnn._core.context import prepared, taken
-from jaxrnn._core.memo import call_shapes
+from jaxrnn._core.matching import check_drawn
+from jaxrnn._core.memo import call_shapes, remembered, remembering
+from jaxrnn._core.noise import without_noise
 from jaxrnn._core.types import Carry, Cell, Layer, Params, advance, check_cell
 from jaxrnn.engines._contract import check_given_carry
 from jaxrnn.engines._unroll import as_arrays
@@ -49,19 +51,29 @@ def step(
             "`key` is for a layer, and this is a cell. Draw the noise of a cell with `cell.noise` "
             "and pass `jaxrnn.Noisy(x, noise)`, or step `jaxrnn.rnn(cell)`."
         )
+    context = taken(cell, params, context)
     (x,) = as_arrays(x=x)
-    if carry is None:
-        carry = cell.init_carry(params, x)
-    (carry,) = as_arrays(carry=carry)
-    check_given_carry(carry, call_shapes(cell.init_carry, params, x))
-    run = _advance if cell.key is None else _compiled_advance
-    return run(cell, params, carry, x, taken(cell, params, context))
+    if carry is not None:
+        (carry,) = as_arrays(carry=carry)
+    with remembering():
+        remembered(_check, cell, None, (params, carry, x))
+    run = _advance if cell.fixed_key is None else _compiled_advance
+    return run(cell, params, carry, x, context)
+
+
+def _check(cell, _, arguments):
+    params, carry, x = arguments
+    check_drawn(params, cell.init, without_noise(x), cell)
+    if carry is not None:
+        check_given_carry(carry, call_shapes(cell.init_carry, params, x))
 
 
 def _advance(cell, params, carry, x, context):
+    if carry is None:
+        (carry,) = as_arrays(carry=cell.init_carry(params, x))
     params = prepared(cell, params, context)
     return advance(cell, params, carry, cell.project(params, x))
 
 
-# For a cell that is known by the call that made it: an equal one finds the same program.
+# For a cell that cannot change: an equal one finds the same program.
 _compiled_advance = jax.jit(_advance, static_argnums=0)

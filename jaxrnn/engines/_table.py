@@ -29,38 +29,49 @@ class Call(NamedTuple):
     resets: jax.Array | None
 
 
+class Traits(NamedTuple):
+    """What a trace of one step tells about the functions of a cell."""
+
+    is_closed: bool = True  # they close over no traced array
+    has_effects: bool = False  # they print, or call the host, as `jax.debug.callback` does
+
+
 class Engine(NamedTuple):
     """A way to run a cell over a sequence.
 
     Attributes:
       name: what `implementation=` calls it.
-      why_not: ``(cell, call, is_closed)`` -> why it cannot run the cell; None if it can. It
-        reads only the shapes of the call, and None for it asks about the cell alone; `is_closed`
-        says that the functions of the cell close over no traced array.
+      why_not: ``(cell, call, traits)`` -> why it cannot run the cell; None if it can. It reads
+        only the shapes of the call, and None for it asks about the cell alone.
       why_not_chosen: the same for ``implementation=None``: why that does not take an engine that
         could run the cell.
       run: ``(cell, loop, call) -> (carry, ys)``, for one step at least.
     """
 
     name: str
-    why_not: Callable[[Cell, Call | None, bool], str | None]
-    why_not_chosen: Callable[[Cell, Call | None, bool], str | None]
+    why_not: Callable[[Cell, Call | None, Traits], str | None]
+    why_not_chosen: Callable[[Cell, Call | None, Traits], str | None]
     run: Callable[[Cell, Loop, Call], tuple[Carry, Any]]
 
 
-def why_not_by_rule(cell: Cell, call: Call | None, is_closed: bool) -> str | None:
+def why_not_by_rule(cell: Cell, call: Call | None, traits: Traits) -> str | None:
     """Why an engine cannot run `cell` that differentiates it by the rule for unrolls."""
     if is_whole(cell):
         return "the cell was made by `from_step` as a whole, not split into project, recur, update"
-    if not is_closed:
+    if not traits.is_closed:
         return (
             "the functions of the cell close over a traced array, which would get no gradient: "
             "make it one of the parameters"
         )
+    if traits.has_effects:
+        return (
+            "the functions of the cell have side effects, such as `jax.debug.callback`, and the "
+            "derivative runs them more than once a step"
+        )
     return None
 
 
-def nothing_against(cell: Cell, call: Call | None, is_closed: bool) -> None:
+def nothing_against(cell: Cell, call: Call | None, traits: Traits) -> None:
     """For an engine that can always run, or is always worth it."""
 
 
@@ -81,7 +92,7 @@ def choose(
     name: str | None,
     cell: Cell,
     call: Call,
-    is_closed: bool,
+    traits: Traits,
 ) -> Explanation:
     """The engine of that name, or for None the first with nothing against it; with all reasons.
 
@@ -90,10 +101,10 @@ def choose(
     """
     reasons, chosen = {}, name
     for engine in engines:
-        problem = engine.why_not(cell, call, is_closed)
+        problem = engine.why_not(cell, call, traits)
         if problem and engine.name == name:
             refuse(name, problem)
-        reason = problem or engine.why_not_chosen(cell, call, is_closed)
+        reason = problem or engine.why_not_chosen(cell, call, traits)
         if chosen is None and reason is None:
             chosen = engine.name
             reason = "the first engine with nothing against it"

@@ -6,18 +6,20 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_flags, check_sequence, describe, example
+from jaxrnn._core.checks import check_array, check_flags, check_sequence, describe, example
 from jaxrnn._core.context import prepared, taken
 from jaxrnn._core.events import record
 from jaxrnn._core.loop import Loop, varying_like
 from jaxrnn._core.masking import zero_where_masked
+from jaxrnn._core.matching import check_drawn
 from jaxrnn._core.memo import remembered
+from jaxrnn._core.noise import without_noise
 from jaxrnn._core.types import Carry, Cell, Params, check_cell
 from jaxrnn.engines._associative import ASSOCIATIVE
 from jaxrnn.engines._contract import check_arguments
 from jaxrnn.engines._native import NATIVE
 from jaxrnn.engines._scan import SCAN
-from jaxrnn.engines._table import Call, Explanation, choose, refuse
+from jaxrnn.engines._table import Call, Explanation, Traits, choose, refuse
 from jaxrnn.engines._xla import XLA
 
 ENGINES = (NATIVE, XLA, SCAN, ASSOCIATIVE)  # None takes the first with nothing against it
@@ -114,7 +116,8 @@ def unroll(
     if carry is not None:
         arguments = arguments._replace(carry=as_arrays(carry=carry)[0])
     explanation, y = plan(cell, choices, arguments)
-    return _run(cell, explanation.implementation, choices.reverse, y, arguments)
+    run = _run if cell.fixed_key is None else _compiled_run
+    return run(cell, explanation.implementation, choices.reverse, y, arguments)
 
 
 def check_choices(cell: Cell, choices: Choices) -> None:
@@ -123,7 +126,7 @@ def check_choices(cell: Cell, choices: Choices) -> None:
     if name not in (None, *NAMES):
         raise ValueError(f"`implementation` must be None or one of {list(NAMES)}, got {name!r}.")
     for engine in ENGINES:
-        problem = engine.why_not(cell, None, True) if engine.name == name else None
+        problem = engine.why_not(cell, None, Traits()) if engine.name == name else None
         if problem:
             refuse(name, problem)
 
@@ -140,27 +143,32 @@ def plan(cell: Cell, choices: Choices, arguments: Arguments) -> tuple[Explanatio
 def _plan(cell, choices, arguments):
     params, carry, xs, mask, resets, context = arguments
     x = example(xs)
+    check_drawn(params, cell.init, without_noise(x), cell)
     ready = jax.eval_shape(functools.partial(prepared, cell), params, context)
     initial = jax.eval_shape(cell.init_carry, params, x)
-    y, is_closed = check_arguments(cell, ready, carry, initial, x, mask, resets)
+    y, traits = check_arguments(cell, ready, carry, initial, x, mask, resets)
     call = Call(ready, initial, initial, xs, mask, resets)
-    explanation = choose(ENGINES, choices.implementation, cell, call, is_closed)
+    explanation = choose(ENGINES, choices.implementation, cell, call, traits)
     return explanation, Shapes.of(y)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _run(cell, name, reverse, y, arguments):
-    """Compiled as one, so that eager calls compile once."""
     params, carry, xs, mask, resets, context = arguments
-    xs = zero_where_masked(mask, xs)
+    xs, mask, resets = varying_like(arguments, (zero_where_masked(mask, xs), mask, resets))
     (initial,) = as_arrays(carry=cell.init_carry(params, jax.tree.map(_first, xs)))
-    carry = varying_like(xs, initial if carry is None else carry)
+    carry = initial if carry is None else carry
+    carry, initial = varying_like(arguments, (carry, initial))
     call = Call(prepared(cell, params, context), carry, initial, xs, mask, resets)
     loop = Loop(jax.tree.leaves(xs)[0].shape[0], reverse)
     if isinstance(loop.length, int) and loop.length == 0:
-        return carry, varying_like(xs, y.zeros())
+        return carry, varying_like(arguments, y.zeros())
     engine = next(engine for engine in ENGINES if engine.name == name)
     return engine.run(cell, loop, call)
+
+
+# One program, so that eager calls compile once: for a cell that cannot change. Another would run
+# with what its functions held at the first call, and keep that alive.
+_compiled_run = jax.jit(_run, static_argnums=(0, 1, 2, 3))
 
 
 def as_arrays(**trees: Any) -> list[Any]:
@@ -169,11 +177,14 @@ def as_arrays(**trees: Any) -> list[Any]:
     def convert(name, leaf):
         if isinstance(leaf, jax.Array) and not getattr(leaf, "weak_type", False):
             return leaf
+        if hasattr(leaf, "dtype"):
+            check_array(name, leaf)
         try:
             leaf = jnp.asarray(leaf)
         except (TypeError, ValueError) as error:
             raise TypeError(f"`{name}` must hold arrays only, got {describe(leaf)}.") from error
-        return jax.lax.convert_element_type(leaf, leaf.dtype) if leaf.weak_type else leaf
+        is_weak = getattr(leaf, "weak_type", False)  # which a typed key does not have
+        return jax.lax.convert_element_type(leaf, leaf.dtype) if is_weak else leaf
 
     return [jax.tree.map(functools.partial(convert, name), tree) for name, tree in trees.items()]
 

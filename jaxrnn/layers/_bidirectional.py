@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._core.checks import (
-    check_carry,
     check_flags_fit,
     check_params,
     describe,
@@ -14,6 +13,7 @@ from jaxrnn._core.checks import (
 )
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import zero_where_masked
+from jaxrnn._core.matching import check_carry
 from jaxrnn._core.types import Carry, Cell, Layer, Params
 from jaxrnn.layers._compose import check_keeps_time, fold_key, outputs
 from jaxrnn.layers._merging import Merge, check_merge, merging
@@ -130,7 +130,8 @@ def _reversed(layer):
 
     def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
         options = {"mask": flip(mask), "resets": flip(resets), "key": key, "context": context}
-        carry, ys = layer.apply(params, carry, flip(xs), **options)
+        xs = flip(zero_where_masked(mask, xs))  # first, or `jax_debug_nans` stops at the padding
+        carry, ys = layer.apply(params, carry, xs, **options)
         return carry, flip(ys)
 
     return layer._replace(apply=apply)

@@ -6,9 +6,31 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_carry, check_sequence
+from jaxrnn._core.checks import check_sequence
+from jaxrnn._core.events import current
 from jaxrnn._core.loop import varying_like
+from jaxrnn._core.matching import check_carry
 from jaxrnn._core.types import Carry, Layer, Params
+
+
+def as_one_program(run: Callable) -> Callable:
+    """`run`, compiled once for equal layers, so that eager calls do not compile their loop again.
+
+    Not for a layer whose functions may change, nor where its parts report what they do: a program
+    that is compiled already does not.
+
+    Args:
+      run: ``(layer, size, context, *arrays) -> (carry, ys)``.
+    """
+    compiled = jax.jit(run, static_argnums=(0, 1))
+
+    def choose(layer, size, context, *arrays):
+        is_silent = context.value is None and current() is None
+        if layer.fixed_key is not None and is_silent:
+            return compiled(layer, size, None, *arrays)
+        return run(layer, size, context, *arrays)
+
+    return choose
 
 
 def carry_before(
@@ -21,7 +43,7 @@ def carry_before(
     """
     none = jax.tree.map(lambda x: x[:0], xs)
     carry, _ = layer.apply(params, carry, none, key=key, context=context)
-    return varying_like(xs, carry)
+    return varying_like((params, xs, key), carry)
 
 
 def scan_chunks(

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._core.checks import (
-    check_carry,
     check_features,
     check_mask_and_resets,
     check_rate,
@@ -14,6 +13,7 @@ from jaxrnn._core.checks import (
 )
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import zero_where_masked
+from jaxrnn._core.matching import check_carry
 from jaxrnn._core.noise import count_steps, drop, for_each_step, keep
 from jaxrnn._core.types import Layer
 

@@ -5,9 +5,11 @@ import math
 import jax
 
 from jaxrnn._core.checks import check_sequence, check_size
+from jaxrnn._core.context import handed
 from jaxrnn._core.entry import constructor
+from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.types import Layer, check_layer
-from jaxrnn.layers._chunks import carry_before, scan_chunks
+from jaxrnn.layers._chunks import as_one_program, carry_before, scan_chunks
 from jaxrnn.layers._compose import check_keeps_time
 
 
@@ -45,17 +47,24 @@ def remat(layer: Layer, *, chunk: int | str = "sqrt") -> Layer:
             return layer.apply(params, carry, xs, **options)
         check_keeps_time("remat", layer, params, xs)
         steps = _near_sqrt(length) if chunk == "sqrt" else chunk
-        carry = carry_before(layer, params, carry, xs, key, context)
-
-        def run(carry, chunk):
-            xs, mask, resets = chunk
-            options = {"mask": mask, "resets": resets, "key": key, "context": context}
-            return layer.apply(params, carry, xs, **options)
-
-        run = jax.checkpoint(run, prevent_cse=False)
-        return scan_chunks(run, carry, (xs, mask, resets), steps)
+        return _in_chunks(layer, steps, context, params, carry, xs, mask, resets, key)
 
     return layer._replace(apply=apply)
+
+
+@as_one_program
+def _in_chunks(layer, steps, context, params, carry, xs, mask, resets, key):
+    context = handed(context)
+    xs = zero_where_masked(mask, xs)
+    carry = carry_before(layer, params, carry, xs, key, context)
+
+    def run(carry, chunk):
+        xs, mask, resets = chunk
+        options = {"mask": mask, "resets": resets, "key": key, "context": context}
+        return layer.apply(params, carry, xs, **options)
+
+    run = jax.checkpoint(run, prevent_cse=False)
+    return scan_chunks(run, carry, (xs, mask, resets), steps)
 
 
 def _near_sqrt(length):

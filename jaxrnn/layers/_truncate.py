@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_sequence, check_size
-from jaxrnn._core.context import Handed
+from jaxrnn._core.context import Handed, handed
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.masking import select
+from jaxrnn._core.loop import varying_like
+from jaxrnn._core.masking import select, zero_where_masked
 from jaxrnn._core.types import Layer, check_layer
-from jaxrnn.layers._chunks import carry_before, scan_chunks
+from jaxrnn.layers._chunks import as_one_program, carry_before, scan_chunks
 from jaxrnn.layers._compose import check_keeps_time
 
 
@@ -44,22 +45,29 @@ def truncate(layer: Layer, every: int) -> Layer:
         if jax.export.is_symbolic_dim(length):
             return _forward(layer)(params, carry, xs, mask, resets, key, context.value)
         check_keeps_time("truncate", layer, params, xs)
-        carry = carry_before(layer, params, carry, xs, key, context)
-
-        def run(state, stretch):
-            carry, has_begun = state
-            xs, mask, resets = stretch
-            steps = jnp.array(True) if mask is None else mask.any(axis=0)
-            carry = select(has_begun & steps, jax.lax.stop_gradient(carry), carry)
-            options = {"mask": mask, "resets": resets, "key": key, "context": context}
-            carry, ys = layer.apply(params, carry, xs, **options)
-            return (carry, has_begun | steps), ys
-
-        begun = jnp.zeros(() if mask is None else mask.shape[1:], bool)
-        (carry, _), ys = scan_chunks(run, (carry, begun), (xs, mask, resets), every)
-        return carry, ys
+        return _in_stretches(layer, every, context, params, carry, xs, mask, resets, key)
 
     return layer._replace(apply=apply)
+
+
+@as_one_program
+def _in_stretches(layer, every, context, params, carry, xs, mask, resets, key):
+    context = handed(context)
+    xs = zero_where_masked(mask, xs)
+    carry = carry_before(layer, params, carry, xs, key, context)
+
+    def run(state, stretch):
+        carry, has_begun = state
+        xs, mask, resets = stretch
+        steps = jnp.array(True) if mask is None else mask.any(axis=0)
+        carry = select(has_begun & steps, jax.lax.stop_gradient(carry), carry)
+        options = {"mask": mask, "resets": resets, "key": key, "context": context}
+        carry, ys = layer.apply(params, carry, xs, **options)
+        return (carry, has_begun | steps), ys
+
+    begun = varying_like(mask, jnp.zeros(() if mask is None else mask.shape[1:], bool))
+    (carry, _), ys = scan_chunks(run, (carry, begun), (xs, mask, resets), every)
+    return carry, ys
 
 
 def _forward(layer):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxrnn._core.numerics import over_rows, with_axes
 from jaxrnn._core.types import Params
 
 SCORES = ("dot", "general", "additive")
@@ -31,10 +32,11 @@ def attend(params: Ready, query: jax.Array, *, in_loop: bool) -> jax.Array:
     else:
         scores = _additive_by_entry(params, query)
     if params.mask is not None:
-        scores = jnp.where(params.mask, scores, jnp.finfo(scores.dtype).min)
+        mask = with_axes(scores.ndim, params.mask)
+        scores = jnp.where(mask, scores, jnp.finfo(scores.dtype).min)
     weights = jax.nn.softmax(scores, axis=-1)
     if params.mask is not None:  # a row without any entry reads nothing
-        weights = jnp.where(params.mask, weights, jnp.zeros_like(weights))
+        weights = jnp.where(mask, weights, jnp.zeros_like(weights))
     memory = params.memory.astype(weights.dtype)
     return jnp.einsum("...s,...sd->...d", weights, memory).astype(params.memory.dtype)
 
@@ -45,7 +47,8 @@ def _dots(params, query):
 
 def _additive(params, query):
     keys, score = params.keys.astype(query.dtype), params.score.astype(query.dtype)
-    return jnp.sum(jnp.tanh(query[..., None, :] + keys) * score, axis=-1)
+    hidden = jnp.tanh(query[..., None, :] + with_axes(query.ndim + 1, keys))
+    return jnp.sum(hidden * over_rows(score, hidden), axis=-1)
 
 
 def _additive_by_entry(params, query):
@@ -54,6 +57,7 @@ def _additive_by_entry(params, query):
 
     @jax.checkpoint
     def of_entry(key):
-        return jnp.sum(jnp.tanh(query + key) * score, axis=-1)
+        hidden = jnp.tanh(query + with_axes(query.ndim, key))
+        return jnp.sum(hidden * over_rows(score, hidden), axis=-1)
 
     return jnp.moveaxis(jax.lax.map(of_entry, jnp.moveaxis(keys, -2, 0)), 0, -1)

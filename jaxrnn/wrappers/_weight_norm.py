@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxrnn._core.checks import check_params
 from jaxrnn._core.context import prepare_inner
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.numerics import is_floating, sum_dtype
+from jaxrnn._core.numerics import is_floating, over_rows, sum_dtype
 from jaxrnn._core.types import Cell, Params, check_cell
 
 
@@ -92,7 +92,8 @@ def _scaled(gain, kernel):
     if gain is None:
         return kernel
     wide = sum_dtype(kernel.dtype)
-    return (kernel.astype(wide) * (gain.astype(wide) / _lengths(kernel))).astype(kernel.dtype)
+    scale = over_rows(gain.astype(wide) / _lengths(kernel), kernel.astype(wide))
+    return (kernel.astype(wide) * scale).astype(kernel.dtype)
 
 
 def _lengths(kernel):

@@ -1,6 +1,5 @@
 """The simple recurrent cell of Elman (vanilla RNN)."""
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -59,7 +58,7 @@ def elman(
     if not callable(activation):
         raise TypeError(f"`activation` must be a function such as jnp.tanh, got {activation!r}.")
 
-    if activation in (jnp.tanh, jax.nn.tanh):
+    if activation is jnp.tanh or activation is jax.nn.tanh:
         activation = tanh  # same values, but it keeps less for the backward pass
     inits = kernel_init, recurrent_kernel_init, bias_init if use_bias else None
 
@@ -70,12 +69,18 @@ def elman(
     return Cell(init, init_carry, project, recur, update_with(activation))
 
 
-@functools.lru_cache
 def update_with(activation: Callable[[jax.Array], jax.Array]) -> Callable:
-    """The state equation: one function per activation, by which kernels recognize the cell."""
+    """The state equation; for tanh and relu the one by which kernels recognize the cell."""
+    known = (update for function, update in _KNOWN if function is activation)
+    return next(known, None) or _update_with(activation)
 
+
+def _update_with(activation):
     @wide_update
     def update(params, carry, u, v):
         return HiddenCarry(activation(u + v))
 
     return update
+
+
+_KNOWN = tuple((function, _update_with(function)) for function in (tanh, jax.nn.relu))

@@ -1,0 +1,84 @@
+"""Every cell and every layer runs and is differentiated in each mode of JAX that people use."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxrnn
+from tests.laws.tables import CELLS, LAYERS, I, cell_example, layer_example, total
+
+MODES = {
+    "x64 off": lambda: jax.enable_x64(False),
+    "x64": lambda: jax.enable_x64(True),
+    "rank promotion": lambda: jax.numpy_rank_promotion("raise"),
+    "strict dtypes": lambda: jax.numpy_dtype_promotion("strict"),
+    "debug_nans": lambda: jax.debug_nans(True),
+    "disable_jit": jax.disable_jit,
+    "checking_leaks": jax.checking_leaks,
+}
+# The cells that the tests write as a user would: with vectors (H,) beside rows (B, H).
+THEIR_OWN = {"leaky", "independent", "twice", "whole", "linear"}
+
+
+SHAPE = 3, 3, I
+FEW_CELLS = "gru", "attention_fed_back", "regularized"  # of the others, where it is thorough
+FEW_LAYERS = "stack", "bidirectional_sum", "remat", "noise_once"
+
+
+def poisoned(xs, mask):
+    """`xs` with NaN in the padding, made where JAX does not stop at it."""
+    if not jnp.issubdtype(xs.dtype, jnp.floating):
+        return xs
+    with jax.debug_nans(False):
+        return jnp.where(mask[..., None], xs, jnp.full_like(xs, jnp.nan))
+
+
+def skip_unless_thorough(name, few, thorough):
+    if name not in few and not thorough:
+        pytest.skip("needs --thorough")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", CELLS)
+def test_cell(name, mode, quick_compilation, thorough):
+    skip_unless_thorough(name, FEW_CELLS, thorough)
+    if mode == "rank promotion" and name in THEIR_OWN:
+        pytest.skip("the tests' own cell promotes")
+    with MODES[mode]():
+        cell = CELLS[name].cell
+        params, carry, xs, mask, resets = cell_example(
+            cell, shape=SHAPE, dtype=jnp.result_type(float)
+        )
+        xs = poisoned(xs, mask)
+
+        def loss(params, carry):
+            return total(jaxrnn.unroll(cell, params, carry, xs, mask=mask, resets=resets))
+
+        value, grads = jax.value_and_grad(loss, allow_int=True)(params, carry)
+        _, y = jaxrnn.step(cell, params, carry, jnp.ones(SHAPE[1:], xs.dtype))
+    assert np.isfinite(value)
+    for grad in jax.tree.leaves(grads):
+        assert grad.dtype == jax.dtypes.float0 or np.isfinite(grad).all()
+    assert jax.tree.leaves(y)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", LAYERS)
+def test_layer(name, mode, quick_compilation, thorough):
+    skip_unless_thorough(name, FEW_LAYERS, thorough)
+    case = LAYERS[name]
+    with MODES[mode]():
+        dtype = jnp.result_type(float) if case.vocabulary is None else jnp.float32
+        params, carry, xs, mask, resets = layer_example(case, shape=SHAPE, dtype=dtype)
+        xs = poisoned(xs, mask)
+        key = jax.random.key(1)
+
+        def loss(params, carry):
+            flags = {"mask": mask, "resets": resets, "key": key}
+            return total(case.layer.apply(params, carry, xs, **flags))
+
+        value, grads = jax.value_and_grad(loss, allow_int=True)(params, carry)
+    assert np.isfinite(value)
+    for grad in jax.tree.leaves(grads):
+        assert grad.dtype == jax.dtypes.float0 or np.isfinite(grad).all()

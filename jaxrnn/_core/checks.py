@@ -42,13 +42,26 @@ def check_bool(name: str, value: Any) -> None:
         raise TypeError(f"`{name}` must be True or False, got {value!r}.")
 
 
-def check_rate(name: str, value: Any) -> float:
-    """`value` as a float; raises unless it is in [0, 1). The message calls it `name`."""
+def check_rate(name: str, value: Any) -> float | jax.Array:
+    """`value` as a float; raises unless it is in [0, 1). The message calls it `name`.
+
+    A traced scalar, as in a sweep by `jax.vmap`, is returned as it is: its value is not known.
+    """
+    if is_traced_scalar(value):
+        return value
+    if isinstance(value, jax.Array) and value.ndim == 0 and not isinstance(value, jax.core.Tracer):
+        value = value.item()
     if not isinstance(value, numbers.Real):
         raise TypeError(f"`{name}` must be a number in [0, 1), got {describe(value)}.")
     if not 0.0 <= value < 1.0:
         raise ValueError(f"`{name}` must be in [0, 1), got {value}.")
     return float(value)  # a NumPy scalar would promote what it multiplies
+
+
+def is_traced_scalar(value: Any) -> bool:
+    """Whether this is a floating number whose value is not known yet."""
+    is_traced = isinstance(value, jax.core.Tracer)
+    return is_traced and value.ndim == 0 and jnp.issubdtype(value.dtype, jnp.floating)
 
 
 def check_key(key: Any) -> None:

@@ -54,14 +54,14 @@ def _difference(tree: Any, expected: Any, name: str) -> ValueError | TypeError |
     return None
 
 
-def check_drawn(params: Any, init: Callable, x: Any, maker: Any) -> None:
+def check_drawn(params: Any, init: Callable, x: Any, maker: str) -> None:
     """Raises unless `params` have the structure, shapes and dtypes that ``init(key, x)`` draws.
 
     Args:
       params: arrays, or their shapes and dtypes.
       init: ``(key, x) -> params``.
       x: the shape and dtype of an input of `init`.
-      maker: the cell or layer, for the message.
+      maker: the call that made the cell or layer, for the message.
     """
     try:
         expected = call_shapes(init, _key(), x)
@@ -75,7 +75,7 @@ def check_drawn(params: Any, init: Callable, x: Any, maker: Any) -> None:
     for other in _other_inputs(_shapes(params), expected, x):
         _refuse_input(params, init, x, other)
     raise type(problem)(
-        f"{problem} The `init` of {maker!r} makes it so for inputs {_outline(x)}. Do the "
+        f"{problem} The `init` of {maker} makes it so for inputs {_outline(x)}. Do the "
         "parameters belong to another cell or layer, or to another size or dtype?"
     )
 

@@ -173,17 +173,31 @@ def _threefry(key):
     return jax.random.wrap_key_data(data, impl="threefry2x32")
 
 
-def keep(key: jax.Array, rate: float, shape: tuple) -> jax.Array:
-    """What dropout with this rate keeps, bool."""
-    return jax.random.bernoulli(key, 1.0 - rate, shape)
+Rate = float | jax.Array  # a traced one in a sweep by `jax.vmap`
 
 
-def drop(kept: jax.Array, x: jax.Array, rate: float) -> jax.Array:
+def keep(key: jax.Array, rate: Rate, shape: tuple) -> jax.Array:
+    """What dropout with this rate keeps, bool: the same draw whether 64 bits are on or off."""
+    share = 1 - in_dtype(rate, jnp.float32)
+    return jax.random.uniform(key, shape, jnp.float32) < share
+
+
+def drop(kept: jax.Array, x: jax.Array, rate: Rate) -> jax.Array:
     """`x` where kept, divided by ``1 - rate`` so that its expectation stays, and 0 elsewhere."""
-    return jnp.where(kept, x / (1 - rate), jnp.zeros_like(x))
+    return jnp.where(kept, x / (1 - in_dtype(rate, x.dtype)), jnp.zeros_like(x))
 
 
-def keep_leaves(key: jax.Array, rates: list[float], carry: Carry) -> list[jax.Array]:
+def in_dtype(rate: Rate, dtype: Any) -> Rate:
+    """A rate to compute with in `dtype`; a number is as it is."""
+    return rate.astype(dtype) if isinstance(rate, jax.Array) else rate
+
+
+def is_zero(rate: Rate) -> bool:
+    """Whether the rate is known to be 0, so that nothing need be drawn."""
+    return not isinstance(rate, jax.Array) and rate == 0
+
+
+def keep_leaves(key: jax.Array, rates: list[Rate], carry: Carry) -> list[jax.Array]:
     """`keep` for each leaf of a carry, or of its shapes, with a rate each."""
     leaves = jax.tree.leaves(carry)
     keys = jax.random.split(key, len(leaves))

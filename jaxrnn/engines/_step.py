@@ -63,7 +63,7 @@ def step(
 
 def _check(cell, _, arguments):
     params, carry, x = arguments
-    check_drawn(params, cell.init, without_noise(x), cell)
+    check_drawn(params, cell.init, without_noise(x), repr(cell))
     if carry is not None:
         check_given_carry(carry, call_shapes(cell.init_carry, params, x))
 

@@ -143,7 +143,7 @@ def plan(cell: Cell, choices: Choices, arguments: Arguments) -> tuple[Explanatio
 def _plan(cell, choices, arguments):
     params, carry, xs, mask, resets, context = arguments
     x = example(xs)
-    check_drawn(params, cell.init, without_noise(x), cell)
+    check_drawn(params, cell.init, without_noise(x), repr(cell))
     ready = jax.eval_shape(functools.partial(prepared, cell), params, context)
     initial = jax.eval_shape(cell.init_carry, params, x)
     y, traits = check_arguments(cell, ready, carry, initial, x, mask, resets)

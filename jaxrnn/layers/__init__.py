@@ -8,6 +8,7 @@ from jaxrnn.layers._bidirectional import (
     BidirectionalParams,
     bidirectional,
 )
+from jaxrnn.layers._cast import cast
 from jaxrnn.layers._dense import DenseParams, dense
 from jaxrnn.layers._dropout import DropoutCarry, dropout, variational_dropout
 from jaxrnn.layers._embed import EmbedParams, embed

@@ -5,10 +5,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_features, check_key, check_params, check_size, example
+from jaxrnn._core.checks import check_features, check_key, check_size, example
 from jaxrnn._core.construction import recorded
 from jaxrnn._core.drawing import draw
 from jaxrnn._core.masking import select, zero_where_masked
+from jaxrnn._core.matching import check_drawn
+from jaxrnn._core.memo import shape_of
 from jaxrnn._core.numerics import affine, matmul
 from jaxrnn.initializers import Initializer, glorot_uniform, in_float32
 from jaxrnn.layers._pool import Pool
@@ -63,8 +65,7 @@ def attention_pool(
         )
 
     def apply(params, xs, mask=None):
-        check_params(params, AttentionPoolParams)
-        check_features(example(xs), params.kernel.shape[0], params.kernel.dtype)
+        check_drawn(params, init, shape_of(xs), f"attention_pool({size})")
         xs, mask = padded(xs, mask)
         xs = zero_where_masked(mask, xs)
         hidden = jnp.tanh(affine(xs, params.kernel, params.bias)).astype(xs.dtype)

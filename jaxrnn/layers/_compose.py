@@ -20,13 +20,18 @@ def outputs(layer: Layer, params: Params, xs: Any) -> Any:
     They are found with an empty sequence, so no loop is traced.
     """
     length = check_sequence(xs)
-    _, ys = shapes(layer, params, _resized(0, xs))
+    _, ys = empty_results(layer, params, xs)
     return _resized(length, ys) if _has_time_axis(ys) else ys
+
+
+def empty_results(layer: Layer, params: Params, xs: Any) -> tuple[Any, Any]:
+    """The shapes of the carry and the outputs that `layer` returns for no steps like `xs`."""
+    return shapes(layer, params, _resized(0, xs))
 
 
 def keeps_time(layer: Layer, params: Params, xs: Any) -> bool:
     """Whether `layer` returns a sequence; it does not if it ends in a pool."""
-    return _has_time_axis(shapes(layer, params, _resized(0, xs))[1])
+    return _has_time_axis(empty_results(layer, params, xs)[1])
 
 
 def check_keeps_time(name: str, layer: Layer, params: Params, xs: Any) -> None:

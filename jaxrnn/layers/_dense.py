@@ -8,13 +8,14 @@ from jaxrnn._core.checks import (
     check_bool,
     check_features,
     check_flags_fit,
-    check_params,
     check_size,
     example,
 )
 from jaxrnn._core.drawing import draw
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import zero_where_masked
+from jaxrnn._core.matching import check_drawn
+from jaxrnn._core.memo import shape_of
 from jaxrnn._core.numerics import affine
 from jaxrnn._core.types import Layer
 from jaxrnn.initializers import Initializer, glorot_uniform
@@ -64,8 +65,7 @@ def dense(
         return ()
 
     def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
-        check_params(params, DenseParams)
-        check_features(example(xs), params.kernel.shape[0], params.kernel.dtype)
+        check_drawn(params, init, shape_of(xs), f"dense({features})")
         check_flags_fit("mask", mask, jax.ShapeDtypeStruct(xs.shape[1:-1], xs.dtype))
         ys = affine(zero_where_masked(mask, xs), params.kernel, params.bias).astype(
             params.kernel.dtype

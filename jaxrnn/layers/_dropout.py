@@ -14,7 +14,7 @@ from jaxrnn._core.checks import (
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.matching import check_carry
-from jaxrnn._core.noise import count_steps, drop, for_each_step, keep
+from jaxrnn._core.noise import count_steps, drop, for_each_step, is_zero, keep
 from jaxrnn._core.types import Layer
 
 
@@ -56,7 +56,7 @@ def dropout(rate: float) -> Layer:
         check_carry(carry, initial, cause="Is it the carry of another layer or batch?")
         xs = zero_where_masked(mask, jnp.asarray(xs))
         positions, last = count_steps(carry.position, mask, resets, xs.shape[0])
-        if key is not None and rate > 0:
+        if key is not None and not is_zero(rate):
 
             def at(row_key, position):
                 return keep(jax.random.fold_in(row_key, position), rate, xs.shape[-1:])
@@ -99,7 +99,7 @@ def variational_dropout(rate: float) -> Layer:
         carry = () if carry is None else carry
         check_carry(carry, (), cause="Is it the carry of another layer?")
         xs = zero_where_masked(mask, jnp.asarray(xs))
-        if key is not None and rate > 0:
+        if key is not None and not is_zero(rate):
 
             def at(row_key, position):
                 return keep(row_key, rate, xs.shape[-1:])

@@ -8,6 +8,8 @@ from jaxrnn._core.checks import check_params
 from jaxrnn._core.drawing import draw
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import zero_where_masked
+from jaxrnn._core.matching import check_drawn
+from jaxrnn._core.memo import shape_of
 from jaxrnn._core.numerics import affine
 from jaxrnn._core.types import Layer, Params, check_layer
 from jaxrnn.initializers import Initializer, glorot_uniform
@@ -52,15 +54,20 @@ def highway(
     check_layer("`layer`", layer)
 
     def init(key, xs):
-        layer_key, kernel_key, bias_key = jax.random.split(key, 3)
+        layer_key, *keys = jax.random.split(key, 3)
         layer_params = layer.init(layer_key, xs)
         check_like_input("highway", layer, layer_params, xs)
+        return HighwayParams(layer_params, **draw_gate(keys, xs))
+
+    def draw_gate(keys, xs):
         features = xs.shape[-1]
-        return HighwayParams(
-            layer_params,
-            draw("kernel", kernel_init, kernel_key, (features, features), xs.dtype),
-            draw("bias", bias_init, bias_key, (features,), xs.dtype),
-        )
+        return {
+            "kernel": draw("kernel", kernel_init, keys[0], (features, features), xs.dtype),
+            "bias": draw("bias", bias_init, keys[1], (features,), xs.dtype),
+        }
+
+    def draw_gate_alone(key, xs):
+        return draw_gate(jax.random.split(key), xs)
 
     def init_carry(params, xs):
         check_params(params, HighwayParams)
@@ -69,6 +76,8 @@ def highway(
     def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
         check_params(params, HighwayParams)
         check_like_input("highway", layer, params.layer, xs)
+        gate = {"kernel": params.kernel, "bias": params.bias}
+        check_drawn(gate, draw_gate_alone, shape_of(xs), f"highway({layer!r})")
         xs = zero_where_masked(mask, xs)
         options = {"mask": mask, "resets": resets, "key": key, "context": context}
         carry, ys = layer.apply(params.layer, carry, xs, **options)

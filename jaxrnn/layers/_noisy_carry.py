@@ -5,9 +5,9 @@ import numbers
 
 import jax
 
-from jaxrnn._core.checks import describe
+from jaxrnn._core.checks import describe, is_traced_scalar
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.noise import renew_state_dropout
+from jaxrnn._core.noise import in_dtype, renew_state_dropout
 from jaxrnn._core.numerics import is_floating
 from jaxrnn._core.types import Layer, check_layer
 from jaxrnn.layers._compose import fold_key
@@ -34,11 +34,7 @@ def noisy_carry(layer: Layer, stddev: float) -> Layer:
     12 tricks".
     """
     check_layer("`layer`", layer)
-    if not isinstance(stddev, numbers.Real):
-        raise TypeError(f"`stddev` must be a number of 0 or more, got {describe(stddev)}.")
-    stddev = float(stddev)
-    if not 0 <= stddev < math.inf:
-        raise ValueError(f"`stddev` must be a finite number of 0 or more, got {stddev}.")
+    stddev = _check_deviation(stddev)
 
     def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
         if carry is None and key is not None:
@@ -49,12 +45,22 @@ def noisy_carry(layer: Layer, stddev: float) -> Layer:
     return layer._replace(apply=apply)
 
 
+def _check_deviation(stddev):
+    if is_traced_scalar(stddev):
+        return stddev
+    if not isinstance(stddev, numbers.Real):
+        raise TypeError(f"`stddev` must be a number of 0 or more, got {describe(stddev)}.")
+    if not 0 <= stddev < math.inf:
+        raise ValueError(f"`stddev` must be a finite number of 0 or more, got {stddev}.")
+    return float(stddev)
+
+
 def _with_noise(carry, stddev, key):
     def add(i, leaf):
         if not is_floating(leaf):
             return leaf
         at = jax.random.fold_in(key, i)
-        return leaf + stddev * jax.random.normal(at, leaf.shape, leaf.dtype)
+        return leaf + in_dtype(stddev, leaf.dtype) * jax.random.normal(at, leaf.shape, leaf.dtype)
 
     leaves, structure = jax.tree.flatten(carry)
     noisy = structure.unflatten(list(map(add, range(len(leaves)), leaves)))

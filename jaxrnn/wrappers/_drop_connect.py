@@ -5,7 +5,7 @@ import jax
 from jaxrnn._core.checks import check_rate, describe
 from jaxrnn._core.context import Drawing, Handed, prepared
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.noise import drop, keep
+from jaxrnn._core.noise import drop, is_zero, keep
 from jaxrnn._core.types import Cell, check_cell
 
 
@@ -47,7 +47,7 @@ def drop_connect(
         if key is None:
             return prepared(cell, params, Handed(context, []))
         inner_key, *keys = jax.random.split(key, 1 + len(fields))
-        if rate > 0:
+        if not is_zero(rate):
             weights = {field: getattr(params, field) for field in fields}
             pairs = zip(keys, weights.items(), strict=True)
             params = params._replace(

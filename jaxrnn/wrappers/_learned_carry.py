@@ -49,7 +49,10 @@ def learned_carry(cell: Cell) -> Cell:
 
     def init_carry(params, x):
         def take(learned, fixed):
-            return fixed if learned is None else jnp.broadcast_to(learned, fixed.shape)
+            if learned is None:
+                return fixed
+            # A copy, so that donating the carry does not delete the parameter.
+            return jnp.array(jnp.broadcast_to(learned, fixed.shape), copy=True)
 
         check_params(params, LearnedCarryParams)
         fixed = cell.init_carry(params.params, x)

@@ -3,6 +3,7 @@
 import inspect
 
 import jax
+import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_rate
 from jaxrnn._core.context import prepared
@@ -104,7 +105,8 @@ def state_dropout(cell: Cell, rate: float) -> Cell:
 
     def init_carry(params, x):
         carry = cell.init_carry(params, x)
-        return StateDropoutCarry(carry, carry)
+        copy = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), carry)  # to be donated
+        return StateDropoutCarry(carry, copy)
 
     def recur(params, carry):
         return cell.recur(params, carry.dropped)

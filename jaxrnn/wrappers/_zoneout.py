@@ -8,7 +8,7 @@ import jax
 from jaxrnn._core.checks import check_rate
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import select
-from jaxrnn._core.noise import check_no_state_dropout, keep_leaves, noisy
+from jaxrnn._core.noise import check_no_state_dropout, in_dtype, is_zero, keep_leaves, noisy
 from jaxrnn._core.numerics import is_floating
 from jaxrnn._core.types import Carry, Cell, check_splits
 
@@ -56,14 +56,17 @@ def zoneout(cell: Cell, rate: float | Carry) -> Cell:
 
 
 def _expectation(rate, fresh, old):
-    return rate * old + (1 - rate) * fresh if rate else fresh
+    if is_zero(rate):
+        return fresh
+    rate = in_dtype(rate, fresh.dtype)
+    return rate * old + (1 - rate) * fresh
 
 
 def _rates(rate, carry):
     """The rate of each leaf of `carry`; 0 for those that are not floating."""
     check_no_state_dropout("zoneout", carry)
     leaves, structure = jax.tree.flatten(carry)
-    if isinstance(rate, numbers.Real):
+    if isinstance(rate, (numbers.Real, jax.Array)):
         rates = [rate] * len(leaves)
     elif jax.tree.structure(rate) == structure:
         rates = jax.tree.leaves(rate)

@@ -21,7 +21,7 @@ def test_a_second_eager_call_compiles_nothing(name):
     layer = LAYERS[name]
     xs, mask = jnp.ones((T, B, I)), jnp.ones((T, B), bool)
     params = layer.init(jax.random.key(0), xs)
-    carry, expected = layer.apply(params, None, xs, mask=mask)
+    _, expected = layer.apply(params, None, xs, mask=mask)
     with compilations() as compiled:
         _, ys = layer.apply(params, None, xs, mask=mask)
     assert compiled == []

@@ -119,3 +119,11 @@ def test_unpack_a_tree():
         data.unpack((), packed.segment_ids, 6)
     with pytest.raises(ValueError, match=r"`segment_ids`.* must match"):
         data.unpack((packed.xs, packed.xs.T), packed.segment_ids, 6)
+
+
+def test_no_rank_is_promoted():
+    """Programs may have JAX refuse it: `jax_numpy_rank_promotion`."""
+    ids = jnp.array([[4, 4, 7], [0, 1, 1]]).T
+    with jax.numpy_rank_promotion("raise"):
+        assert data.segment_resets(ids).sum() == 2
+        assert data.segment_resets(ids, ids[-1]).sum() == 4

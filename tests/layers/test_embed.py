@@ -91,3 +91,11 @@ def test_what_is_known_is_read_without_waiting(monkeypatch):
 def test_symbols_are_one_array_of_integers(xs):
     with pytest.raises(TypeError, match="`xs` must be"):
         embed(xs)
+
+
+def test_no_rank_is_promoted():
+    """Programs may have JAX refuse it: `jax_numpy_rank_promotion`."""
+    symbols = jnp.zeros((3, 2), int)
+    with jax.numpy_rank_promotion("raise"):
+        for mask in (None, jnp.ones((3, 2), bool), jnp.ones(3, bool)):
+            assert embed(symbols, mask).shape == (3, 2, 2)

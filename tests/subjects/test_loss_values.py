@@ -173,3 +173,14 @@ def test_a_count_beyond_int32():
     mask = jnp.ones(2**16, bool)
     assert count_real(mask, (2**16, 2**16), jnp.float32) == 2.0**32
     assert count_real(mask[:, None], (2**16, 1, 2**18), jnp.float32) == 2.0**34
+
+
+@pytest.mark.parametrize("name", [*SCORES, *PAIRS, *PENALTIES])
+def test_no_rank_is_promoted(name):
+    """Programs may have JAX refuse it: `jax_numpy_rank_promotion`."""
+    loss = {**SCORES, **PAIRS, **PENALTIES}[name]
+    others = (jax.nn.sigmoid(TARGETS),) if name in PAIRS else (LABELS,) if name in SCORES else ()
+    with jax.numpy_rank_promotion("raise"):
+        for mask in (None, MASK, MASK[:, 0]):
+            for run in (loss, jax.jit(loss)):
+                assert np.isfinite(run(LOGITS, *others, mask=mask))

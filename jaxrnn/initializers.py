@@ -6,12 +6,14 @@ would scale, or orthogonalize, the wrong matrix. `per_gate` draws each gate sepa
 """
 
 import math
+import numbers
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_size
+from jaxrnn._core.checks import check_size, describe
 from jaxrnn._core.construction import recorded
 from jaxrnn._core.numerics import sum_dtype
 
@@ -41,10 +43,11 @@ def per_gate(initializer: Initializer, num_gates: int) -> Initializer:
       initializer: draws one block, ``(key, shape, dtype) -> array``.
       num_gates: G; the last axis must be a multiple of it.
     """
+    _check_callable(initializer)
     check_size("num_gates", num_gates)
 
     def init(key, shape, dtype=jnp.float32):
-        if shape[-1] % num_gates:
+        if len(shape) == 0 or shape[-1] % num_gates:
             raise ValueError(
                 f"`shape` must end in a multiple of `num_gates` = {num_gates}, got {shape}."
             )
@@ -65,6 +68,7 @@ def in_float32(initializer: Initializer) -> Initializer:
     Args:
       initializer: draws in float32, ``(key, shape, dtype) -> array``.
     """
+    _check_callable(initializer)
 
     def init(key, shape, dtype=jnp.float32):
         wide = sum_dtype(dtype)
@@ -79,8 +83,9 @@ def orthogonal(num_gates: int = 1, *, scale: float = 1.0) -> Initializer:
 
     Args:
       num_gates: G, as in `per_gate`.
-      scale: multiplies the orthogonal matrices.
+      scale: multiplies the orthogonal matrices; a finite number.
     """
+    scale = _finite("scale", scale)
     return per_gate(in_float32(jax.nn.initializers.orthogonal(scale)), num_gates)
 
 
@@ -100,10 +105,13 @@ def identity(num_gates: int = 1, *, scale: float = 1.0) -> Initializer:
 
     Args:
       num_gates: G, as in `per_gate`.
-      scale: multiplies the identity.
+      scale: multiplies the identity; a finite number.
     """
+    scale = _finite("scale", scale)
 
     def init(key, shape, dtype=jnp.float32):
+        if len(shape) != 2:
+            raise ValueError(f"`shape` must be (N, N) per gate, got {shape}.")
         return scale * jnp.eye(*shape, dtype=dtype)
 
     return per_gate(init, num_gates)
@@ -116,8 +124,10 @@ def unit_forget_bias(*, gates: str = "ifgo", forget: float = 1.0) -> Initializer
     Args:
       gates: one letter per gate, in the order of the bias; ``"ifgo"`` for an LSTM. One of them
         must be ``f``.
-      forget: the bias of the forget gate. Positive values remember.
+      forget: the bias of the forget gate, a finite number. Positive values remember.
     """
+    forget = _finite("forget", forget)
+    _check_gates(gates)
     blocks = [forget if gate == "f" else 0.0 for gate in gates]
     if "f" not in gates:
         raise ValueError(f"`gates` must name a forget gate 'f', got {gates!r}.")
@@ -137,10 +147,12 @@ def chrono(max_time: float, *, gates: str = "ifgo") -> Initializer:
     input gate ``i`` of an LSTM gets its negative; other gates get zero.
 
     Args:
-      max_time: the longest dependency expected, in steps; more than 2.
+      max_time: the longest dependency expected, in steps; finite and more than 2.
       gates: one letter per gate, in the order of the bias: ``"ifgo"`` for an LSTM, ``"rzn"`` for
         a GRU.
     """
+    max_time = _finite("max_time", max_time)
+    _check_gates(gates)
     if not max_time > 2:
         raise ValueError(f"`max_time` must be more than 2 steps, got {max_time}.")
     if not set(gates) & {"f", "z"}:
@@ -162,3 +174,25 @@ def _gate_size(shape: tuple[int, ...], gates: str) -> int:
             f"`shape` must be (G*H,) with G = {len(gates)} for `gates` = {gates!r}, got {shape}."
         )
     return shape[0] // len(gates)
+
+
+def _finite(name: str, value: Any) -> float:
+    """`value` as a float. Raises unless it is a finite number; the message calls it `name`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"`{name}` must be a finite number, got {describe(value)}.")
+    if not math.isfinite(value):
+        raise ValueError(f"`{name}` must be a finite number, got {value}.")
+    return float(value)  # a NumPy scalar would promote what it multiplies
+
+
+def _check_callable(initializer: Any) -> None:
+    if not callable(initializer):
+        raise TypeError(
+            "`initializer` must be a function (key, shape, dtype) -> array, got "
+            f"{describe(initializer)}. For a constant, use `jax.nn.initializers.constant`."
+        )
+
+
+def _check_gates(gates: Any) -> None:
+    if not isinstance(gates, str):
+        raise TypeError(f"`gates` must be a string, one letter per gate, got {describe(gates)}.")

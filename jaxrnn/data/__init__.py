@@ -5,13 +5,16 @@ transferred to the device.
 """
 
 from jaxrnn.data._buckets import Padded, bucket_length, pad_to_bucket
-from jaxrnn.data._packing import Packed, pack, segment_resets, unpack
+from jaxrnn.data._packing import Packed, pack, unpack
+from jaxrnn.data._segments import segment_resets
+from jaxrnn.data._windows import pack_windows
 
 __all__ = [
     "Packed",
     "Padded",
     "bucket_length",
     "pack",
+    "pack_windows",
     "pad_to_bucket",
     "segment_resets",
     "unpack",

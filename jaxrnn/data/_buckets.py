@@ -7,18 +7,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxrnn._core.checks import check_size, describe
-from jaxrnn.data._sequences import check_sequences
+from jaxrnn.data._sequences import as_sequences
 
 
 class Padded(NamedTuple):
     """A batch of sequences, padded on the right to a common length.
 
     Attributes:
-      xs: (T, B, ...), zero in the padding.
+      xs: (T, B, ...), zero in the padding; a tree of such arrays if the sequences are trees.
       mask: bool (T, B), True for real steps.
     """
 
-    xs: np.ndarray
+    xs: Any
     mask: np.ndarray
 
 
@@ -52,21 +52,18 @@ def pad_to_bucket(sequences: Sequence[Any], *, smallest: int = 16) -> Padded:
     """Pads a batch of sequences on the right to the bucket of the longest one.
 
     Args:
-      sequences: a list of B arrays (T_i, ...) that differ only in length.
+      sequences: a list of B arrays (T_i, ...) that differ only in length. A sequence may also be a
+        list of numbers, or a tree of arrays of one length, such as a tuple (inputs, targets).
       smallest: the smallest bucket, as in `bucket_length`.
 
     Returns:
       `Padded` arrays. Sequence i is ``xs[:T_i, i]``.
 
     Raises:
-      ValueError, TypeError: `sequences` differ in feature shape or dtype, or `smallest` is not a
-        positive integer.
+      ValueError, TypeError: `sequences` differ in structure, feature shape or dtype, or `smallest`
+        is not a positive integer.
     """
-    arrays = check_sequences(sequences)
-    length = bucket_length(max(len(x) for x in arrays), smallest=smallest)
-    xs = np.zeros((length, len(arrays), *arrays[0].shape[1:]), arrays[0].dtype)
-    mask = np.zeros((length, len(arrays)), bool)
-    for i, x in enumerate(arrays):
-        xs[: len(x), i] = x
-        mask[: len(x), i] = True
-    return Padded(xs, mask)
+    given = as_sequences(sequences)
+    length = bucket_length(max(given.lengths), smallest=smallest)
+    mask = np.arange(length)[:, None] < np.array(given.lengths)
+    return Padded(given.placed([(i, 0) for i in range(mask.shape[1])], mask.shape), mask)

@@ -10,6 +10,7 @@ from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.types import Layer
 from jaxrnn.initializers import Initializer, in_float32
+from jaxrnn.layers._known import check_known, is_index
 
 
 class EmbedParams(NamedTuple):
@@ -34,10 +35,14 @@ def embed(
 
     Returns:
       A `Layer` with parameters `EmbedParams` and no carry, (): integers (T, ...) -> (T, ..., F). A
-      symbol outside 0 to V - 1 becomes NaN, so that it does not go unnoticed.
+      symbol outside 0 to V - 1 at a real step raises an error or becomes NaN, so that it does not
+      go unnoticed.
 
     Raises:
-      ValueError, TypeError: a size is not a positive integer, or the symbols are not integers.
+      ValueError, TypeError: a size is not a positive integer, or the symbols are not integers; or
+        a symbol is out of range in a NumPy array or in an array on a CPU, outside `jit`. A traced
+        symbol, and one on an accelerator, is not read, because that would stop the program until
+        the accelerator is done: it becomes NaN.
     """
     check_size("vocabulary_size", vocabulary_size)
     check_size("features", features)
@@ -52,18 +57,26 @@ def embed(
     def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
         check_params(params, EmbedParams)
         check_symbols(example(xs))
-        symbols = jnp.asarray(zero_where_masked(mask, xs))
-        # A negative index would count from the end of the table.
-        outside = jnp.where(symbols < 0, vocabulary_size, symbols.astype(jnp.int32))
-        ys = params.embedding.at[outside].get(mode="fill", fill_value=jnp.nan)
+        check_known("xs", xs, mask, 0, vocabulary_size - 1, cause=_CAUSE)
+        is_symbol = is_index(xs, vocabulary_size)
+        outside = params.embedding.shape[0]  # a negative index would count from the end
+        rows = jnp.where(is_symbol, jnp.asarray(xs).astype(jnp.int32), outside)
+        rows = zero_where_masked(mask, rows)
+        ys = params.embedding.at[rows].get(mode="fill", fill_value=jnp.nan)
         return (), zero_where_masked(mask, ys)
 
     return Layer(init, init_carry, apply)
 
 
+_CAUSE = (
+    "Is `vocabulary_size` that of the vocabulary that numbered them? Steps of padding, whatever "
+    "they hold, are left out by `mask`."
+)
+
+
 def check_symbols(x: Any) -> None:
-    """Raises unless `x` holds integers."""
-    if not jnp.issubdtype(x.dtype, jnp.integer):
+    """Raises unless `x` is an array of integers."""
+    if not hasattr(x, "dtype") or not jnp.issubdtype(x.dtype, jnp.integer):
         raise TypeError(
             f"`xs` must be integers, one per symbol, got {describe(x)} per step. For vectors, use "
             "`jaxrnn.dense`."

@@ -28,7 +28,7 @@ def pool_last(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     """
     xs, mask = padded(xs, mask)
     steps = jnp.arange(mask.shape[0], dtype=jnp.int32).reshape(-1, *(1,) * (mask.ndim - 1))
-    last = jnp.max(jnp.where(mask, steps, -1), axis=0)
+    last = jnp.max(jnp.where(mask, steps, -1), axis=0, keepdims=True)
     return sum_over_time(zero_where_masked(steps == last, xs)).astype(xs.dtype)
 
 

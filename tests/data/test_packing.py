@@ -78,3 +78,52 @@ def test_resets_of_a_stream():
         chunks.append(jax.jit(data.segment_resets)(ids[start:stop], previous))
         previous = ids[stop - 1]
     np.testing.assert_array_equal(np.concatenate(chunks), data.segment_resets(ids))
+
+
+NARROW = [jnp.int4, np.int8, np.uint8, np.int16, np.uint32, np.int64, np.uint64]
+
+
+@pytest.mark.parametrize("dtype", NARROW)
+@pytest.mark.parametrize("array", [np.asarray, jnp.asarray])
+def test_segment_ids_of_every_dtype(dtype, array):
+    """As many segments as the dtype has numbers, but for padding."""
+    limits = jnp.iinfo(dtype)
+    count = min(int(limits.max) + 1, 300)
+    sequences = [np.arange(1 + i % 3) for i in range(count)]
+    packed = data.pack(sequences, sum(map(len, sequences)), num_rows=1 if limits.min == 0 else 2)
+    ids = array(packed.segment_ids.astype(dtype))
+    assert_same(data.unpack(packed.xs, ids, count), sequences)
+    resets = data.segment_resets(packed.segment_ids)
+    np.testing.assert_array_equal(data.segment_resets(ids), resets)
+    second = data.segment_resets(ids[2:], ids[1])
+    np.testing.assert_array_equal(second, resets[2:])
+    assert resets[:, 0].sum() == count - 1
+
+
+def test_wide_segment_ids_without_x64():
+    """NumPy compares them, because JAX would wrap them to int32."""
+    with jax.enable_x64(False):
+        ids = np.array([7, 7 + 2**32, 7 + 2**32])
+        assert data.segment_resets(ids).tolist() == [False, True, False]
+        assert data.segment_resets(ids[1:], ids[0]).tolist() == [True, False]
+
+
+def test_unpack_a_tree():
+    sequences = ragged(6, 9)
+    packed = data.pack(sequences, 12)
+    apart = data.unpack({"a": packed.xs, "b": (packed.mask,)}, packed.segment_ids, 6)
+    for got, x in zip(apart, sequences, strict=True):
+        np.testing.assert_array_equal(got["a"], x)
+        assert got["b"][0].shape == x.shape[:1]
+    with pytest.raises(ValueError, match="`ys` holds no array"):
+        data.unpack((), packed.segment_ids, 6)
+    with pytest.raises(ValueError, match=r"`segment_ids`.* must match"):
+        data.unpack((packed.xs, packed.xs.T), packed.segment_ids, 6)
+
+
+def test_no_rank_is_promoted():
+    """Programs may have JAX refuse it: `jax_numpy_rank_promotion`."""
+    ids = jnp.array([[4, 4, 7], [0, 1, 1]]).T
+    with jax.numpy_rank_promotion("raise"):
+        assert data.segment_resets(ids).sum() == 2
+        assert data.segment_resets(ids, ids[-1]).sum() == 4

@@ -150,3 +150,11 @@ def test_attention_with_large_scores(scale):
     assert not pooled[1].any()
     (grad,) = pull(jnp.ones_like(pooled))
     assert (np.asarray(grad)[~np.asarray(mask)] == 0).all()
+
+
+@pytest.mark.parametrize("name", ["last", "sum", "mean", "max"])
+def test_no_rank_is_promoted(name):
+    """Programs may have JAX refuse it: `jax_numpy_rank_promotion`."""
+    with jax.numpy_rank_promotion("raise"):
+        for mask in (None, MASKS["holes"], MASKS["holes"][:, 0]):
+            assert np.isfinite(POOLS[name][0](example(), mask)).all()

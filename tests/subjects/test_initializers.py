@@ -66,3 +66,57 @@ def test_the_choice_reaches_the_parameters():
     np.testing.assert_array_equal(
         cell.init(KEY, jnp.zeros(3, jnp.float32)).recurrent_kernel, np.eye(H)
     )
+
+
+NUMBERS = {
+    "scale of orthogonal": lambda v: initializers.orthogonal(2, scale=v),
+    "scale of identity": lambda v: initializers.identity(2, scale=v),
+    "forget": lambda v: initializers.unit_forget_bias(forget=v),
+    "max_time": lambda v: initializers.chrono(v),
+}
+
+
+@pytest.mark.parametrize("case", NUMBERS)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, np.float32(np.nan)])
+def test_a_number_is_finite(case, value):
+    with pytest.raises(ValueError, match=rf"`{case.split()[0]}` must be a finite number, got"):
+        NUMBERS[case](value)
+
+
+@pytest.mark.parametrize("case", NUMBERS)
+@pytest.mark.parametrize("value", ["1", None, True, [3.0], 3j, np.array([3.0])])
+def test_a_number_is_one_number(case, value):
+    with pytest.raises(TypeError, match=rf"`{case.split()[0]}` must be a finite number, got"):
+        NUMBERS[case](value)
+
+
+@pytest.mark.parametrize("case", NUMBERS)
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
+def test_a_number_of_numpy_does_not_promote(case, dtype):
+    shape = (4 * H,) if case in ("forget", "max_time") else (H, 2 * H)
+    assert NUMBERS[case](np.float64(3.0))(KEY, shape, dtype).dtype == dtype
+
+
+WRONG = {
+    "gates of a list": (lambda: initializers.chrono(9, gates=["f"]), TypeError, "`gates` must be"),
+    "no gates": (lambda: initializers.unit_forget_bias(gates=None), TypeError, "`gates` must be"),
+    "draws of a number": (lambda: initializers.in_float32(0.1), TypeError, "`initializer` must be"),
+    "gates of a name": (
+        lambda: initializers.per_gate("orthogonal", 2),
+        TypeError,
+        "`initializer` must be a function.*got str",
+    ),
+    "a bias per gate": (
+        lambda: initializers.identity()(KEY, (4,)),
+        ValueError,
+        r"`shape` must be \(N, N\) per gate, got \(4,\)",
+    ),
+    "no axis": (lambda: initializers.glorot_uniform()(KEY, ()), ValueError, "`shape` must end in"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_argument_is_named(case):
+    call, error, message = WRONG[case]
+    with pytest.raises(error, match=message):
+        call()

@@ -1,0 +1,96 @@
+"""Checks of what losses are given, by name."""
+
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._core.checks import check_flags, describe
+from jaxrnn._core.masking import zero_where_masked
+from jaxrnn._core.numerics import sum_dtype
+from jaxrnn.layers._known import known
+
+
+def check_array(name: str, x: Any) -> None:
+    """Raises unless `x` is an array."""
+    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+        raise TypeError(
+            f"`{name}` must be an array (T, ...), got {describe(x)}. Turn lists of numbers into "
+            "one array with `jnp.array`."
+        )
+
+
+def floating(name: str, x: Any) -> jax.Array:
+    """`x` as an array of JAX; raises unless it is one of real floating numbers."""
+    check_array(name, x)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(
+            f"`{name}` must be real and floating, got {describe(x)}. Nothing is promoted silently: "
+            "cast with `.astype(jnp.float32)`."
+        )
+    return jnp.asarray(x)
+
+
+def check_mask(name: str, flags: Any, shape: tuple, of: str) -> None:
+    """Raises unless `flags` is bool and its axes are the leading axes of `shape`, that of `of`."""
+    check_flags(name, flags, ())
+    if flags is not None and (flags.ndim == 0 or flags.shape != shape[: flags.ndim]):
+        raise ValueError(
+            f"`{name}` must match the leading axes (T, ...) of {of} {tuple(shape)}, got "
+            f"{tuple(flags.shape)}. It is time-first; is it transposed, or of another batch?"
+        )
+
+
+def real_pair(
+    predictions: Any, targets: Any, mask: Any, names: tuple[str, str] = ("predictions", "targets")
+) -> tuple[jax.Array, jax.Array, Any]:
+    """Predictions and targets in the dtype of the sums, zero where `mask` is False, and their own.
+
+    Raises unless they are floating and of one shape and dtype, and `mask` fits them.
+    """
+    name, other = names
+    predictions = floating(name, predictions)
+    check_array(other, targets)
+    if targets.shape != predictions.shape:
+        raise ValueError(
+            f"`{other}` must have the shape of `{name}`, {tuple(predictions.shape)}, got "
+            f"{tuple(targets.shape)}. A last axis of size 1 is not broadcast: index it away."
+        )
+    dtype = predictions.dtype
+    if jax.dtypes.canonicalize_dtype(targets.dtype) != dtype:
+        raise TypeError(
+            f"`{other}` must be {dtype}, as `{name}` is, got {describe(targets)}. "
+            f"Nothing is promoted silently: cast with `{other}.astype({name}.dtype)`."
+        )
+    check_mask("mask", mask, targets.shape, f"`{other}`")
+    wide = sum_dtype(dtype)
+    predictions, targets = (
+        zero_where_masked(mask, jnp.asarray(x, wide)) for x in (predictions, targets)
+    )
+    return predictions, targets, dtype
+
+
+def number(
+    name: str, value: Any, dtype: Any, is_allowed: Callable[[Any], Any], expected: str
+) -> Any:
+    """An option as a float, or, if it is an array, as a scalar of `dtype`.
+
+    Raises unless it is one real number that is allowed. A traced number that is not becomes NaN.
+    """
+    is_array = hasattr(value, "dtype") and hasattr(value, "shape") and value.shape == ()
+    is_array = is_array and jnp.issubdtype(value.dtype, jnp.number)
+    is_array = is_array and not jnp.issubdtype(value.dtype, jnp.complexfloating)
+    if isinstance(value, bool) or not (is_array or isinstance(value, numbers.Real)):
+        raise TypeError(
+            f"`{name}` must be {expected}, got {describe(value)}. For several numbers, call the "
+            "loss for each, or use `jax.vmap`."
+        )
+    concrete = known(value) if is_array else value
+    if concrete is not None and not is_allowed(float(concrete)):
+        raise ValueError(f"`{name}` must be {expected}, got {concrete}.")
+    if concrete is not None:
+        return float(concrete)
+    value = jnp.asarray(value, dtype)
+    return jnp.where(is_allowed(value), value, jnp.nan)

@@ -1,0 +1,95 @@
+"""Losses of regression."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn.losses._arguments import number, real_pair
+from jaxrnn.losses._mean import mean
+
+
+def mean_squared_error(
+    predictions: jax.Array, targets: jax.Array, mask: jax.Array | None = None
+) -> jax.Array:
+    """The mean of (prediction - target)².
+
+    Args:
+      predictions: floating (T, ...).
+      targets: like `predictions`.
+      mask: bool, with any of the leading axes of `targets`, True = real.
+
+    Raises:
+      ValueError, TypeError: an argument of another shape or dtype.
+    """
+    p, y, dtype = real_pair(predictions, targets, mask)
+    return mean((p - y) ** 2, mask).astype(dtype)
+
+
+def mean_absolute_error(
+    predictions: jax.Array, targets: jax.Array, mask: jax.Array | None = None
+) -> jax.Array:
+    """The mean of |prediction - target|.
+
+    Args:
+      predictions: floating (T, ...).
+      targets: like `predictions`.
+      mask: bool, with any of the leading axes of `targets`, True = real.
+
+    Raises:
+      ValueError, TypeError: an argument of another shape or dtype.
+    """
+    p, y, dtype = real_pair(predictions, targets, mask)
+    return mean(jnp.abs(p - y), mask).astype(dtype)
+
+
+def huber(
+    predictions: jax.Array,
+    targets: jax.Array,
+    mask: jax.Array | None = None,
+    *,
+    delta: float = 1.0,
+) -> jax.Array:
+    """Huber loss: half the squared error up to `delta`, linear beyond (Huber, 1964).
+
+    Args:
+      predictions: floating (T, ...).
+      targets: like `predictions`.
+      mask: bool, with any of the leading axes of `targets`, True = real.
+      delta: the error at which the loss becomes linear; positive. It may be traced: then NaN stands
+        for one that is not positive.
+
+    Raises:
+      ValueError, TypeError: an argument of another shape or dtype, or `delta` is not positive.
+    """
+    p, y, dtype = real_pair(predictions, targets, mask)
+    delta = number("delta", delta, p.dtype, lambda d: d > 0, "a positive number")
+    error = jnp.abs(p - y)
+    # The gradient of `minimum` would be 0 times infinity at an infinite error.
+    inside = jnp.where(error < delta, error, delta)
+    return mean(inside * (error - inside / 2), mask).astype(dtype)
+
+
+def quantile_loss(
+    predictions: jax.Array,
+    targets: jax.Array,
+    mask: jax.Array | None = None,
+    *,
+    quantile: float,
+) -> jax.Array:
+    """Pinball loss, minimized by the `quantile` of the target (Koenker and Bassett, 1978).
+
+    Args:
+      predictions: floating (T, ...).
+      targets: like `predictions`.
+      mask: bool, with any of the leading axes of `targets`, True = real.
+      quantile: one number in (0, 1). It may be traced: then NaN stands for one out of range.
+
+    Raises:
+      ValueError, TypeError: an argument of another shape or dtype, or `quantile` is not in (0, 1).
+    """
+    p, y, dtype = real_pair(predictions, targets, mask)
+    quantile = number(
+        "quantile", quantile, p.dtype, lambda q: (q > 0) & (q < 1), "a number in (0, 1)"
+    )
+    error = y - p
+    values = jnp.maximum(quantile * error, (quantile - 1) * error)
+    return mean(values, mask).astype(dtype)

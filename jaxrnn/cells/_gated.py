@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_features, check_key, check_params
-from jaxrnn._core.numerics import affine, matmul
+from jaxrnn._core.numerics import affine, matmul, tanh
 from jaxrnn._core.types import Carry, Params
+from jaxrnn.activations import Activation
 from jaxrnn.initializers import Initializer
 
 
@@ -23,6 +24,17 @@ class LSTMCarry(NamedTuple):
 
     h: jax.Array  # (..., H)
     c: jax.Array  # (..., H)
+
+
+def lean_activations(**activations: Activation) -> list[Activation]:
+    """These functions, with a `tanh` that keeps less for the backward pass where one is `jnp.tanh`.
+
+    Raises for one that is not a function, by its name.
+    """
+    for name, activation in activations.items():
+        if not callable(activation):
+            raise TypeError(f"`{name}` must be a function such as jnp.tanh, got {activation!r}.")
+    return [tanh if a in (jnp.tanh, jax.nn.tanh) else a for a in activations.values()]
 
 
 def draw_gates(

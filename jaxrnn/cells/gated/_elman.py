@@ -9,9 +9,17 @@ import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_size
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.numerics import tanh, wide_update
+from jaxrnn._core.numerics import wide_update
 from jaxrnn._core.types import Cell
-from jaxrnn.cells._gated import HiddenCarry, draw_gates, project, recur, zero_carry
+from jaxrnn.activations import Activation
+from jaxrnn.cells._gated import (
+    HiddenCarry,
+    draw_gates,
+    lean_activations,
+    project,
+    recur,
+    zero_carry,
+)
 from jaxrnn.initializers import Initializer, glorot_uniform, orthogonal
 
 
@@ -24,7 +32,7 @@ class ElmanParams(NamedTuple):
 @constructor
 def elman(
     hidden_size: int,
-    activation: Callable[[jax.Array], jax.Array] = jnp.tanh,
+    activation: Activation = jnp.tanh,
     *,
     kernel_init: Initializer = glorot_uniform(),
     recurrent_kernel_init: Initializer = orthogonal(),
@@ -53,11 +61,7 @@ def elman(
     References: Elman, 1990, "Finding structure in time".
     """
     check_size("hidden_size", hidden_size)
-    if not callable(activation):
-        raise TypeError(f"`activation` must be a function such as jnp.tanh, got {activation!r}.")
-
-    if activation in (jnp.tanh, jax.nn.tanh):
-        activation = tanh  # same values, but it keeps less for the backward pass
+    (activation,) = lean_activations(activation=activation)
     inits = kernel_init, recurrent_kernel_init, bias_init
 
     def init(key, x):
@@ -67,8 +71,8 @@ def elman(
     return Cell(init, init_carry, project, recur, update_with(activation))
 
 
-@functools.lru_cache
-def update_with(activation: Callable[[jax.Array], jax.Array]) -> Callable:
+@functools.cache
+def update_with(activation: Activation) -> Callable:
     """The state equation: one function per activation, by which kernels recognize the cell."""
 
     @wide_update

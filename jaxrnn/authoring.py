@@ -4,9 +4,17 @@ A cell needs none of them: `jaxrnn.Cell` takes any functions. They draw the para
 products in at least float32, and check arguments with messages that name them.
 """
 
-from jaxrnn._core.checks import check_features, check_key, check_params, check_rate, check_size
+from jaxrnn._core.checks import (
+    check_bool,
+    check_features,
+    check_key,
+    check_params,
+    check_rate,
+    check_size,
+)
 from jaxrnn._core.context import context_field
-from jaxrnn._core.numerics import affine, matmul, sum_dtype, tanh, wide_update
+from jaxrnn._core.drawing import draw
+from jaxrnn._core.numerics import add_bias, affine, matmul, over_rows, sum_dtype, tanh, wide_update
 from jaxrnn._core.types import hidden, nothing, unchanged
 from jaxrnn.cells._affine import Affine, affine_update
 from jaxrnn.cells._gated import draw_gates, project, recur, zero_carry
@@ -14,19 +22,23 @@ from jaxrnn.cells._normalization import normalize
 
 __all__ = [
     "Affine",
+    "add_bias",
     "affine",
     "affine_update",
+    "check_bool",
     "check_features",
     "check_key",
     "check_params",
     "check_rate",
     "check_size",
     "context_field",
+    "draw",
     "draw_gates",
     "hidden",
     "matmul",
     "normalize",
     "nothing",
+    "over_rows",
     "project",
     "recur",
     "sum_dtype",

@@ -26,6 +26,12 @@ def check_size(name: str, value: Any) -> None:
         raise ValueError(f"`{name}` must be a positive integer, got {value}.")
 
 
+def check_bool(name: str, value: Any) -> None:
+    """Raises unless `value` is True or False. The message calls it `name`."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"`{name}` must be True or False, got {value!r}.")
+
+
 def check_rate(name: str, value: Any) -> float:
     """`value` as a float; raises unless it is in [0, 1). The message calls it `name`."""
     if not isinstance(value, numbers.Real):

@@ -39,24 +39,39 @@ def _dot_of_rows(x, kernel):
     return _dot(rows, kernel).reshape(*x.shape[:-1], kernel.shape[-1])
 
 
-def affine(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
-    """``x @ kernel + bias``, summed like `matmul`: ``(..., I), (I, N), (N,) -> (..., N)``."""
-    product, bias = matmul(x, kernel), bias.astype(sum_dtype(kernel.dtype))
-    return product + bias if x.ndim <= 2 else _add_bias(product, bias)
+def affine(x: jax.Array, kernel: jax.Array, bias: jax.Array | None) -> jax.Array:
+    """``x @ kernel + bias``, summed like `matmul`: ``(..., I), (I, N), (N,) -> (..., N)``.
+
+    A `bias` of None adds nothing.
+    """
+    product = matmul(x, kernel)
+    if bias is None or x.ndim <= 2:
+        return add_bias(product, bias)
+    return _add_to_many(product, bias.astype(product.dtype))
+
+
+def add_bias(rows: jax.Array, bias: jax.Array | None) -> jax.Array:
+    """``rows + bias`` for rows (..., N) and a bias (N,), or None, in the dtype of the rows."""
+    return rows if bias is None else rows + over_rows(bias, rows)
+
+
+def over_rows(vector: jax.Array, rows: jax.Array) -> jax.Array:
+    """A vector (N,) beside rows (..., N): with as many axes, and in their dtype."""
+    return vector.astype(rows.dtype).reshape(*(1,) * (rows.ndim - 1), -1)
 
 
 @jax.custom_jvp
-def _add_bias(rows, bias):
-    return rows + bias
+def _add_to_many(rows, bias):
+    return add_bias(rows, bias)
 
 
-@_add_bias.defjvp
-def _add_bias_jvp(primals, tangents):
+@_add_to_many.defjvp
+def _add_to_many_jvp(primals, tangents):
     rows, bias = primals
     drows, dbias = tangents
     by_product = functools.partial(_spread_by_product, rows.shape)
     plainly = functools.partial(_spread, rows.shape)
-    return _add_bias(rows, bias), drows + on_lone_cpu(by_product, plainly)(dbias)
+    return _add_to_many(rows, bias), drows + on_lone_cpu(by_product, plainly)(dbias)
 
 
 def _spread(shape, dbias):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_features, check_key, check_params
+from jaxrnn._core.drawing import draw
 from jaxrnn._core.numerics import affine, matmul, tanh
 from jaxrnn._core.types import Carry, Params
 from jaxrnn.activations import Activation
@@ -38,8 +39,12 @@ def lean_activations(**activations: Activation) -> list[Activation]:
 
 
 def draw_gates(
-    key: jax.Array, x: jax.Array, hidden_size: int, num_gates: int, inits: tuple[Initializer, ...]
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+    key: jax.Array,
+    x: jax.Array,
+    hidden_size: int,
+    num_gates: int,
+    inits: tuple[Initializer | None, ...],
+) -> tuple[jax.Array, jax.Array, jax.Array | None]:
     """Draws the kernel (I, G*H), the recurrent kernel (H, G*H) and the bias (G*H,) of a cell.
 
     Args:
@@ -47,17 +52,18 @@ def draw_gates(
       x: an example step (..., I), or its shape and dtype.
       hidden_size: H.
       num_gates: G.
-      inits: an initializer for each of the three.
+      inits: an initializer for each of the three; None for a cell without a bias.
 
     Returns:
-      The three arrays, in the dtype of x.
+      The three arrays, in the dtype of x; None for a bias without an initializer.
     """
     check_key(key)
     check_features(x)
     width = num_gates * hidden_size
+    names = "kernel", "recurrent_kernel", "bias"
     shapes = (x.shape[-1], width), (hidden_size, width), (width,)
-    keys = jax.random.split(key, 3)
-    return tuple(init(k, s, x.dtype) for init, k, s in zip(inits, keys, shapes, strict=True))
+    given = zip(names, inits, jax.random.split(key, 3), shapes, strict=True)
+    return tuple(draw(*each, x.dtype) for each in given)
 
 
 def zero_carry(
@@ -86,7 +92,7 @@ def project(params: Params, x: jax.Array) -> jax.Array:
     """W x + b, the `project` of a gated cell: (..., I) -> (..., G*H).
 
     Args:
-      params: with `kernel` (I, G*H) and `bias` (G*H,).
+      params: with `kernel` (I, G*H) and `bias`, (G*H,) or None.
       x: inputs (..., I).
     """
     check_features(x, params.kernel.shape[0], params.kernel.dtype)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_features, check_key, check_params, check_size, example
 from jaxrnn._core.construction import recorded
+from jaxrnn._core.drawing import draw
 from jaxrnn._core.masking import select, zero_where_masked
 from jaxrnn._core.numerics import affine, matmul
 from jaxrnn.initializers import Initializer, glorot_uniform, in_float32
@@ -56,9 +57,9 @@ def attention_pool(
         check_features(x)
         kernel_key, bias_key, query_key = jax.random.split(key, 3)
         return AttentionPoolParams(
-            kernel_init(kernel_key, (x.shape[-1], size), x.dtype),
-            bias_init(bias_key, (size,), x.dtype),
-            query_init(query_key, (size,), x.dtype),
+            draw("kernel", kernel_init, kernel_key, (x.shape[-1], size), x.dtype),
+            draw("bias", bias_init, bias_key, (size,), x.dtype),
+            draw("query", query_init, query_key, (size,), x.dtype),
         )
 
     def apply(params, xs, mask=None):

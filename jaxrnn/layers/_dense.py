@@ -5,12 +5,14 @@ from typing import NamedTuple
 import jax
 
 from jaxrnn._core.checks import (
+    check_bool,
     check_features,
     check_flags_fit,
     check_params,
     check_size,
     example,
 )
+from jaxrnn._core.drawing import draw
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.numerics import affine
@@ -20,7 +22,7 @@ from jaxrnn.initializers import Initializer, glorot_uniform
 
 class DenseParams(NamedTuple):
     kernel: jax.Array  # (I, F)
-    bias: jax.Array  # (F,)
+    bias: jax.Array | None  # (F,); None without a bias
 
 
 @constructor
@@ -29,6 +31,7 @@ def dense(
     *,
     kernel_init: Initializer = glorot_uniform(),
     bias_init: Initializer = jax.nn.initializers.zeros,
+    use_bias: bool = True,
 ) -> Layer:
     """The same affine map at every time step: ``y = x @ kernel + bias``.
 
@@ -36,23 +39,25 @@ def dense(
       features: F.
       kernel_init: draws `kernel` (I, F).
       bias_init: draws `bias` (F,).
+      use_bias: whether there is a bias; without one, `bias` is None.
 
     Returns:
       A `Layer` with parameters `DenseParams` and no carry, (): (T, ..., I) -> (T, ..., F), in the
       dtype of its input.
 
     Raises:
-      ValueError, TypeError: `features` is not a positive integer.
+      ValueError, TypeError: `features` is not a positive integer, or `use_bias` is not a bool.
     """
     check_size("features", features)
+    check_bool("use_bias", use_bias)
 
     def init(key, xs):
         x = example(xs)
         check_features(x)
         kernel_key, bias_key = jax.random.split(key)
         return DenseParams(
-            kernel_init(kernel_key, (x.shape[-1], features), x.dtype),
-            bias_init(bias_key, (features,), x.dtype),
+            draw("kernel", kernel_init, kernel_key, (x.shape[-1], features), x.dtype),
+            draw("bias", bias_init if use_bias else None, bias_key, (features,), x.dtype),
         )
 
     def init_carry(params, xs):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 
 from jaxrnn._core.checks import check_params
+from jaxrnn._core.drawing import draw
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.numerics import affine
@@ -55,8 +56,11 @@ def highway(
         layer_params = layer.init(layer_key, xs)
         check_like_input("highway", layer, layer_params, xs)
         features = xs.shape[-1]
-        kernel = kernel_init(kernel_key, (features, features), xs.dtype)
-        return HighwayParams(layer_params, kernel, bias_init(bias_key, (features,), xs.dtype))
+        return HighwayParams(
+            layer_params,
+            draw("kernel", kernel_init, kernel_key, (features, features), xs.dtype),
+            draw("bias", bias_init, bias_key, (features,), xs.dtype),
+        )
 
     def init_carry(params, xs):
         check_params(params, HighwayParams)

@@ -191,7 +191,9 @@ CELLS = {
     ),
     "peephole_lstm": CellCase(jaxrnn.peephole_lstm(H), oracle.peephole_lstm),
     "coupled_lstm": CellCase(jaxrnn.coupled_lstm(H), oracle.coupled_lstm),
-    "coupled_peephole_lstm": CellCase(jaxrnn.coupled_lstm(H, peepholes=True), oracle.coupled_lstm),
+    "coupled_with_peepholes": CellCase(
+        jaxrnn.coupled_lstm(H, use_peepholes=True), oracle.coupled_lstm
+    ),
     "lstm_activations": CellCase(
         jaxrnn.lstm(
             H,

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_size
+from jaxrnn._core.checks import check_bool, check_size
+from jaxrnn._core.drawing import draw
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.numerics import wide_update
+from jaxrnn._core.numerics import over_rows, wide_update
 from jaxrnn._core.types import Cell
 from jaxrnn.activations import Activation
 from jaxrnn.cells._gated import (
@@ -26,21 +27,22 @@ from jaxrnn.initializers import Initializer, glorot_uniform, orthogonal, unit_fo
 class CoupledLSTMParams(NamedTuple):
     kernel: jax.Array  # (I, 3H), gates i g o
     recurrent_kernel: jax.Array  # (H, 3H)
-    bias: jax.Array  # (3H,)
-    peephole: jax.Array | None = None  # (2H,), p, of gates i o
+    bias: jax.Array | None  # (3H,); None without a bias
+    peephole: jax.Array | None = None  # (2H,), p, of gates i o; None without peepholes
 
 
 @constructor
 def coupled_lstm(
     hidden_size: int,
     *,
-    peepholes: bool = False,
+    use_peepholes: bool = False,
     gate_activation: Activation = jax.nn.sigmoid,
     activation: Activation = jnp.tanh,
     output_activation: Activation | None = None,
     kernel_init: Initializer = glorot_uniform(3),
     recurrent_kernel_init: Initializer = orthogonal(3),
     bias_init: Initializer = unit_forget_bias(gates="fgo", forget=-1.0),
+    use_bias: bool = True,
     peephole_init: Initializer = jax.nn.initializers.zeros,
 ) -> Cell:
     """Long short-term memory cell with coupled input and forget gates (CIFG).
@@ -54,7 +56,7 @@ def coupled_lstm(
 
     Args:
       hidden_size: H.
-      peepholes: whether the gates see the memory, as in `jaxrnn.peephole_lstm`.
+      use_peepholes: whether the gates see the memory, as in `jaxrnn.peephole_lstm`.
       gate_activation: element-wise, in place of σ.
       activation: element-wise, in place of the tanh of g.
       output_activation: element-wise, in place of the tanh of c'. None means `activation`.
@@ -62,6 +64,7 @@ def coupled_lstm(
       recurrent_kernel_init: draws `recurrent_kernel` (H, 3H).
       bias_init: draws `bias` (3H,). The default sets the bias of i to -1, so that the cell starts
         by remembering, like an LSTM with a forget bias of 1.
+      use_bias: whether there is a bias b; without one, `bias` is None.
       peephole_init: draws `peephole` (2H,).
 
     Returns:
@@ -69,26 +72,27 @@ def coupled_lstm(
       (..., H).
 
     Raises:
-      ValueError, TypeError: `hidden_size` is not a positive integer, or an activation is not a
-        function.
+      ValueError, TypeError: `hidden_size` is not a positive integer, a choice is not a bool, or an
+        activation is not a function.
 
     References: Greff, Srivastava, Koutník, Steunebrink and Schmidhuber, 2017, "LSTM: a search space
     odyssey".
     """
     check_size("hidden_size", hidden_size)
+    check_bool("use_bias", use_bias)
+    check_bool("use_peepholes", use_peepholes)
     activations = lean_activations(
         gate_activation=gate_activation,
         activation=activation,
         output_activation=activation if output_activation is None else output_activation,
     )
-    inits = kernel_init, recurrent_kernel_init, bias_init
+    inits = kernel_init, recurrent_kernel_init, bias_init if use_bias else None
+    see_init = peephole_init if use_peepholes else None
 
     def init(key, x):
         drawn = draw_gates(key, x, hidden_size, 3, inits)
-        if not peepholes:
-            return CoupledLSTMParams(*drawn)
-        peephole_key = jax.random.fold_in(key, 3)
-        return CoupledLSTMParams(*drawn, peephole_init(peephole_key, (2 * hidden_size,), x.dtype))
+        last_key, shape = jax.random.fold_in(key, 3), (2 * hidden_size,)
+        return CoupledLSTMParams(*drawn, draw("peephole", see_init, last_key, shape, x.dtype))
 
     init_carry = zero_carry(CoupledLSTMParams, LSTMCarry, hidden_size, hidden_size)
     return Cell(init, init_carry, project, recur, _update_with(*activations))
@@ -113,4 +117,4 @@ def _see(c, gate, peephole, index):
     """The gate with its peephole, if there are peepholes."""
     if peephole is None:
         return gate
-    return gate + jnp.split(peephole.astype(c.dtype), 2)[index] * c
+    return gate + jnp.split(over_rows(peephole, c), 2, axis=-1)[index] * c

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_size
+from jaxrnn._core.checks import check_bool, check_size
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.numerics import wide_update
 from jaxrnn._core.types import Cell
@@ -26,7 +26,7 @@ from jaxrnn.initializers import Initializer, glorot_uniform, orthogonal
 class ElmanParams(NamedTuple):
     kernel: jax.Array  # (I, H)
     recurrent_kernel: jax.Array  # (H, H)
-    bias: jax.Array  # (H,)
+    bias: jax.Array | None  # (H,); None without a bias
 
 
 @constructor
@@ -37,6 +37,7 @@ def elman(
     kernel_init: Initializer = glorot_uniform(),
     recurrent_kernel_init: Initializer = orthogonal(),
     bias_init: Initializer = jax.nn.initializers.zeros,
+    use_bias: bool = True,
 ) -> Cell:
     """Simple recurrent cell (vanilla RNN, Elman network).
 
@@ -50,19 +51,21 @@ def elman(
       kernel_init: draws `kernel` (I, H).
       recurrent_kernel_init: draws `recurrent_kernel` (H, H).
       bias_init: draws `bias` (H,).
+      use_bias: whether there is a bias b; without one, `bias` is None.
 
     Returns:
       A `Cell` with parameters `ElmanParams` and carry `HiddenCarry`; its output is h', (..., H).
 
     Raises:
-      ValueError, TypeError: `hidden_size` is not a positive integer, or `activation` is not a
-        function.
+      ValueError, TypeError: `hidden_size` is not a positive integer, `activation` is not a
+        function, or `use_bias` is not a bool.
 
     References: Elman, 1990, "Finding structure in time".
     """
     check_size("hidden_size", hidden_size)
+    check_bool("use_bias", use_bias)
     (activation,) = lean_activations(activation=activation)
-    inits = kernel_init, recurrent_kernel_init, bias_init
+    inits = kernel_init, recurrent_kernel_init, bias_init if use_bias else None
 
     def init(key, x):
         return ElmanParams(*draw_gates(key, x, hidden_size, 1, inits))

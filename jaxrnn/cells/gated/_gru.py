@@ -7,9 +7,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_size
+from jaxrnn._core.checks import check_bool, check_size
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.numerics import matmul, tanh, wide_update
+from jaxrnn._core.numerics import add_bias, matmul, tanh, wide_update
 from jaxrnn._core.types import Cell
 from jaxrnn.activations import Activation
 from jaxrnn.cells._gated import (
@@ -26,14 +26,14 @@ from jaxrnn.initializers import Initializer, glorot_uniform, orthogonal
 class GRUParams(NamedTuple):
     kernel: jax.Array  # (I, 3H), gates r z n
     recurrent_kernel: jax.Array  # (H, 3H)
-    bias: jax.Array  # (3H,)
-    recurrent_bias: jax.Array  # (H,), d, of gate n, inside the product with r
+    bias: jax.Array | None  # (3H,); None without biases
+    recurrent_bias: jax.Array | None  # (H,), d, of gate n, inside the product with r
 
 
 class ResetBeforeGRUParams(NamedTuple):
     kernel: jax.Array  # (I, 3H), gates r z n
     recurrent_kernel: jax.Array  # (H, 3H)
-    bias: jax.Array  # (3H,)
+    bias: jax.Array | None  # (3H,); None without biases
 
 
 @constructor
@@ -46,6 +46,7 @@ def gru(
     kernel_init: Initializer = glorot_uniform(3),
     recurrent_kernel_init: Initializer = orthogonal(3),
     bias_init: Initializer = jax.nn.initializers.zeros,
+    use_bias: bool = True,
 ) -> Cell:
     """Gated recurrent unit.
 
@@ -67,22 +68,25 @@ def gru(
       kernel_init: draws `kernel` (I, 3H).
       recurrent_kernel_init: draws `recurrent_kernel` (H, 3H).
       bias_init: draws `bias` (3H,). The `recurrent_bias` d (H,) starts from zeros.
+      use_bias: whether there are biases b and d; without them, both fields are None.
 
     Returns:
       A `Cell` with carry `HiddenCarry` and parameters `GRUParams`, or `ResetBeforeGRUParams`; its
       output is h', (..., H).
 
     Raises:
-      ValueError, TypeError: `hidden_size` is not a positive integer, or an activation is not a
-        function.
+      ValueError, TypeError: `hidden_size` is not a positive integer, a choice is not a bool, or an
+        activation is not a function.
 
     References: Cho et al., 2014, "Learning phrase representations using RNN encoder-decoder for
     statistical machine translation"; reset after the product: Appleyard, Kočiský and Blunsom, 2016,
     "Optimizing performance of recurrent neural networks on GPUs".
     """
     check_size("hidden_size", hidden_size)
+    check_bool("use_bias", use_bias)
+    check_bool("reset_after", reset_after)
     activations = lean_activations(gate_activation=gate_activation, activation=activation)
-    inits = kernel_init, recurrent_kernel_init, bias_init
+    inits = kernel_init, recurrent_kernel_init, bias_init if use_bias else None
     build = _reset_after if reset_after else _reset_before
     return build(hidden_size, inits, activations)
 
@@ -90,7 +94,8 @@ def gru(
 def _reset_after(hidden_size, inits, activations):
     def init(key, x):
         drawn = draw_gates(key, x, hidden_size, 3, inits)
-        return GRUParams(*drawn, jnp.zeros((hidden_size,), x.dtype))
+        zeros = None if inits[-1] is None else jnp.zeros((hidden_size,), x.dtype)
+        return GRUParams(*drawn, zeros)
 
     init_carry = zero_carry(GRUParams, HiddenCarry, hidden_size)
     return Cell(init, init_carry, project, recur, update_with(*activations))
@@ -107,7 +112,7 @@ def update_with(gate_activation: Activation, activation: Activation) -> Callable
         (u_r, u_z, u_n), (v_r, v_z, v_n) = jnp.split(u, 3, axis=-1), jnp.split(v, 3, axis=-1)
         r = gate_activation(u_r + v_r)
         z = gate_activation(u_z + v_z)
-        n = activation(u_n + r * (v_n + params.recurrent_bias.astype(v.dtype)))
+        n = activation(u_n + r * add_bias(v_n, params.recurrent_bias))
         return HiddenCarry(z * carry.h + (1 - z) * drop(n))
 
     return update
@@ -122,7 +127,7 @@ class _Split(NamedTuple):
     kernel: jax.Array  # (I, 3H)
     recurrent_kernel_rz: jax.Array  # (H, 2H)
     recurrent_kernel_n: jax.Array  # (H, H)
-    bias: jax.Array  # (3H,)
+    bias: jax.Array | None  # (3H,); None without biases
 
 
 def _reset_before(hidden_size, inits, activations):

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_features, check_size
+from jaxrnn._core.checks import check_bool, check_features, check_size
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.numerics import matmul, sum_dtype, tanh, wide_update
+from jaxrnn._core.numerics import add_bias, matmul, over_rows, tanh, wide_update
 from jaxrnn._core.types import Cell
 from jaxrnn.cells._gated import HiddenCarry, draw_gates, recur, zero_carry
 from jaxrnn.cells._normalization import normalize
@@ -17,8 +17,8 @@ from jaxrnn.initializers import Initializer, glorot_uniform, orthogonal
 class LayerNormGRUParams(NamedTuple):
     kernel: jax.Array  # (I, 3H), gates r z n
     recurrent_kernel: jax.Array  # (H, 3H)
-    bias: jax.Array  # (3H,)
-    recurrent_bias: jax.Array  # (H,), d, of gate n, inside the product with r
+    bias: jax.Array | None  # (3H,); None without biases
+    recurrent_bias: jax.Array | None  # (H,), d, of gate n, inside the product with r
     gain: jax.Array  # (3H,), α
     recurrent_gain: jax.Array  # (3H,), β
 
@@ -30,6 +30,7 @@ def layer_norm_gru(
     kernel_init: Initializer = glorot_uniform(3),
     recurrent_kernel_init: Initializer = orthogonal(3),
     bias_init: Initializer = jax.nn.initializers.zeros,
+    use_bias: bool = True,
 ) -> Cell:
     """Gated recurrent unit with layer normalization.
 
@@ -45,24 +46,26 @@ def layer_norm_gru(
       kernel_init: draws `kernel` (I, 3H).
       recurrent_kernel_init: draws `recurrent_kernel` (H, 3H).
       bias_init: draws `bias` (3H,). Gains start from ones, `recurrent_bias` (H,) from zeros.
+      use_bias: whether there are biases b and d; without them, both fields are None.
 
     Returns:
       A `Cell` with parameters `LayerNormGRUParams` and carry `HiddenCarry`; its output is h',
       (..., H).
 
     Raises:
-      ValueError, TypeError: `hidden_size` is not a positive integer.
+      ValueError, TypeError: `hidden_size` is not a positive integer, or `use_bias` is not a bool.
 
     References: Ba, Kiros and Hinton, 2016, "Layer normalization".
     """
     check_size("hidden_size", hidden_size)
+    check_bool("use_bias", use_bias)
 
-    inits = kernel_init, recurrent_kernel_init, bias_init
+    inits = kernel_init, recurrent_kernel_init, bias_init if use_bias else None
 
     def init(key, x):
         return LayerNormGRUParams(
             *draw_gates(key, x, hidden_size, 3, inits),
-            recurrent_bias=jnp.zeros((hidden_size,), x.dtype),
+            recurrent_bias=jnp.zeros((hidden_size,), x.dtype) if use_bias else None,
             gain=jnp.ones((3 * hidden_size,), x.dtype),
             recurrent_gain=jnp.ones((3 * hidden_size,), x.dtype),
         )
@@ -73,8 +76,7 @@ def layer_norm_gru(
 
 def _project(params, x):
     check_features(x, params.kernel.shape[0], params.kernel.dtype)
-    bias = params.bias.astype(sum_dtype(params.bias.dtype))
-    return _normalized(matmul(x, params.kernel), params.gain) + bias
+    return add_bias(_normalized(matmul(x, params.kernel), params.gain), params.bias)
 
 
 @wide_update
@@ -83,7 +85,7 @@ def _update(params, carry, u, v, drop=lambda candidate: candidate):
     (u_r, u_z, u_n), (v_r, v_z, v_n) = jnp.split(u, 3, axis=-1), jnp.split(v, 3, axis=-1)
     r = jax.nn.sigmoid(u_r + v_r)
     z = jax.nn.sigmoid(u_z + v_z)
-    n = tanh(u_n + r * (v_n + params.recurrent_bias.astype(v.dtype)))
+    n = tanh(u_n + r * add_bias(v_n, params.recurrent_bias))
     h = z * carry.h + (1 - z) * drop(n)
     return HiddenCarry(h)
 
@@ -92,4 +94,4 @@ def _normalized(gates, gain):
     """Normalizes gates (..., 3H), r and z together and n by itself, and applies the gain."""
     rz, n = jnp.split(gates, [2 * (gates.shape[-1] // 3)], axis=-1)
     joined = jnp.concatenate([normalize(rz), normalize(n)], axis=-1)
-    return gain.astype(gates.dtype) * joined
+    return over_rows(gain, joined) * joined

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_features, check_size
+from jaxrnn._core.checks import check_bool, check_features, check_size
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.numerics import matmul, sum_dtype, tanh, wide_update
+from jaxrnn._core.numerics import add_bias, matmul, over_rows, tanh, wide_update
 from jaxrnn._core.types import Cell
 from jaxrnn.cells._gated import LSTMCarry, draw_gates, recur, zero_carry
 from jaxrnn.cells._normalization import normalize
@@ -17,7 +17,7 @@ from jaxrnn.initializers import Initializer, glorot_uniform, orthogonal, unit_fo
 class LayerNormLSTMParams(NamedTuple):
     kernel: jax.Array  # (I, 4H), gates i f g o
     recurrent_kernel: jax.Array  # (H, 4H)
-    bias: jax.Array  # (4H,)
+    bias: jax.Array | None  # (4H,); None without a bias
     gain: jax.Array  # (4H,), α
     recurrent_gain: jax.Array  # (4H,), β
     cell_gain: jax.Array  # (H,), γ
@@ -31,6 +31,7 @@ def layer_norm_lstm(
     kernel_init: Initializer = glorot_uniform(4),
     recurrent_kernel_init: Initializer = orthogonal(4),
     bias_init: Initializer = unit_forget_bias(),
+    use_bias: bool = True,
 ) -> Cell:
     """Long short-term memory cell with layer normalization.
 
@@ -46,19 +47,22 @@ def layer_norm_lstm(
       kernel_init: draws `kernel` (I, 4H).
       recurrent_kernel_init: draws `recurrent_kernel` (H, 4H).
       bias_init: draws `bias` (4H,). Gains start from ones, `cell_bias` from zeros.
+      use_bias: whether there is a bias b; without one, `bias` is None. The normalization of c keeps
+        its δ.
 
     Returns:
       A `Cell` with parameters `LayerNormLSTMParams` and carry `LSTMCarry`; its output is
       h', (..., H).
 
     Raises:
-      ValueError, TypeError: `hidden_size` is not a positive integer.
+      ValueError, TypeError: `hidden_size` is not a positive integer, or `use_bias` is not a bool.
 
     References: Ba, Kiros and Hinton, 2016, "Layer normalization".
     """
     check_size("hidden_size", hidden_size)
+    check_bool("use_bias", use_bias)
 
-    inits = kernel_init, recurrent_kernel_init, bias_init
+    inits = kernel_init, recurrent_kernel_init, bias_init if use_bias else None
 
     def init(key, x):
         gates, units = (4 * hidden_size,), (hidden_size,)
@@ -76,15 +80,15 @@ def layer_norm_lstm(
 
 def _project(params, x):
     check_features(x, params.kernel.shape[0], params.kernel.dtype)
-    gain, bias = (p.astype(sum_dtype(p.dtype)) for p in (params.gain, params.bias))
-    return gain * normalize(matmul(x, params.kernel)) + bias
+    u = normalize(matmul(x, params.kernel))
+    return add_bias(over_rows(params.gain, u) * u, params.bias)
 
 
 @wide_update
 def _update(params, carry, u, v, drop=lambda candidate: candidate):
-    v = params.recurrent_gain.astype(v.dtype) * normalize(v)
+    v = over_rows(params.recurrent_gain, v) * normalize(v)
     i, f, g, o = jnp.split(u + v, 4, axis=-1)
     c = jax.nn.sigmoid(f) * carry.c + jax.nn.sigmoid(i) * drop(tanh(g))
-    gain, bias = (p.astype(c.dtype) for p in (params.cell_gain, params.cell_bias))
-    h = jax.nn.sigmoid(o) * tanh(gain * normalize(c) + bias)
+    normalized = over_rows(params.cell_gain, c) * normalize(c)
+    h = jax.nn.sigmoid(o) * tanh(add_bias(normalized, params.cell_bias))
     return LSTMCarry(h, c)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_size
+from jaxrnn._core.checks import check_bool, check_size
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.numerics import tanh, wide_update
 from jaxrnn._core.types import Cell
@@ -26,7 +26,7 @@ from jaxrnn.initializers import Initializer, glorot_uniform, orthogonal, unit_fo
 class LSTMParams(NamedTuple):
     kernel: jax.Array  # (I, 4H), gates i f g o
     recurrent_kernel: jax.Array  # (H, 4H)
-    bias: jax.Array  # (4H,)
+    bias: jax.Array | None  # (4H,); None without a bias
 
 
 @constructor
@@ -39,6 +39,7 @@ def lstm(
     kernel_init: Initializer = glorot_uniform(4),
     recurrent_kernel_init: Initializer = orthogonal(4),
     bias_init: Initializer = unit_forget_bias(),
+    use_bias: bool = True,
 ) -> Cell:
     """Long short-term memory cell.
 
@@ -54,24 +55,26 @@ def lstm(
       kernel_init: draws `kernel` (I, 4H).
       recurrent_kernel_init: draws `recurrent_kernel` (H, 4H).
       bias_init: draws `bias` (4H,); ``jaxrnn.initializers.chrono(max_time)`` for long dependencies.
+      use_bias: whether there is a bias b; without one, `bias` is None.
 
     Returns:
       A `Cell` with parameters `LSTMParams` and carry `LSTMCarry`; its output is h', (..., H).
 
     Raises:
-      ValueError, TypeError: `hidden_size` is not a positive integer, or an activation is not a
-        function.
+      ValueError, TypeError: `hidden_size` is not a positive integer, `use_bias` is not a bool, or
+        an activation is not a function.
 
     References: Hochreiter and Schmidhuber, 1997, "Long short-term memory"; Gers, Schmidhuber and
     Cummins, 2000, "Learning to forget: continual prediction with LSTM".
     """
     check_size("hidden_size", hidden_size)
+    check_bool("use_bias", use_bias)
     activations = lean_activations(
         gate_activation=gate_activation,
         activation=activation,
         output_activation=activation if output_activation is None else output_activation,
     )
-    inits = kernel_init, recurrent_kernel_init, bias_init
+    inits = kernel_init, recurrent_kernel_init, bias_init if use_bias else None
 
     def init(key, x):
         return LSTMParams(*draw_gates(key, x, hidden_size, 4, inits))

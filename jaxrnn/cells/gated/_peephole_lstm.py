@@ -7,9 +7,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_size
+from jaxrnn._core.checks import check_bool, check_size
+from jaxrnn._core.drawing import draw
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.numerics import wide_update
+from jaxrnn._core.numerics import over_rows, wide_update
 from jaxrnn._core.types import Cell
 from jaxrnn.activations import Activation
 from jaxrnn.cells._gated import (
@@ -26,7 +27,7 @@ from jaxrnn.initializers import Initializer, glorot_uniform, orthogonal, unit_fo
 class PeepholeLSTMParams(NamedTuple):
     kernel: jax.Array  # (I, 4H), gates i f g o
     recurrent_kernel: jax.Array  # (H, 4H)
-    bias: jax.Array  # (4H,)
+    bias: jax.Array | None  # (4H,); None without a bias
     peephole: jax.Array  # (3H,), p, of gates i f o
 
 
@@ -40,6 +41,7 @@ def peephole_lstm(
     kernel_init: Initializer = glorot_uniform(4),
     recurrent_kernel_init: Initializer = orthogonal(4),
     bias_init: Initializer = unit_forget_bias(),
+    use_bias: bool = True,
     peephole_init: Initializer = jax.nn.initializers.zeros,
 ) -> Cell:
     """Long short-term memory cell with peepholes.
@@ -56,6 +58,7 @@ def peephole_lstm(
       kernel_init: draws `kernel` (I, 4H).
       recurrent_kernel_init: draws `recurrent_kernel` (H, 4H).
       bias_init: draws `bias` (4H,).
+      use_bias: whether there is a bias b; without one, `bias` is None.
       peephole_init: draws `peephole` (3H,).
 
     Returns:
@@ -63,23 +66,24 @@ def peephole_lstm(
       (..., H).
 
     Raises:
-      ValueError, TypeError: `hidden_size` is not a positive integer, or an activation is not a
-        function.
+      ValueError, TypeError: `hidden_size` is not a positive integer, `use_bias` is not a bool, or
+        an activation is not a function.
 
     References: Gers and Schmidhuber, 2000, "Recurrent nets that time and count".
     """
     check_size("hidden_size", hidden_size)
+    check_bool("use_bias", use_bias)
     activations = lean_activations(
         gate_activation=gate_activation,
         activation=activation,
         output_activation=activation if output_activation is None else output_activation,
     )
-    inits = kernel_init, recurrent_kernel_init, bias_init
+    inits = kernel_init, recurrent_kernel_init, bias_init if use_bias else None
 
     def init(key, x):
         drawn = draw_gates(key, x, hidden_size, 4, inits)
-        peephole = peephole_init(jax.random.fold_in(key, 3), (3 * hidden_size,), x.dtype)
-        return PeepholeLSTMParams(*drawn, peephole)
+        last_key, shape = jax.random.fold_in(key, 3), (3 * hidden_size,)
+        return PeepholeLSTMParams(*drawn, draw("peephole", peephole_init, last_key, shape, x.dtype))
 
     init_carry = zero_carry(PeepholeLSTMParams, LSTMCarry, hidden_size, hidden_size)
     return Cell(init, init_carry, project, recur, _update_with(*activations))
@@ -92,7 +96,7 @@ def _update_with(
     @wide_update
     def update(params, carry, u, v, drop=lambda candidate: candidate):
         i, f, g, o = jnp.split(u + v, 4, axis=-1)
-        p_i, p_f, p_o = jnp.split(params.peephole.astype(v.dtype), 3)
+        p_i, p_f, p_o = jnp.split(over_rows(params.peephole, v), 3, axis=-1)
         i, f = gate_activation(i + p_i * carry.c), gate_activation(f + p_f * carry.c)
         c = f * carry.c + i * drop(activation(g))
         return LSTMCarry(gate_activation(o + p_o * c) * output_activation(c), c)

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_features, check_key, check_size
+from jaxrnn._core.checks import check_bool, check_features, check_key, check_size
+from jaxrnn._core.drawing import draw
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.numerics import matmul, tanh, wide_update
 from jaxrnn._core.types import Cell
@@ -16,7 +17,7 @@ from jaxrnn.initializers import Initializer, glorot_uniform, orthogonal, unit_fo
 class ProjectedLSTMParams(NamedTuple):
     kernel: jax.Array  # (I, 4H), gates i f g o
     recurrent_kernel: jax.Array  # (P, 4H)
-    bias: jax.Array  # (4H,)
+    bias: jax.Array | None  # (4H,); None without a bias
     projection: jax.Array  # (H, P)
 
 
@@ -28,6 +29,7 @@ def projected_lstm(
     kernel_init: Initializer = glorot_uniform(4),
     recurrent_kernel_init: Initializer = orthogonal(4),
     bias_init: Initializer = unit_forget_bias(),
+    use_bias: bool = True,
     projection_init: Initializer = orthogonal(),
 ) -> Cell:
     """Long short-term memory cell with a recurrent projection, like `proj_size` in torch.
@@ -49,6 +51,7 @@ def projected_lstm(
       kernel_init: draws `kernel` (I, 4H).
       recurrent_kernel_init: draws `recurrent_kernel` (P, 4H).
       bias_init: draws `bias` (4H,); ``jaxrnn.initializers.chrono(max_time)`` for long dependencies.
+      use_bias: whether there is a bias b; without one, `bias` is None.
       projection_init: draws `projection` (H, P).
 
     Returns:
@@ -56,20 +59,22 @@ def projected_lstm(
       (..., H); its output is h'.
 
     Raises:
-      ValueError, TypeError: a size is not a positive integer, or P is not less than H.
+      ValueError, TypeError: a size is not a positive integer, P is not less than H, or `use_bias`
+        is not a bool.
 
     References: Sak, Senior and Beaufays, 2014, "Long short-term memory recurrent neural network
     architectures for large scale acoustic modeling".
     """
     check_size("hidden_size", hidden_size)
     check_size("projection_size", projection_size)
+    check_bool("use_bias", use_bias)
     if projection_size >= hidden_size:
         raise ValueError(
             f"`projection_size` must be less than `hidden_size` = {hidden_size}, got "
             f"{projection_size}. Are the two exchanged? Without a projection, use `jaxrnn.lstm`."
         )
     gates = 4 * hidden_size
-    inits = kernel_init, recurrent_kernel_init, bias_init, projection_init
+    inits = kernel_init, recurrent_kernel_init, bias_init if use_bias else None, projection_init
 
     def init(key, x):
         check_key(key)
@@ -77,8 +82,8 @@ def projected_lstm(
         recurrent = (projection_size, gates), (gates,), (hidden_size, projection_size)
         shapes = (x.shape[-1], gates), *recurrent
         keys = jax.random.split(key, len(inits))
-        draws = zip(inits, keys, shapes, strict=True)
-        return ProjectedLSTMParams(*(init(k, shape, x.dtype) for init, k, shape in draws))
+        draws = zip(ProjectedLSTMParams._fields, inits, keys, shapes, strict=True)
+        return ProjectedLSTMParams(*(draw(*given, x.dtype) for given in draws))
 
     sizes = projection_size, hidden_size
     init_carry = zero_carry(ProjectedLSTMParams, LSTMCarry, *sizes)

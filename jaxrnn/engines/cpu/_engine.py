@@ -61,9 +61,9 @@ def _operands(cell, call):
     inputs = call.xs if fused else cell.project(params, call.xs)
     weights = Weights(
         params.kernel if fused else None,
-        params.bias if fused else None,
+        _bias(params.bias, params.recurrent_kernel) if fused else None,
         params.recurrent_kernel,
-        getattr(params, "recurrent_bias", None),
+        _recurrent_bias(params),
     )
     states = States(call.carry, None if call.resets is None else call.initial)
     steps, *batch = inputs.shape[:-1]
@@ -73,6 +73,17 @@ def _operands(cell, call):
     args = varying_like(inputs, (weights, _merge(states, 0, batch), sequences))
     weights, states, (inputs, flags) = args
     return Primals(weights, states, inputs), flags, batch
+
+
+def _bias(bias, kernel):
+    """The kernels always add one."""
+    return jnp.zeros(kernel.shape[1:], kernel.dtype) if bias is None else bias
+
+
+def _recurrent_bias(params):
+    if not hasattr(params, "recurrent_bias"):
+        return None
+    return _bias(params.recurrent_bias, params.recurrent_kernel[:, : len(params.recurrent_kernel)])
 
 
 def _outputs(cell, call, hs):

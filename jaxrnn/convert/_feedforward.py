@@ -21,7 +21,9 @@ def dense_part(kernel: np.ndarray, bias: np.ndarray | None, label: str) -> Part:
 def embed_part(embedding: np.ndarray, label: str) -> Part:
     """A `jaxrnn.embed` with a table (V, F)."""
     params = checked_embed(EmbedParams(embedding))
-    layer = embed(*params.embedding.shape, dtype=params.embedding.dtype)
+    dtype = params.embedding.dtype
+    options = {} if dtype == np.float32 else {"dtype": dtype}  # float32 is the default
+    layer = embed(*params.embedding.shape, **options)
     return Part(layer, as_jax(params), 0, embedding.shape[1], label)
 
 

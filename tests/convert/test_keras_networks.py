@@ -136,7 +136,7 @@ def functional():
 def test_a_model():
     found = check(tagger(), symbols())
     assert found == jaxrnn.stack(
-        jaxrnn.embed(SYMBOLS, I, dtype=np.dtype("float32")),
+        jaxrnn.embed(SYMBOLS, I),
         jaxrnn.bidirectional(jaxrnn.lstm(H), jaxrnn.lstm(H)),
         jaxrnn.dropout(0.3),
         jaxrnn.dense(4, use_bias=False),
@@ -148,7 +148,7 @@ def test_a_model():
 def test_a_functional_model():
     found = check(functional(), symbols())
     assert found == jaxrnn.stack(
-        jaxrnn.embed(SYMBOLS, I, dtype=np.dtype("float32")),
+        jaxrnn.embed(SYMBOLS, I),
         jaxrnn.rnn(jaxrnn.lstm(H)),
         jaxrnn.dense(4),
         jaxrnn.dropout(0.3),

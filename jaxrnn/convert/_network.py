@@ -93,7 +93,7 @@ def two_way(forward: Unit, backward: Unit, *, merge: str = "concat", label: str 
     inputs, outputs = ([getattr(u, n) for u in (forward, backward)] for n in ("inputs", "outputs"))
     if len(set(inputs)) > 1 or (merge != "concat" and len(set(outputs)) > 1):
         raise ValueError(
-            f"The forward and backward directions expect {inputs} features and return {outputs}, "
+            f"{label or 'A layer'}: its directions expect {inputs} features and return {outputs}, "
             f"which is inconsistent for {merge=}. Do they belong to the same layer?"
         )
     layer = bidirectional(forward.cell, backward.cell, merge=merge)

@@ -42,7 +42,7 @@ _WITH_PARAMETERS = {
 
 
 def node_activations(
-    kind: str, options: dict[str, Any], directions: int, label: str
+    kind: str, options: dict[str, Any], directions: int, given: Activation | None, label: str
 ) -> list[dict[str, Activation]]:
     """The activations of each direction of a node, by the argument of the cell.
 
@@ -50,6 +50,7 @@ def node_activations(
       kind: ``"LSTM"``, ``"GRU"`` or ``"RNN"``.
       options: the attributes of the node.
       directions: 1 or 2.
+      given: in place of the activation of an RNN, or None.
       label: what to call the node in an error message.
     """
     names = [_text(name) for name in options.get("activations") or ()]
@@ -61,7 +62,10 @@ def node_activations(
             f"{names}."
         )
     parameters = [iter(options.get(f"activation_{name}") or ()) for name in ("alpha", "beta")]
-    functions = [_function(name, parameters, label) for name in names]
+    if given and kind == "RNN":
+        functions = [given] * directions
+    else:
+        functions = [_function(name, parameters, label) for name in names]
     return [
         _clipped(dict(zip(fields, functions[start:], strict=False)), options.get("clip"))
         for start in range(0, len(names), len(fields))

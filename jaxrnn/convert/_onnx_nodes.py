@@ -33,27 +33,27 @@ def label_of(node: Any) -> str:
 
 def recurrent_part(node: Any, constants: Mapping[str, Any], activation: Activation | None) -> Part:
     """The layer of an LSTM, GRU or RNN node."""
-    options = _options(node)
-    label = label_of(node)
-    direction = options.get("direction", b"forward")
-    direction = direction.decode(errors="replace") if isinstance(direction, bytes) else direction
-    if not isinstance(direction, str) or direction not in _DIRECTIONS:
-        raise ValueError(f"`direction` of {label} must be one of {sorted(_DIRECTIONS)}.")
+    options, label = _options(node), label_of(node)
+    direction = _direction(options, label)
     directions = _DIRECTIONS[direction]
-    if node.op_type == "RNN" and activation:
-        options |= {"activations": ()}
-    functions = node_activations(node.op_type, options, directions, label)
-    if node.op_type == "RNN" and activation:
-        functions = [{"activation": activation}] * directions
+    functions = node_activations(node.op_type, options, directions, activation, label)
     weights = _weights(node, constants, directions)
-    cells = [
-        _cell(node.op_type, options, {role: array[i] for role, array in weights.items()})
-        for i in range(directions)
-    ]
+    sides = [{role: array[i] for role, array in weights.items()} for i in range(directions)]
+    cells = [_cell(node.op_type, options, side) for side in sides]
     units = [unit(cell, **given) for cell, given in zip(cells, functions, strict=True)]
     if directions == 2:
         return two_way(*units, label=label)
     return one_way(*units, reverse=direction == "reverse", label=label)
+
+
+def _direction(options, label):
+    value = options.get("direction", b"forward")
+    direction = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    if direction not in _DIRECTIONS:
+        raise ValueError(
+            f"`direction` of {label} must be one of {sorted(_DIRECTIONS)}, got {direction!r}."
+        )
+    return direction
 
 
 def _options(node):

@@ -10,7 +10,7 @@ from jaxrnn.convert._feedforward import dense_part, dropout_part, embed_part
 from jaxrnn.convert._network import ACTIVATIONS, Part
 from jaxrnn.convert._torch_weights import recurrent_parts
 
-RECURRENT = "LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"
+_RECURRENT = "LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"
 
 
 def module_parts(module: Any, activation: Activation | None, name: str = "") -> Iterator[Part]:
@@ -22,25 +22,25 @@ def module_parts(module: Any, activation: Activation | None, name: str = "") -> 
       name: its name in the network, for error messages.
     """
     label = f"`{name}` ({type(module).__name__})" if name else ""
-    if is_a(module, *RECURRENT):
+    if _is_a(module, *_RECURRENT):
         own = ACTIVATIONS[getattr(module, "nonlinearity", "tanh")]
         yield from recurrent_parts(_state(module, label), activation or own, label)
-    elif is_a(module, "Linear"):
+    elif _is_a(module, "Linear"):
         weights = _state(module, label, "weight", "bias")
         yield dense_part(weights["weight"].T, weights.get("bias"), label)
-    elif is_a(module, "Embedding"):
+    elif _is_a(module, "Embedding"):
         _check_embedding(module, label)
         yield embed_part(_state(module, label, "weight")["weight"], label)
-    elif is_a(module, "Dropout"):
+    elif _is_a(module, "Dropout"):
         yield dropout_part(module.p, label)
-    elif not is_a(module, "Identity"):
+    elif not _is_a(module, "Identity"):
         _check_container(module, label)
         for child, inner in module._modules.items():
             if inner is not None:
                 yield from module_parts(inner, activation, f"{name}.{child}" if name else child)
 
 
-def is_a(module: Any, *kinds: str) -> bool:
+def _is_a(module: Any, *kinds: str) -> bool:
     """Whether `module` is an instance of one of these torch classes, without importing torch."""
     bases = type(module).__mro__
     return any(b.__name__ in kinds and b.__module__.startswith("torch.nn.") for b in bases)

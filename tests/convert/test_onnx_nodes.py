@@ -168,6 +168,13 @@ def test_lengths_are_a_mask(kind, direction):
         assert_close(ys, run(model, xs, lengths=lengths), 1e-6)
 
 
+def test_a_given_activation_is_clipped():
+    layer, params = from_onnx(model_of("RNN", clip=0.3), activation=jax.nn.softplus)
+    xs = inputs()
+    want = run(model_of("RNN", clip=0.3, activations=["Softplus"]), xs)
+    assert_close(layer.apply(params, None, xs)[1], want, 1e-6)
+
+
 BAD = {
     "an unknown function": ({"activations": ["Sine", "Tanh", "Tanh"]}, "'Sine', which must be"),
     "too few functions": ({"activations": ["Tanh"]}, "must have 3 names for each direction"),

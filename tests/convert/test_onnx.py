@@ -209,17 +209,17 @@ def with_tensor(name, array):
 
 def with_dims(size):
     def edit(graph):
-        graph.initializer[1].dims[1] = size
+        graph.initializer[0].dims[1] = size
 
     return edit
 
 
 def outside(graph):
-    graph.initializer[1].data_location = TensorProto.EXTERNAL
+    graph.initializer[0].data_location = TensorProto.EXTERNAL
 
 
 def removed(graph):
-    del graph.initializer[1]
+    del graph.initializer[0]
 
 
 def side_by_side(graph):
@@ -238,7 +238,7 @@ def with_empty_constants(graph):
     graph.node.extend(
         [helper.make_node("Constant", [], ["W_0"]), helper.make_node("Constant", [], [])]
     )
-    del graph.initializer[1]
+    del graph.initializer[0]
 
 
 def with_peepholes(graph):
@@ -265,7 +265,7 @@ BAD = {
         "`W` of LSTM node .* is not a valid tensor",
     ),
     "an unknown dtype": (
-        lambda: model_of(edit=lambda graph: setattr(graph.initializer[1], "data_type", 99)),
+        lambda: model_of(edit=lambda graph: setattr(graph.initializer[0], "data_type", 99)),
         ValueError,
         "is not a valid tensor",
     ),

@@ -110,12 +110,8 @@ def _before(graph: _Graph, last: Any) -> list[_Step]:
 
 def _after(graph: _Graph, last: Any) -> Iterator[_Step]:
     """The dense steps after this recurrent node, as long as there is one only."""
-    names = [node.output[0] for node in graph.nodes if node.output]
-    steps = [
-        step
-        for name in names
-        if (step := _step(graph, name)) and is_dense(step.node, graph.constants)
-    ]
+    found = [_step(graph, node.output[0]) for node in graph.nodes if node.output]
+    steps = [step for step in found if step and is_dense(step.node, graph.constants)]
     biased = {step.node.output[0] for step in steps if step.bias}
     steps = [step for step in steps if step.output not in biased]
     output, seen = last.output[0], set()
@@ -151,7 +147,8 @@ def _step(graph: _Graph, name: str) -> _Step | None:
     if node.op_type == "Add":
         for product, bias in itertools.permutations(node.input):
             maker = graph.makers.get(product)
-            if maker is not None and is_dense(maker, constants) and is_vector(bias, constants):
+            is_product = maker is not None and maker.op_type == "MatMul"
+            if is_product and is_dense(maker, constants) and is_vector(bias, constants):
                 return _Step(maker, maker.input[0], name, bias)
     return None
 

@@ -131,7 +131,8 @@ def dense_layer(node: Any, bias: str | None, constants: Mapping[str, Any]) -> Pa
     bias = node.input[2] if node.op_type == "Gemm" and len(node.input) > 2 else bias
     added = tensor(node, "C", constants.get(bias)) if bias else None
     if added is not None:
-        added = np.broadcast_to(added.reshape(-1), kernel.shape[1:])
+        one = added.size == 1
+        added = np.broadcast_to(added.ravel(), kernel.shape[1:]) if one else added.ravel()
     return dense_part(kernel, added, label)
 
 
@@ -139,7 +140,7 @@ def is_embedding(node: Any, constants: Mapping[str, Any]) -> bool:
     """Whether a node looks symbols up in a constant table."""
     if node.op_type != "Gather" or len(node.input) < 2 or _options(node).get("axis", 0):
         return False
-    table, symbols = node.input
+    table, symbols = node.input[:2]
     return table in constants and symbols not in constants and len(constants[table].dims) == 2
 
 

@@ -77,12 +77,13 @@ def _feedforward(source: Any, label: str) -> Iterator[Part]:
     elif is_a(source, "Dropout"):
         yield dropout_part(source.rate, label)
     elif not is_a(source, "InputLayer", "Masking"):
+        is_layer = is_a(source, "Layer")
+        cause = f"{label} has no jaxrnn layer" if is_layer else f"got {describe(source)}"
         raise TypeError(
-            f"{label if is_a(source, 'Layer') else describe(source)} has no jaxrnn layer. `source` "
-            "may consist of Keras LSTM, GRU, SimpleRNN, RNN, Bidirectional, Dense, "
-            "TimeDistributed(Dense), Embedding and Dropout layers, or be a mapping of arrays. For "
-            "a larger model, pass a list of such layers. Load arrays without names into a layer "
-            "first."
+            "`source` must consist of Keras LSTM, GRU, SimpleRNN, RNN, Bidirectional, Dense, "
+            "TimeDistributed(Dense), Embedding and Dropout layers, or be a mapping of arrays: "
+            f"{cause}. For a larger model, pass a list of such layers. Load arrays without names "
+            "into a layer first."
         )
 
 

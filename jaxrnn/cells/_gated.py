@@ -1,5 +1,6 @@
 """Shared by gated cells: the input kernel, the recurrent kernel, the bias, and the carries."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -8,8 +9,10 @@ import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_features, check_key, check_params
 from jaxrnn._core.drawing import draw
-from jaxrnn._core.numerics import affine, matmul
+from jaxrnn._core.fixed import fixed_key
+from jaxrnn._core.numerics import affine, matmul, tanh
 from jaxrnn._core.types import Carry, Params
+from jaxrnn.activations import Activation
 from jaxrnn.initializers import Initializer
 
 
@@ -24,6 +27,36 @@ class LSTMCarry(NamedTuple):
 
     h: jax.Array  # (..., H)
     c: jax.Array  # (..., H)
+
+
+def lean_activations(**activations: Activation) -> list[Activation]:
+    """These functions, with a `tanh` that keeps less for the backward pass where one is `jnp.tanh`.
+
+    Raises for one that is not a function, by its name.
+    """
+    for name, activation in activations.items():
+        if not callable(activation):
+            raise TypeError(f"`{name}` must be a function such as jnp.tanh, got {activation!r}.")
+    return [tanh if a is jnp.tanh or a is jax.nn.tanh else a for a in activations.values()]
+
+
+def one_for_each(build: Callable) -> Callable:
+    """`build`, which returns one function for equal choices: kernels know a cell by its functions.
+
+    Nothing is kept for a choice that can change, such as a function that holds an array.
+    """
+    kept = {}
+
+    @functools.wraps(build)
+    def find(*choices):
+        key = fixed_key(choices)
+        if key is None:
+            return build(*choices)
+        if key not in kept:
+            kept[key] = build(*choices)
+        return kept[key]
+
+    return find
 
 
 def draw_gates(

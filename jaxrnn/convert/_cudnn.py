@@ -13,7 +13,7 @@ from jaxrnn.cells import LSTMParams
 from jaxrnn.convert._arrays import as_numpy
 from jaxrnn.convert._cell_layers import uniform_cell_layers
 from jaxrnn.convert._gates import TwoBiases, join_biases, split_biases
-from jaxrnn.convert._network import Network, chain, directed
+from jaxrnn.convert._network import Network, chain, directed, unit
 
 
 def from_cudnn(
@@ -62,7 +62,7 @@ def from_cudnn(
     shapes = _shapes(np.repeat(widths, directions), hidden_size)
     cells = [join_biases(cell, LSTMParams) for cell in _divide(weights, shapes)]
     layers = zip(*(cells[d::directions] for d in range(directions)), strict=True)
-    return chain(directed(layer, jnp.tanh) for layer in layers)
+    return chain(directed(map(unit, layer)) for layer in layers)
 
 
 def to_cudnn(params: Params) -> jax.Array:
@@ -78,7 +78,7 @@ def to_cudnn(params: Params) -> jax.Array:
     Raises:
       ValueError, TypeError: the network cannot be converted. Only LSTMs are supported.
     """
-    layers = uniform_cell_layers("a cuDNN LSTM", (LSTMParams,), params)
+    layers = uniform_cell_layers("a cuDNN LSTM", (LSTMParams,), params, fill=True)
     cells = [split_biases(cell) for layer in layers for cell in layer]
     matrices = [m.T for cell in cells for m in (cell.kernel, cell.recurrent_kernel)]
     biases = [b for cell in cells for b in (cell.bias, cell.recurrent_bias)]

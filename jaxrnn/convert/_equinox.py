@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxrnn._core.checks import describe
 from jaxrnn._core.types import Params
@@ -13,13 +12,15 @@ from jaxrnn.cells import GRUParams, LSTMParams
 from jaxrnn.convert._arrays import all_numpy, check_matrix, check_names, check_shapes, count_gates
 from jaxrnn.convert._cell_layers import one_way_cell_layers
 from jaxrnn.convert._gates import CellParams
-from jaxrnn.convert._network import Network, chain, one_way
+from jaxrnn.convert._network import Network, chain, one_way, unit
 
 _PEER = "an Equinox LSTMCell or GRUCell"
 
 
 def from_equinox(source: Any) -> Network:
     """A layer with the weights of an Equinox cell, or of several cells in sequence.
+
+    A cell with ``use_bias=False`` gives a cell without biases, and the reverse.
 
     Args:
       source: an `equinox.nn.LSTMCell` or `GRUCell`, a mapping of its arrays by name, or a sequence
@@ -32,7 +33,7 @@ def from_equinox(source: Any) -> Network:
       ValueError, TypeError: a weight is missing or unexpected, or has the wrong shape or dtype.
     """
     cells = source if isinstance(source, Sequence) and not isinstance(source, str) else [source]
-    return chain(one_way(_read(cell), jnp.tanh) for cell in cells)
+    return chain(one_way(unit(_read(cell))) for cell in cells)
 
 
 def to_equinox(params: Params) -> Any:
@@ -64,10 +65,8 @@ def _read(source: Any) -> CellParams:
     if "bias" in arrays or "bias_n" in arrays:
         check_names(_PEER, arrays, ["weight_ih", "weight_hh", *biases])
     check_shapes(arrays, {**shapes, **biases})
-    dtype = arrays["weight_hh"].dtype
-    filled = [arrays.get(name, np.zeros(shape, dtype)) for name, shape in biases.items()]
     cell = GRUParams if gates == 3 else LSTMParams
-    return cell(arrays["weight_ih"].T, arrays["weight_hh"].T, *filled)
+    return cell(arrays["weight_ih"].T, arrays["weight_hh"].T, *map(arrays.get, biases))
 
 
 def _fields(cell):
@@ -83,10 +82,14 @@ def _make(params: CellParams) -> Any:
 
     kind = eqx.nn.LSTMCell if isinstance(params, LSTMParams) else eqx.nn.GRUCell
     sizes = len(params.kernel), len(params.recurrent_kernel)
-    empty = eqx.filter_eval_shape(lambda key: kind(*sizes, key=key), jax.random.key(0))
+    use_bias = params.bias is not None
+    empty = eqx.filter_eval_shape(
+        lambda key: kind(*sizes, use_bias=use_bias, key=key), jax.random.key(0)
+    )
     values = {"weight_ih": params.kernel.T, "weight_hh": params.recurrent_kernel.T}
-    values["bias"] = params.bias
-    if isinstance(params, GRUParams):
+    if use_bias:
+        values["bias"] = params.bias
+    if use_bias and isinstance(params, GRUParams):
         values["bias_n"] = params.recurrent_bias
     arrays = [jnp.array(value) for value in values.values()]
     return eqx.tree_at(lambda cell: [getattr(cell, name) for name in values], empty, arrays)

@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrnn.activations import Activation
 from jaxrnn.cells import ElmanParams, GRUParams, LSTMParams
 from jaxrnn.convert._arrays import (
     all_numpy,
@@ -19,7 +20,7 @@ from jaxrnn.convert._arrays import (
 )
 from jaxrnn.convert._cell_layers import CellLayer
 from jaxrnn.convert._gates import CELLS, GATES, CellParams
-from jaxrnn.convert._network import Activation, Network, chain, directed
+from jaxrnn.convert._network import Network, chain, directed, usual_unit
 
 FLAX_CELLS = LSTMParams, GRUParams, ElmanParams
 _DIRECTIONS = ["forward_rnn", "backward_rnn"]
@@ -29,7 +30,10 @@ Paths = dict[str, list[str]]  # for each of our fields, the arrays that it conca
 
 def read_layers(layers: Iterable[Any], activation: Activation) -> Network:
     """The network with the weights of these layers, in order."""
-    return chain(directed(map(_read, _directions(layer)), activation) for layer in layers)
+    return chain(
+        directed(usual_unit(_read(tree), activation) for tree in _directions(layer))
+        for layer in layers
+    )
 
 
 def within(name: str, tree: Mapping) -> Any:

@@ -1,21 +1,37 @@
-"""Gate reordering, and conversion between one bias and two."""
+"""Gate reordering, and conversion between no bias, one bias and two."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from jaxrnn.cells import (
+    CoupledLSTMParams,
     ElmanParams,
     GRUParams,
     LSTMParams,
+    PeepholeLSTMParams,
     ProjectedLSTMParams,
     ResetBeforeGRUParams,
 )
 
-CellParams = LSTMParams | GRUParams | ResetBeforeGRUParams | ElmanParams | ProjectedLSTMParams
-# The cells that most libraries have. Only torch has a projection.
+CellParams = (
+    LSTMParams
+    | GRUParams
+    | ResetBeforeGRUParams
+    | ElmanParams
+    | ProjectedLSTMParams
+    | PeepholeLSTMParams
+    | CoupledLSTMParams
+)
+# The cells that most libraries have.
 GATES = {LSTMParams: "ifgo", GRUParams: "rzn", ResetBeforeGRUParams: "rzn", ElmanParams: "h"}
 CELLS = {len(GATES[cell]): cell for cell in (LSTMParams, GRUParams, ElmanParams)}
+# And those that torch or ONNX has.
+ALL_GATES = GATES | {
+    ProjectedLSTMParams: "ifgo",
+    PeepholeLSTMParams: "ifgo",
+    CoupledLSTMParams: "igo",
+}
 
 
 class TwoBiases(NamedTuple):
@@ -23,38 +39,50 @@ class TwoBiases(NamedTuple):
 
     kernel: np.ndarray  # (I, G*H)
     recurrent_kernel: np.ndarray  # (H, G*H)
-    bias: np.ndarray  # (G*H,), added to the product with the input
-    recurrent_bias: np.ndarray  # (G*H,), added to the product with the carry
+    bias: np.ndarray | None  # (G*H,), added to the product with the input
+    recurrent_bias: np.ndarray | None  # (G*H,), added to the product with the carry
 
 
-def reorder(array: np.ndarray, source: str, target: str) -> np.ndarray:
+def reorder(array: np.ndarray | None, source: str, target: str) -> np.ndarray | None:
     """Reorders the gates in the last axis from the order `source` to the order `target`.
 
     Args:
-      array: (..., G*H).
+      array: (..., G*H), or None.
       source: one letter for each gate, as in ``"zrn"``.
-      target: the same letters in another order.
+      target: the same letters in another order, or some of them.
     """
+    if array is None:
+        return None
     gates = dict(zip(source, np.split(array, len(source), axis=-1), strict=True))
     return np.concatenate([gates[gate] for gate in target], axis=-1)
 
 
-def join_biases(weights: TwoBiases, cell: type[CellParams]) -> CellParams:
-    """The parameters of `cell`, with the sum of the two biases as its bias.
+def join_biases(weights: TwoBiases, cell: type[CellParams], **others: np.ndarray) -> CellParams:
+    """The parameters of `cell`, with the sum of the two biases as its bias, or with none of either.
 
     In a GRU with `reset_after` the reset gate multiplies the recurrent bias of n, which therefore
     stays separate.
+
+    Args:
+      weights: kernels, and both biases or neither.
+      cell: the type of the parameters.
+      **others: further fields of the parameters.
     """
     kernel, recurrent_kernel, bias, recurrent_bias = weights
+    if bias is None:
+        others |= {"recurrent_bias": None} if cell is GRUParams else {}
+        return cell(kernel, recurrent_kernel, None, **others)
     if cell is not GRUParams:
-        return cell(kernel, recurrent_kernel, bias + recurrent_bias)
+        return cell(kernel, recurrent_kernel, bias + recurrent_bias, **others)
     r, z, n = np.split(recurrent_bias, 3)
     summed = bias + np.concatenate([r, z, no_bias(n)])
     return GRUParams(kernel, recurrent_kernel, summed, n)
 
 
 def split_biases(params: CellParams) -> TwoBiases:
-    """`params` with two biases: (b, 0), or (b, (0, 0, d)) if n has a recurrent bias d."""
+    """`params` with two biases: (b, 0), or (b, (0, 0, d)) if n has a recurrent bias d; or none."""
+    if params.bias is None:
+        return TwoBiases(params.kernel, params.recurrent_kernel, None, None)
     recurrent_bias = no_bias(params.bias)
     if isinstance(params, GRUParams):
         recurrent_bias[-params.recurrent_bias.size :] = params.recurrent_bias

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn._core.types import Params
+from jaxrnn.activations import Activation
 from jaxrnn.cells import ElmanParams, LSTMParams, ResetBeforeGRUParams
 from jaxrnn.convert._arrays import (
     all_numpy,
@@ -21,7 +22,7 @@ from jaxrnn.convert._arrays import (
 )
 from jaxrnn.convert._cell_layers import one_way_cell_layers
 from jaxrnn.convert._gates import CellParams, TwoBiases, join_biases, reorder, split_biases
-from jaxrnn.convert._network import Activation, Network, chain, one_way
+from jaxrnn.convert._network import Network, chain, one_way, usual_unit
 
 _NAMES = {LSTMParams: "lstm", ResetBeforeGRUParams: "gru", ElmanParams: "vanilla_rnn"}
 
@@ -47,7 +48,7 @@ def from_haiku(params: Mapping, *, activation: Activation | None = None) -> Netw
     """
     check_mapping(params, "the parameters of Haiku modules, nested by name")
     cores = _cores(all_numpy(flatten(params)))
-    return chain(one_way(_read(core), activation or jax.nn.relu) for core in cores)
+    return chain(one_way(usual_unit(_read(core), activation or jax.nn.relu)) for core in cores)
 
 
 def to_haiku(params: Params, *, name: str | None = None) -> dict[str, dict[str, jax.Array]]:
@@ -67,7 +68,7 @@ def to_haiku(params: Params, *, name: str | None = None) -> dict[str, dict[str, 
       ValueError, TypeError: Haiku has no such cell, or a layer is bidirectional.
     """
     modules = {}
-    for i, cell in enumerate(one_way_cell_layers("Haiku", tuple(_NAMES), params)):
+    for i, cell in enumerate(one_way_cell_layers("Haiku", tuple(_NAMES), params, fill=True)):
         core = f"{name or _NAMES[type(cell)]}{f'_{i}' if i else ''}"
         for path, array in _written(cell).items():
             module, _, leaf = f"{core}/{path}".rpartition("/")

@@ -6,10 +6,11 @@ from typing import Any
 import jax.numpy as jnp
 
 from jaxrnn._core.types import Params
+from jaxrnn.activations import Activation
 from jaxrnn.convert._arrays import check_mapping
 from jaxrnn.convert._cell_layers import cell_layers
 from jaxrnn.convert._flax import FLAX_CELLS, linen_paths, read_layers, written
-from jaxrnn.convert._network import Activation, Network
+from jaxrnn.convert._network import Network
 
 
 def from_linen(variables: Mapping, *, activation: Activation | None = None) -> Network:
@@ -52,7 +53,9 @@ def to_linen(params: Params) -> dict[str, Any]:
     Raises:
       ValueError, TypeError: Flax has no such cell, or the shapes are inconsistent.
     """
-    layers = [written(layer, linen_paths) for layer in cell_layers("Flax", FLAX_CELLS, params)]
+    layers = [
+        written(layer, linen_paths) for layer in cell_layers("Flax", FLAX_CELLS, params, fill=True)
+    ]
     if type(params) is not tuple:
         return {"params": layers[0]}
     return {"params": {f"layers_{i}": layer for i, layer in enumerate(layers)}}

@@ -1,7 +1,6 @@
 """Networks: layers built from the parameters of their cells."""
 
-from collections.abc import Callable, Iterable
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -9,29 +8,43 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn._core.types import Cell, Layer, Params
+from jaxrnn.activations import Activation
 from jaxrnn.cells import (
+    CoupledLSTMParams,
     ElmanParams,
     GRUParams,
     LSTMParams,
+    PeepholeLSTMParams,
     ProjectedLSTMParams,
+    ResetBeforeGRUParams,
+    coupled_lstm,
     elman,
     gru,
     lstm,
+    peephole_lstm,
     projected_lstm,
 )
 from jaxrnn.convert._arrays import check_one_dtype
 from jaxrnn.convert._gates import CellParams
 from jaxrnn.layers import BidirectionalParams, bidirectional, rnn, stack
 
-Activation = Callable[[jax.Array], jax.Array]
 ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "sigmoid": jax.nn.sigmoid}
+_CONSTRUCTORS = {
+    LSTMParams: lstm,
+    GRUParams: gru,
+    ResetBeforeGRUParams: gru,
+    ElmanParams: elman,
+    PeepholeLSTMParams: peephole_lstm,
+    CoupledLSTMParams: coupled_lstm,
+}
 
 
 class Network(NamedTuple):
     """A layer and its parameters, as returned by every ``from_X``.
 
     Attributes:
-      layer: a `jaxrnn.rnn`, a `jaxrnn.bidirectional`, or a `jaxrnn.stack` of several of them.
+      layer: a `jaxrnn.rnn`, a `jaxrnn.bidirectional`, or a `jaxrnn.stack` of several of them; in a
+        larger network also a `jaxrnn.dense`, `jaxrnn.embed` or `jaxrnn.dropout`.
       params: the parameters of the layer, on the default device, in their original dtype.
     """
 
@@ -39,75 +52,108 @@ class Network(NamedTuple):
     params: Params
 
 
+class Unit(NamedTuple):
+    """A cell and its parameters."""
+
+    cell: Cell
+    params: Params  # JAX arrays
+    inputs: int  # the number of input features
+    outputs: int  # the number of output features
+
+
 class Part(NamedTuple):
     """One layer of a network."""
 
     layer: Layer
     params: Params
-    inputs: int  # the number of input features
-    outputs: int  # the number of output features
+    inputs: int | None  # the number of input features; 0 for symbols, None for any number
+    outputs: int | None  # the number of output features; None for as many as it reads
+    label: str = ""  # what the other library calls it
 
 
-def one_way(params: CellParams, activation: Activation, *, reverse: bool = False) -> Part:
+def unit(params: CellParams, **activations: Activation) -> Unit:
+    """The cell with these parameters, and these activations in place of its usual ones."""
+    sizes = len(params.kernel), len(params.recurrent_kernel)
+    return Unit(_cell(params, activations), as_jax(params), *sizes)
+
+
+def usual_unit(params: CellParams, activation: Activation) -> Unit:
+    """`unit` with the usual gates; `activation` is of a vanilla RNN."""
+    return unit(params, **({"activation": activation} if isinstance(params, ElmanParams) else {}))
+
+
+def one_way(unit: Unit, *, reverse: bool = False, label: str = "") -> Part:
     """A unidirectional layer."""
-    layer = rnn(_cell(params, activation), reverse=reverse)
-    return Part(layer, _as_jax(params), len(params.kernel), len(params.recurrent_kernel))
+    layer = rnn(unit.cell, reverse=reverse)
+    return Part(layer, unit.params, unit.inputs, unit.outputs, label)
 
 
-def two_way(
-    forward: CellParams, backward: CellParams, activation: Activation, *, merge: str = "concat"
-) -> Part:
+def two_way(forward: Unit, backward: Unit, *, merge: str = "concat", label: str = "") -> Part:
     """A bidirectional layer."""
-    inputs, outputs = ([len(cell[i]) for cell in (forward, backward)] for i in (0, 1))
+    inputs, outputs = ([getattr(u, n) for u in (forward, backward)] for n in ("inputs", "outputs"))
     if len(set(inputs)) > 1 or (merge != "concat" and len(set(outputs)) > 1):
         raise ValueError(
-            f"The forward and backward directions expect {inputs} features and return {outputs}, "
+            f"{label or 'A layer'}: its directions expect {inputs} features and return {outputs}, "
             f"which is inconsistent for {merge=}. Do they belong to the same layer?"
         )
-    cells = _cell(forward, activation), _cell(backward, activation)
-    params = BidirectionalParams(_as_jax(forward), _as_jax(backward))
+    layer = bidirectional(forward.cell, backward.cell, merge=merge)
+    params = BidirectionalParams(forward.params, backward.params)
     width = sum(outputs) if merge == "concat" else outputs[0]
-    return Part(bidirectional(*cells, merge=merge), params, inputs[0], width)
+    return Part(layer, params, inputs[0], width, label)
 
 
-def directed(cells: Iterable[CellParams], activation: Activation) -> Part:
+def directed(units: Iterable[Unit], *, label: str = "") -> Part:
     """`one_way` of one cell, or `two_way` of two."""
-    forward, *backward = cells
-    return two_way(forward, *backward, activation) if backward else one_way(forward, activation)
+    forward, *backward = units
+    if backward:
+        return two_way(forward, *backward, label=label)
+    return one_way(forward, label=label)
 
 
 def chain(parts: Iterable[Part]) -> Network:
     """Layers in sequence: a single layer, or a stack of several."""
     parts = list(parts)
-    for i, (before, after) in enumerate(pairwise(parts)):
-        if before.outputs != after.inputs:
-            raise ValueError(
-                f"Layer {i} returns {before.outputs} features, but layer {i + 1} expects "
-                f"{after.inputs}. Is a layer or a direction missing, or are the layers out of "
-                "order?"
-            )
+    _check_widths(parts)
     check_one_dtype(jax.tree.leaves([part.params for part in parts]))
     if len(parts) == 1:
         return Network(parts[0].layer, parts[0].params)
     return Network(stack(*(part.layer for part in parts)), tuple(part.params for part in parts))
 
 
-def _cell(params: CellParams, activation: Activation) -> Cell:
+def _check_widths(parts: Sequence[Part]) -> None:
+    """Raises unless each layer reads as many features as the layer before it returns."""
+    source, width = None, None
+    for i, part in enumerate(parts):
+        name = part.label or f"Layer {i}"
+        if None not in (width, part.inputs) and width != part.inputs:
+            expected = f"{part.inputs} features" if part.inputs else "symbols"
+            reader = name if part.label else name.lower()
+            raise ValueError(
+                f"{source} returns {width} features, but {reader} expects {expected}. Is a layer "
+                "or a direction missing, or are the layers out of order?"
+            )
+        if part.outputs is not None:
+            source, width = name, part.outputs
+
+
+def _cell(params: CellParams, activations: dict[str, Activation]) -> Cell:
+    options = {"use_bias": False} if params.bias is None else {}
     if isinstance(params, ProjectedLSTMParams):
-        return projected_lstm(*params.projection.shape)
-    hidden_size = len(params.recurrent_kernel)
-    if isinstance(params, LSTMParams):
-        return lstm(hidden_size)
-    if isinstance(params, ElmanParams):
-        return elman(hidden_size, activation)
-    return gru(hidden_size, reset_after=isinstance(params, GRUParams))
+        return projected_lstm(*params.projection.shape, **options)
+    options |= activations
+    if isinstance(params, ResetBeforeGRUParams):
+        options["reset_after"] = False
+    if isinstance(params, CoupledLSTMParams) and params.peephole is not None:
+        options["use_peepholes"] = True
+    return _CONSTRUCTORS[type(params)](len(params.recurrent_kernel), **options)
 
 
-def _as_jax(params: CellParams) -> CellParams:
+def as_jax(params: Params) -> Params:
     """`params` as JAX arrays. Raises if JAX would narrow them."""
-    if any(array.dtype == np.float64 for array in params) and not jax.config.jax_enable_x64:
+    arrays = jax.tree.leaves(params)
+    if any(array.dtype == np.float64 for array in arrays) and not jax.config.jax_enable_x64:
         raise TypeError(
             "The weights are float64, which JAX would narrow to float32. Cast them to float32 "
             'first, or call `jax.config.update("jax_enable_x64", True)`.'
         )
-    return type(params)(*(jnp.array(array) for array in params))
+    return jax.tree.map(jnp.array, params)

@@ -7,10 +7,11 @@ import jax.numpy as jnp
 
 from jaxrnn._core.checks import describe
 from jaxrnn._core.types import Params
+from jaxrnn.activations import Activation
 from jaxrnn.cells import GRUParams
 from jaxrnn.convert._cell_layers import cell_layers
 from jaxrnn.convert._flax import FLAX_CELLS, nnx_paths, read_layers, within, written
-from jaxrnn.convert._network import Activation, Network
+from jaxrnn.convert._network import Network
 
 
 def from_nnx(source: Any, *, activation: Activation | None = None) -> Network:
@@ -52,7 +53,7 @@ def to_nnx(params: Params) -> dict[str, Any]:
     Raises:
       ValueError, TypeError: nnx has no such cell, or the shapes are inconsistent.
     """
-    found = cell_layers("Flax nnx", FLAX_CELLS, params)
+    found = cell_layers("Flax nnx", FLAX_CELLS, params, fill=True)
     for layer in found:
         for cell in layer:
             if isinstance(cell, GRUParams) and cell.recurrent_bias.any():

@@ -1,35 +1,62 @@
-"""ONNX models with the operators LSTM, GRU and RNN."""
+"""ONNX models of networks."""
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrnn._core.checks import check_bool
 from jaxrnn._core.types import Params
-from jaxrnn.cells import ElmanParams, GRUParams, LSTMParams
+from jaxrnn.activations import Activation
+from jaxrnn.cells import CoupledLSTMParams, PeepholeLSTMParams
+from jaxrnn.convert._arrays import check_one_dtype
 from jaxrnn.convert._cell_layers import CellLayer, uniform_cell_layers
-from jaxrnn.convert._gates import GATES, CellParams, reorder, split_biases
-from jaxrnn.convert._network import ACTIVATIONS, Activation
-from jaxrnn.convert._onnx import ORDER
+from jaxrnn.convert._feedforward import checked_dense, checked_embed, entries_of
+from jaxrnn.convert._gates import GATES
+from jaxrnn.convert._onnx_layers import (
+    LSTMS,
+    Piece,
+    Place,
+    dense_piece,
+    embed_piece,
+    mask_piece,
+    recurrent_piece,
+)
+from jaxrnn.layers import DenseParams, EmbedParams
 
 _OPSET = 22  # the first in which these operators support bfloat16
 _IR_VERSION = 10  # the version of the first release with that opset
-_OPERATORS = {LSTMParams: "LSTM", ElmanParams: "RNN"}
+_CELLS = (*GATES, PeepholeLSTMParams, CoupledLSTMParams)
+_Checked = DenseParams | EmbedParams | CellLayer
 
 
-def to_onnx(params: Params, *, activation: Activation = jnp.tanh, streaming: bool = False) -> Any:
-    """An ONNX model with these parameters: xs (T, B, I) -> ys (T, B, H), or 2H for two directions.
+def to_onnx(
+    params: Params,
+    *,
+    activation: Activation = jnp.tanh,
+    streaming: bool = False,
+    lengths: bool = False,
+) -> Any:
+    """An ONNX model with these parameters: xs (T, B, I) -> ys (T, B, F).
+
+    F is the number of features of the last layer: H for a cell, or 2H for two directions. If the
+    first layer is an embedding, xs are int32 symbols (T, B).
 
     Args:
-      params: `LSTMParams`, `GRUParams`, `ResetBeforeGRUParams` or `ElmanParams`, a
-        `BidirectionalParams` of two of one kind, or a tuple of any of these, as in `jaxrnn.stack`.
-        A bidirectional layer must use ``merge="concat"``.
+      params: `LSTMParams`, `GRUParams`, `ResetBeforeGRUParams`, `ElmanParams`,
+        `PeepholeLSTMParams` or `CoupledLSTMParams`, a `BidirectionalParams` of two of one kind,
+        `DenseParams`, or a tuple of any of these, as in `jaxrnn.stack`, which may begin with
+        `EmbedParams`. A bidirectional layer must use ``merge="concat"``. Layers without parameters,
+        such as `jaxrnn.dropout` and pools, are left out.
       activation: the activation of cells with `ElmanParams`: `jnp.tanh`, `jax.nn.relu` or
         `jax.nn.sigmoid`.
-      streaming: whether the model takes and returns the carry. If so, each layer i has an input
-        ``h_i`` (B, H), for an LSTM also ``c_i``, and outputs ``next_h_i`` and ``next_c_i``. If not,
-        the carry starts at zero and is not returned.
+      streaming: whether the model takes and returns the carry. If so, each recurrent layer i, of
+        those with parameters, has an input ``h_i`` (B, H), for an LSTM also ``c_i``, and outputs
+        ``next_h_i`` and ``next_c_i``. If not, the carry starts at zero and is not returned.
+      lengths: whether the model takes ``lengths`` (B,), int32: the number of steps of each row, as
+        with ``mask=jaxrnn.length_mask(lengths, T)``.
 
     Returns:
       An `onnx.ModelProto` with dynamic T and B.
@@ -40,107 +67,123 @@ def to_onnx(params: Params, *, activation: Activation = jnp.tanh, streaming: boo
     """
     from onnx import helper, numpy_helper
 
-    entries = params if type(params) is tuple else (params,)
-    cells = tuple(GATES)
-    found = [layer for e in entries for layer in uniform_cell_layers("an ONNX node", cells, e)]
-    states = [_states(i, layer) if streaming else [] for i, layer in enumerate(found)]
-    arrays = {"by_step": np.array([0, 0, -1])}
-    arrays |= {"direction": np.array([0])} if streaming else {}
-    nodes = []
-    for i, layer in enumerate(found):
-        source, target = f"ys_{i - 1}" if i else "xs", f"ys_{i}" if found[i + 1 :] else "ys"
-        nodes += _nodes(i, source, target, states[i], _attributes(layer, activation))
-        arrays |= {f"{role}_{i}": array for role, array in _arrays(layer).items()}
+    check_bool("streaming", streaming)
+    check_bool("lengths", lengths)
+    layers = [_checked(i, entry) for i, entry in enumerate(entries_of(params))]
+    _check_widths(layers)
+    states = [_states(i, layer) if streaming else [] for i, layer in enumerate(layers)]
+    is_masked = lengths and not _is_recurrent(layers[-1])
+    targets = [f"ys_{i}" for i in range(len(layers))]
+    targets[-1] = "unmasked" if is_masked else "ys"
+    places = map(Place, range(len(layers)), ["xs", *targets], targets)
+    given = lengths * "lengths"
+    pieces = [
+        _piece(place, layer, activation, names, given)
+        for place, layer, names in zip(places, layers, states, strict=True)
+    ]
+    if is_masked:
+        pieces.append(mask_piece("unmasked", "ys", given, layers[-1][0].dtype))
+    nodes = [node for piece in pieces for node in piece.nodes]
+    arrays = {"direction": np.array([0])} if any(states) else {}
+    for piece in pieces:
+        arrays |= piece.arrays
     tensors = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
-    ends = _ends(found[0][0], found[-1], list(itertools.chain(*states)))
-    graph = helper.make_graph(nodes, "jaxrnn", *ends, tensors)
+    graph = helper.make_graph(nodes, "jaxrnn", *_ends(layers, states, given), tensors)
     opset = helper.make_opsetid("", _OPSET)
     return helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION)
 
 
-def _ends(first: CellParams, last: CellLayer, states: list[str]) -> tuple[list[Any], list[Any]]:
-    """The inputs and the outputs of a model."""
-    from onnx import helper
-
-    element = helper.np_dtype_to_tensor_dtype(first.kernel.dtype)
-    hidden_size = len(last[0].recurrent_kernel)
-
-    def make(name, *shape):
-        return helper.make_tensor_value_info(name, element, shape)
-
-    inputs = [make("xs", "T", "B", len(first.kernel))]
-    outputs = [make("ys", "T", "B", len(last) * hidden_size)]
-    inputs += [make(name, "B", hidden_size) for name in states]
-    outputs += [make(f"next_{name}", "B", hidden_size) for name in states]
-    return inputs, outputs
+def _checked(i: int, entry: Params) -> _Checked:
+    """The parameters of one layer as NumPy arrays. Raises for a layer that ONNX has not."""
+    if isinstance(entry, DenseParams):
+        return checked_dense(entry)
+    if isinstance(entry, EmbedParams) and i == 0:
+        return checked_embed(entry)
+    if isinstance(entry, EmbedParams):
+        raise ValueError(
+            f"Layer {i} is an embedding, which reads symbols, but it is not the first layer."
+        )
+    (layer,) = uniform_cell_layers("an ONNX node", _CELLS, entry, first=i)
+    return layer
 
 
-def _states(i: int, layer: CellLayer) -> list[str]:
+def _is_recurrent(layer: _Checked) -> bool:
+    return not isinstance(layer, DenseParams | EmbedParams)
+
+
+def _inputs(layer: _Checked) -> int:
+    return len(layer[0].kernel if _is_recurrent(layer) else layer.kernel)
+
+
+def _outputs(layer: _Checked) -> int:
+    if _is_recurrent(layer):
+        return len(layer) * len(layer[0].recurrent_kernel)
+    return layer[0].shape[1]
+
+
+def _check_widths(layers: list[_Checked]) -> None:
+    """Raises unless there are layers of one dtype, each of which reads what the last returns."""
+    if not layers:
+        raise ValueError("`params` have no parameters, so there is nothing to export.")
+    arrays = [a for layer in layers for part in layer for a in _flat(part)]
+    check_one_dtype(arrays)
+    for i, (before, after) in enumerate(itertools.pairwise(layers)):
+        if _outputs(before) != _inputs(after):
+            raise ValueError(
+                f"Layer {i} returns {_outputs(before)} features, but layer {i + 1} expects "
+                f"{_inputs(after)}. Are the layers out of order, or does a bidirectional layer not "
+                'use `merge="concat"`?'
+            )
+
+
+def _flat(part: Any) -> Iterable[np.ndarray]:
+    """The arrays of a cell or of one field."""
+    parts = part if isinstance(part, tuple) else (part,)
+    return [array for array in parts if array is not None]
+
+
+def _piece(
+    place: Place, layer: _Checked, activation: Activation, states: list[str], lengths: str
+) -> Piece:
+    if isinstance(layer, DenseParams):
+        return dense_piece(place, layer)
+    if isinstance(layer, EmbedParams):
+        return embed_piece(place, layer)
+    return recurrent_piece(place, layer, activation, states, lengths)
+
+
+def _states(i: int, layer: _Checked) -> list[str]:
     """The names of the carry of a layer."""
+    if not _is_recurrent(layer):
+        return []
     if len(layer) > 1:
         raise ValueError(
             f"`streaming` needs unidirectional layers, but layer {i} is bidirectional: its "
             "backward direction starts at the end of the sequence."
         )
-    return [f"h_{i}", f"c_{i}"] if isinstance(layer[0], LSTMParams) else [f"h_{i}"]
+    return [f"h_{i}", f"c_{i}"] if isinstance(layer[0], LSTMS) else [f"h_{i}"]
 
 
-def _nodes(
-    i: int, source: str, target: str, states: list[str], attributes: dict[str, Any]
-) -> list[Any]:
-    """The nodes of one layer: its operator, and a reshape of its outputs to (T, B, D*H).
+def _ends(
+    layers: list[_Checked], states: list[list[str]], lengths: str
+) -> tuple[list[Any], list[Any]]:
+    """The inputs and the outputs of a model."""
+    from onnx import TensorProto, helper
 
-    The operator's outputs are (T, D, B, H), and its states (D, B, H) with D = 1.
-    """
-    from onnx import helper
+    first, last = layers[0], layers[-1]
+    dtype = (first[0].kernel if _is_recurrent(first) else first[0]).dtype
+    element = helper.np_dtype_to_tensor_dtype(dtype)
 
-    operator = attributes.pop("operator")
-    inputs, outputs = [source, f"W_{i}", f"R_{i}", f"B_{i}"], [f"Y_{i}"]
-    if states:
-        inputs += ["", *(f"initial_{name}" for name in states)]  # "": no lengths
-        outputs += [f"last_{name}" for name in states]
+    def make(name, *shape):
+        return helper.make_tensor_value_info(name, element, shape)
 
-    def make_state(kind, before, after):
-        names = ((before + name, after + name) for name in states)
-        return [helper.make_node(kind, [a, "direction"], [b]) for a, b in names]
-
-    return [
-        *make_state("Unsqueeze", "", "initial_"),
-        helper.make_node(operator, inputs, outputs, name=f"layer_{i}", **attributes),
-        *make_state("Squeeze", "last_", "next_"),
-        helper.make_node("Transpose", [f"Y_{i}"], [f"Y_{i}_by_batch"], perm=[0, 2, 1, 3]),
-        helper.make_node("Reshape", [f"Y_{i}_by_batch", "by_step"], [target]),
-    ]
-
-
-def _attributes(layer: CellLayer, activation: Activation) -> dict[str, Any]:
-    attributes = {
-        "operator": _OPERATORS.get(type(layer[0]), "GRU"),
-        "hidden_size": len(layer[0].recurrent_kernel),
-        "direction": "bidirectional" if len(layer) == 2 else "forward",
-    }
-    if attributes["operator"] == "GRU":
-        attributes["linear_before_reset"] = int(isinstance(layer[0], GRUParams))
-    if attributes["operator"] == "RNN":
-        attributes["activations"] = [_name_of(activation)] * len(layer)
-    return attributes
-
-
-def _name_of(activation: Activation) -> str:
-    names = {function: name.capitalize() for name, function in ACTIVATIONS.items()}
-    if activation not in names:
-        raise ValueError(
-            f"`activation` must be jnp.tanh, jax.nn.relu or jax.nn.sigmoid, got {activation!r}. "
-            "ONNX has a fixed list of activations."
-        )
-    return names[activation]
-
-
-def _arrays(layer: CellLayer) -> dict[str, np.ndarray]:
-    """W (D, G*H, I), R (D, G*H, H) and B (D, 2*G*H) of a layer."""
-    kind = type(layer[0])
-    order = ORDER[_OPERATORS.get(kind, "GRU")]
-    split = [[reorder(a, GATES[kind], order) for a in split_biases(cell)] for cell in layer]
-    kernels, recurrent_kernels, *biases = zip(*split, strict=True)
-    w, r = (np.stack([kernel.T for kernel in side]) for side in (kernels, recurrent_kernels))
-    return {"W": w, "R": r, "B": np.concatenate([np.stack(b) for b in biases], axis=-1)}
+    symbols = helper.make_tensor_value_info("xs", TensorProto.INT32, ["T", "B"])
+    is_embedding = isinstance(first, EmbedParams)
+    inputs = [symbols if is_embedding else make("xs", "T", "B", _inputs(first))]
+    outputs = [make("ys", "T", "B", _outputs(last))]
+    if lengths:
+        inputs.append(helper.make_tensor_value_info(lengths, TensorProto.INT32, ["B"]))
+    for layer, names in zip(layers, states, strict=True):
+        inputs += [make(name, "B", _outputs(layer)) for name in names]
+        outputs += [make(f"next_{name}", "B", _outputs(layer)) for name in names]
+    return inputs, outputs

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_params, check_size, describe, example
 from jaxrnn._core.entry import constructor
+from jaxrnn._core.known import check_known, is_index
 from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.types import Layer
 from jaxrnn.initializers import Initializer, in_float32
-from jaxrnn.layers._known import check_known, is_index
 
 
 class EmbedParams(NamedTuple):

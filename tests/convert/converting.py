@@ -9,7 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn.cells import ElmanParams, GRUParams, LSTMParams, ResetBeforeGRUParams
+from jaxrnn.cells import (
+    CoupledLSTMParams,
+    ElmanParams,
+    GRUParams,
+    LSTMParams,
+    PeepholeLSTMParams,
+    ResetBeforeGRUParams,
+)
 from jaxrnn.layers import BidirectionalParams
 
 T, B, I, H = 4, 2, 3, 5
@@ -19,6 +26,8 @@ SHAPES = {
     GRUParams: lambda width: ((width, 3 * H), (H, 3 * H), (3 * H,), (H,)),
     ResetBeforeGRUParams: lambda width: ((width, 3 * H), (H, 3 * H), (3 * H,)),
     ElmanParams: lambda width: ((width, H), (H, H), (H,)),
+    PeepholeLSTMParams: lambda width: ((width, 4 * H), (H, 4 * H), (4 * H,), (3 * H,)),
+    CoupledLSTMParams: lambda width: ((width, 3 * H), (H, 3 * H), (3 * H,), (2 * H,)),
 }
 
 
@@ -54,6 +63,18 @@ def random_params(case, rng, dtype=np.float64):
     widths = [I] + [case.directions * H] * (case.layers - 1)
     found = tuple(map(layer, widths))
     return found if case.layers > 1 else found[0]
+
+
+def without_biases(params):
+    """`params` of cells whose biases are None."""
+
+    def remove(cell):
+        if isinstance(cell, BidirectionalParams):
+            return BidirectionalParams(*map(remove, cell))
+        biases = [name for name in ("bias", "recurrent_bias") if name in cell._fields]
+        return cell._replace(**dict.fromkeys(biases))
+
+    return tuple(map(remove, params)) if type(params) is tuple else remove(params)
 
 
 def random_inputs(rng, dtype=np.float64):

@@ -76,11 +76,7 @@ BAD = {
         TypeError,
         r"one dtype, got \['float32', 'float64'\]",
     ),
-    "a larger module": (
-        lambda: torch.nn.Sequential(torch.nn.LSTM(I, H)),
-        TypeError,
-        "got Sequential",
-    ),
+    "a list of modules": (lambda: [torch.nn.LSTM(I, H)], TypeError, "got list"),
     "another library": (
         lambda: {"params": {"cell": {"ii": {"kernel": np.ones((I, H))}}}},
         TypeError,

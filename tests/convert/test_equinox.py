@@ -18,6 +18,7 @@ from tests.convert.converting import (
     check_narrow_round_trip,
     gradients,
     random_params,
+    without_biases,
 )
 
 eqx = pytest.importorskip("equinox", reason="equinox is not installed: pip install equinox")
@@ -61,10 +62,14 @@ def test_narrow_round_trip(cell):
 @pytest.mark.parametrize("kind", [eqx.nn.LSTMCell, eqx.nn.GRUCell])
 def test_without_biases_and_by_name(kind):
     cell = kind(I, H, use_bias=False, key=jax.random.key(0))
-    params = from_equinox(cell).params
-    assert not any(bias.any() for bias in params[2:])
+    layer, params = from_equinox(cell)
+    assert_bits(params, without_biases(params))
+    assert "use_bias=False" in repr(layer)
     arrays = {"weight_ih": cell.weight_ih, "weight_hh": cell.weight_hh}
     assert_bits(from_equinox(arrays).params, params)
+    back = to_equinox(params)
+    assert back.use_bias is False
+    assert_bits(jax.tree.map(np.asarray, back), jax.tree.map(np.asarray, cell))
 
 
 BAD = {

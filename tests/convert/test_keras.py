@@ -13,11 +13,14 @@ from tests.convert.converting import (
     I,
     Peer,
     assert_bits,
+    assert_close,
     check_conversion,
     check_narrow_round_trip,
     check_outputs,
     loss_weights,
+    random_inputs,
     random_params,
+    without_biases,
 )
 
 os.environ.setdefault("KERAS_BACKEND", "torch")  # so that its gradients are independent of JAX
@@ -116,7 +119,7 @@ def without(name):
 
 
 BAD = {
-    "a layer of another kind": (lambda: keras.layers.Dense(3), TypeError, "Dense"),
+    "a layer of another kind": (lambda: keras.layers.ReLU(), TypeError, r"re_lu.*\(ReLU\) has no"),
     "not built": (lambda: keras.layers.LSTM(H), ValueError, "not built"),
     "backwards": (
         lambda: built(keras.layers.LSTM(H, go_backwards=True)),
@@ -130,9 +133,9 @@ BAD = {
     ),
     "another library": (lambda: torch.nn.LSTM(I, H), TypeError, "got LSTM"),
     "other gates": (
-        lambda: built(keras.layers.GRU(H, activation="relu")),
+        lambda: built(keras.layers.GRU(H, recurrent_activation="gelu")),
         ValueError,
-        "relu, sigmoid",
+        r"`recurrent_activation` of `gru.*` \(GRU\) must be one of .*, got 'gelu'",
     ),
     "another activation": (
         lambda: built(keras.layers.SimpleRNN(H, activation="gelu")),
@@ -172,5 +175,15 @@ def test_bad_input(make, error, message):
         from_keras(make())
 
 
-def test_options_without_weights():
-    assert from_keras(built(keras.layers.LSTM(H, use_bias=False))).params.bias.shape == (4 * H,)
+@every_cell
+def test_without_biases(cell):
+    source = layer_of(cell, use_bias=False)
+    xs = random_inputs(np.random.default_rng(0))
+    want = source(xs.swapaxes(0, 1)).detach().numpy().swapaxes(0, 1)
+    layer, params = from_keras(source)
+    assert_bits(params, without_biases(params))
+    assert "use_bias=False" in repr(layer)
+    assert_close(layer.apply(params, None, xs)[1], want, 1e-6)
+    arrays = to_keras(params)
+    assert len(arrays) == 2
+    source.set_weights(arrays)

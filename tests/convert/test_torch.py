@@ -23,6 +23,7 @@ from tests.convert.converting import (
     loss_weights,
     random_inputs,
     random_params,
+    without_biases,
 )
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install torch==2.13.0")
@@ -92,10 +93,17 @@ def test_activation_of_the_module():
 @every_cell
 def test_without_biases(cell):
     case = Case(cell, layers=2)
-    params = from_torch(module_of(case, bias=False)).params
-    biases = [p._asdict().get(name) for p in params for name in ("bias", "recurrent_bias")]
-    assert not any(bias.any() for bias in biases if bias is not None)
-    assert_bits(from_torch(to_torch(params)).params, params)
+    module = module_of(case, bias=False)
+    layer, params = from_torch(module)
+    assert_bits(params, without_biases(params))
+    assert "use_bias=False" in repr(layer)
+    state = to_torch(params)
+    assert not any("bias" in name for name in state)
+    assert_bits(from_torch(state).params, params)
+    xs = random_inputs(np.random.default_rng(0))
+    with torch.no_grad():
+        assert_close(layer.apply(params, None, xs)[1], module(torch.from_numpy(xs))[0], 1e-12)
+    module.load_state_dict(state)
 
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")

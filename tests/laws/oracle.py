@@ -4,6 +4,7 @@ Each is ``step(params, carry, x) -> (carry, y)`` with `params` a NamedTuple of a
 tuple. Nothing here is shared with the library.
 """
 
+import jax
 import numpy as np
 
 
@@ -20,7 +21,7 @@ def elman(activation):
     return step
 
 
-def _lstm(params, h, c, x):
+def _lstm(params, h, c, x, gate_function=sigmoid, candidate=np.tanh, output=np.tanh):
     """What the output gate lets through, and the memory, both of the size of c."""
     size = len(c)
     w, u, b = params.kernel, params.recurrent_kernel, params.bias
@@ -29,13 +30,39 @@ def _lstm(params, h, c, x):
         at = slice(k * size, (k + 1) * size)
         return w[:, at].T @ x + u[:, at].T @ h + b[at]
 
-    i, f, g, o = sigmoid(gate(0)), sigmoid(gate(1)), np.tanh(gate(2)), sigmoid(gate(3))
-    c = f * c + i * g
-    return o * np.tanh(c), c
+    i, f, o = (gate_function(gate(k)) for k in (0, 1, 3))
+    c = f * c + i * candidate(gate(2))
+    return o * output(c), c
 
 
-def lstm(params, carry, x):
-    h, c = _lstm(params, *carry, x)
+def lstm_with(gate, candidate, output):
+    def step(params, carry, x):
+        h, c = _lstm(params, *carry, x, gate, candidate, output)
+        return (h, c), h
+
+    return step
+
+
+lstm = lstm_with(sigmoid, np.tanh, np.tanh)
+
+
+def peephole_lstm(params, carry, x):
+    h, c = carry
+    a = params.kernel.T @ x + params.recurrent_kernel.T @ h + params.bias
+    (i, f, g, o), (p_i, p_f, p_o) = np.split(a, 4), np.split(params.peephole, 3)
+    c = sigmoid(f + p_f * c) * c + sigmoid(i + p_i * c) * np.tanh(g)
+    h = sigmoid(o + p_o * c) * np.tanh(c)
+    return (h, c), h
+
+
+def coupled_lstm(params, carry, x):
+    h, c = carry
+    a = params.kernel.T @ x + params.recurrent_kernel.T @ h + params.bias
+    i, g, o = np.split(a, 3)
+    p_i, p_o = (0, 0) if params.peephole is None else np.split(params.peephole, 2)
+    i = sigmoid(i + p_i * c)
+    c = (1 - i) * c + i * np.tanh(g)
+    h = sigmoid(o + p_o * c) * np.tanh(c)
     return (h, c), h
 
 
@@ -45,15 +72,21 @@ def projected_lstm(params, carry, x):
     return (h, c), h
 
 
-def gru_reset_after(params, carry, x):
-    (h,) = carry
-    (w_r, w_z, w_n), (u_r, u_z, u_n) = _three(params.kernel), _three(params.recurrent_kernel)
-    b_r, b_z, b_n = _three(params.bias)
-    r = sigmoid(w_r.T @ x + u_r.T @ h + b_r)
-    z = sigmoid(w_z.T @ x + u_z.T @ h + b_z)
-    n = np.tanh(w_n.T @ x + b_n + r * (u_n.T @ h + params.recurrent_bias))
-    h = z * h + (1 - z) * n
-    return (h,), h
+def gru_with(gate, candidate):
+    def step(params, carry, x):
+        (h,) = carry
+        (w_r, w_z, w_n), (u_r, u_z, u_n) = _three(params.kernel), _three(params.recurrent_kernel)
+        b_r, b_z, b_n = _three(params.bias)
+        r = gate(w_r.T @ x + u_r.T @ h + b_r)
+        z = gate(w_z.T @ x + u_z.T @ h + b_z)
+        n = candidate(w_n.T @ x + b_n + r * (u_n.T @ h + params.recurrent_bias))
+        h = z * h + (1 - z) * n
+        return (h,), h
+
+    return step
+
+
+gru_reset_after = gru_with(sigmoid, np.tanh)
 
 
 def gru_reset_before(params, carry, x):
@@ -97,7 +130,7 @@ def layer_norm_gru(params, carry, x):
 
 def run(step, params, carry, xs):
     """The carry after ``xs (T, I)`` and the outputs (T, H), a Python loop in float64."""
-    params = type(params)(*(np.asarray(p, np.float64) for p in params))
+    params = jax.tree.map(lambda p: np.asarray(p, np.float64), params)
     carry = tuple(np.asarray(c, np.float64) for c in carry)
     ys = []
     for x in np.asarray(xs, np.float64):

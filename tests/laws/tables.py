@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxrnn
-from jaxrnn import authoring
+from jaxrnn import activations, authoring
 from tests.laws import oracle
 
 T, B, I, H, P = 7, 3, 5, 4, 2  # pairwise different, so that no axis passes for another
@@ -188,6 +188,30 @@ CELLS = {
     "layer_norm_gru": CellCase(jaxrnn.layer_norm_gru(H), oracle.layer_norm_gru),
     "projected_lstm": CellCase(
         jaxrnn.projected_lstm(H, P), oracle.projected_lstm, "LSTM", products=(2, 2)
+    ),
+    "peephole_lstm": CellCase(jaxrnn.peephole_lstm(H), oracle.peephole_lstm),
+    "coupled_lstm": CellCase(jaxrnn.coupled_lstm(H), oracle.coupled_lstm),
+    "coupled_with_peepholes": CellCase(
+        jaxrnn.coupled_lstm(H, use_peepholes=True), oracle.coupled_lstm
+    ),
+    "lstm_activations": CellCase(
+        jaxrnn.lstm(
+            H,
+            gate_activation=activations.hard_sigmoid(0.3),
+            activation=activations.clipped(jnp.tanh, 0.6),
+            output_activation=jax.nn.softplus,
+        ),
+        oracle.lstm_with(
+            gate=lambda x: np.clip(0.3 * x + 0.5, 0, 1),
+            candidate=lambda x: np.tanh(np.clip(x, -0.6, 0.6)),
+            output=lambda x: np.log1p(np.exp(x)),
+        ),
+    ),
+    "gru_activations": CellCase(
+        jaxrnn.gru(H, gate_activation=jax.nn.hard_sigmoid, activation=jax.nn.soft_sign),
+        oracle.gru_with(
+            gate=lambda x: np.clip(x / 6 + 0.5, 0, 1), candidate=lambda x: x / (1 + abs(x))
+        ),
     ),
     "clip_carry_gradient": CellCase(jaxrnn.clip_carry_gradient(jaxrnn.gru(H), 1e6)),
     "weight_norm": CellCase(jaxrnn.weight_norm(jaxrnn.gru(H))),

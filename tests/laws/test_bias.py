@@ -16,6 +16,8 @@ CELLS = {
     "projected_lstm": lambda size, **options: jaxrnn.projected_lstm(size, 2, **options),
     "layer_norm_lstm": jaxrnn.layer_norm_lstm,
     "layer_norm_gru": jaxrnn.layer_norm_gru,
+    "peephole_lstm": jaxrnn.peephole_lstm,
+    "coupled_lstm": jaxrnn.coupled_lstm,
 }
 BIASES = "bias", "recurrent_bias"
 KEY = jax.random.key(0)

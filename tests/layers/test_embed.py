@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import jaxrnn
+from jaxrnn._core.known import known
 from jaxrnn.layers import EmbedParams
-from jaxrnn.layers._known import known
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

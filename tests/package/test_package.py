@@ -51,7 +51,7 @@ def test_the_import_graph_has_no_circle():
 
 ORDER = (
     ("_core",),
-    ("initializers",),
+    ("initializers", "activations"),
     ("cells",),
     ("wrappers",),
     ("engines",),
@@ -117,7 +117,7 @@ def test_no_module_shares_its_name_with_a_function_in_it():
 
 
 ROOMS = ("cells", "wrappers", "layers", "engines", "authoring", "initializers", "losses")
-ROOMS += ("training", "data", "checkpoint")
+ROOMS += ("activations", "training", "data", "checkpoint")
 
 
 def test_every_public_function_is_documented():
@@ -149,7 +149,7 @@ def test_a_public_name_has_one_home():
 
 
 def test_the_rooms_show_public_names_only():
-    for room in ("losses", "initializers", "training", "data", "checkpoint"):
+    for room in ("losses", "initializers", "activations", "training", "data", "checkpoint"):
         shown = [n for n in dir(importlib.import_module(f"jaxrnn.{room}")) if n[0] != "_"]
         assert not {"jax", "jnp", "np", "math"} & set(shown), (room, shown)
 

@@ -8,9 +8,18 @@ import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_bool, check_size
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.numerics import tanh, wide_update
+from jaxrnn._core.numerics import wide_update
 from jaxrnn._core.types import Cell
-from jaxrnn.cells._gated import HiddenCarry, draw_gates, project, recur, zero_carry
+from jaxrnn.activations import Activation
+from jaxrnn.cells._gated import (
+    HiddenCarry,
+    draw_gates,
+    lean_activations,
+    one_for_each,
+    project,
+    recur,
+    zero_carry,
+)
 from jaxrnn.initializers import Initializer, glorot_uniform, orthogonal
 
 
@@ -23,7 +32,7 @@ class ElmanParams(NamedTuple):
 @constructor
 def elman(
     hidden_size: int,
-    activation: Callable[[jax.Array], jax.Array] = jnp.tanh,
+    activation: Activation = jnp.tanh,
     *,
     kernel_init: Initializer = glorot_uniform(),
     recurrent_kernel_init: Initializer = orthogonal(),
@@ -55,11 +64,7 @@ def elman(
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)
-    if not callable(activation):
-        raise TypeError(f"`activation` must be a function such as jnp.tanh, got {activation!r}.")
-
-    if activation is jnp.tanh or activation is jax.nn.tanh:
-        activation = tanh  # same values, but it keeps less for the backward pass
+    (activation,) = lean_activations(activation=activation)
     inits = kernel_init, recurrent_kernel_init, bias_init if use_bias else None
 
     def init(key, x):
@@ -69,18 +74,12 @@ def elman(
     return Cell(init, init_carry, project, recur, update_with(activation))
 
 
-def update_with(activation: Callable[[jax.Array], jax.Array]) -> Callable:
-    """The state equation; for tanh and relu the one by which kernels recognize the cell."""
-    known = (update for function, update in _KNOWN if function is activation)
-    return next(known, None) or _update_with(activation)
+@one_for_each
+def update_with(activation: Activation) -> Callable:
+    """The state equation: one function per activation, by which kernels recognize the cell."""
 
-
-def _update_with(activation):
     @wide_update
     def update(params, carry, u, v):
         return HiddenCarry(activation(u + v))
 
     return update
-
-
-_KNOWN = tuple((function, _update_with(function)) for function in (tanh, jax.nn.relu))

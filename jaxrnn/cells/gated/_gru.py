@@ -1,5 +1,6 @@
 """The gated recurrent unit, with its reset gate after or before the recurrent product."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -9,7 +10,16 @@ from jaxrnn._core.checks import check_bool, check_size
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.numerics import add_bias, matmul, tanh, wide_update
 from jaxrnn._core.types import Cell
-from jaxrnn.cells._gated import HiddenCarry, draw_gates, project, recur, zero_carry
+from jaxrnn.activations import Activation
+from jaxrnn.cells._gated import (
+    HiddenCarry,
+    draw_gates,
+    lean_activations,
+    one_for_each,
+    project,
+    recur,
+    zero_carry,
+)
 from jaxrnn.initializers import Initializer, glorot_uniform, orthogonal
 
 
@@ -31,6 +41,8 @@ def gru(
     hidden_size: int,
     *,
     reset_after: bool = True,
+    gate_activation: Activation = jax.nn.sigmoid,
+    activation: Activation = jnp.tanh,
     kernel_init: Initializer = glorot_uniform(3),
     recurrent_kernel_init: Initializer = orthogonal(3),
     bias_init: Initializer = jax.nn.initializers.zeros,
@@ -51,6 +63,8 @@ def gru(
     Args:
       hidden_size: H.
       reset_after: whether the reset gate is applied after the recurrent product, or before it.
+      gate_activation: element-wise, in place of σ.
+      activation: element-wise, in place of tanh.
       kernel_init: draws `kernel` (I, 3H).
       recurrent_kernel_init: draws `recurrent_kernel` (H, 3H).
       bias_init: draws `bias` (3H,). The `recurrent_bias` d (H,) starts from zeros.
@@ -61,8 +75,8 @@ def gru(
       output is h', (..., H).
 
     Raises:
-      ValueError, TypeError: `hidden_size` is not a positive integer, or a choice is not a
-        bool.
+      ValueError, TypeError: `hidden_size` is not a positive integer, a choice is not a bool, or an
+        activation is not a function.
 
     References: Cho et al., 2014, "Learning phrase representations using RNN encoder-decoder for
     statistical machine translation"; reset after the product: Appleyard, Kočiský and Blunsom, 2016,
@@ -71,30 +85,40 @@ def gru(
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)
     check_bool("reset_after", reset_after)
-
+    activations = lean_activations(gate_activation=gate_activation, activation=activation)
     inits = kernel_init, recurrent_kernel_init, bias_init if use_bias else None
     build = _reset_after if reset_after else _reset_before
-    return build(hidden_size, inits)
+    return build(hidden_size, inits, activations)
 
 
-def _reset_after(hidden_size, inits):
+def _reset_after(hidden_size, inits, activations):
     def init(key, x):
         drawn = draw_gates(key, x, hidden_size, 3, inits)
         zeros = None if inits[-1] is None else jnp.zeros((hidden_size,), x.dtype)
         return GRUParams(*drawn, zeros)
 
     init_carry = zero_carry(GRUParams, HiddenCarry, hidden_size)
-    return Cell(init, init_carry, project, recur, update)
+    return Cell(init, init_carry, project, recur, update_with(*activations))
 
 
-@wide_update
-def update(params, carry, u, v, drop=lambda candidate: candidate):
-    """The state equation for ``reset_after=True``, with `drop` applied to the candidate n."""
-    (u_r, u_z, u_n), (v_r, v_z, v_n) = jnp.split(u, 3, axis=-1), jnp.split(v, 3, axis=-1)
-    r = jax.nn.sigmoid(u_r + v_r)
-    z = jax.nn.sigmoid(u_z + v_z)
-    n = tanh(u_n + r * add_bias(v_n, params.recurrent_bias))
-    return HiddenCarry(z * carry.h + (1 - z) * drop(n))
+@one_for_each
+def update_with(gate_activation: Activation, activation: Activation) -> Callable:
+    """The state equation for ``reset_after=True``: one function per choice of activations, by which
+    kernels recognize it.
+    """
+
+    @wide_update
+    def update(params, carry, u, v, drop=lambda candidate: candidate):
+        (u_r, u_z, u_n), (v_r, v_z, v_n) = jnp.split(u, 3, axis=-1), jnp.split(v, 3, axis=-1)
+        r = gate_activation(u_r + v_r)
+        z = gate_activation(u_z + v_z)
+        n = activation(u_n + r * add_bias(v_n, params.recurrent_bias))
+        return HiddenCarry(z * carry.h + (1 - z) * drop(n))
+
+    return update
+
+
+update = update_with(jax.nn.sigmoid, tanh)
 
 
 class _Split(NamedTuple):
@@ -106,12 +130,14 @@ class _Split(NamedTuple):
     bias: jax.Array | None  # (3H,); None without biases
 
 
-def _reset_before(hidden_size, inits):
+def _reset_before(hidden_size, inits, activations):
     def init(key, x):
         return ResetBeforeGRUParams(*draw_gates(key, x, hidden_size, 3, inits))
 
     init_carry = zero_carry(ResetBeforeGRUParams, HiddenCarry, hidden_size)
-    return Cell(init, init_carry, project, _recur_rz, _update_reset_before, prepare=_split)
+    return Cell(
+        init, init_carry, project, _recur_rz, _update_reset_before(*activations), prepare=_split
+    )
 
 
 def _split(params, context):
@@ -123,10 +149,14 @@ def _recur_rz(params, carry):
     return matmul(carry.h, params.recurrent_kernel_rz)
 
 
-@wide_update
-def _update_reset_before(params, carry, u, v, drop=lambda candidate: candidate):
-    u_rz, u_n = jnp.split(u, [v.shape[-1]], axis=-1)
-    r, z = jnp.split(jax.nn.sigmoid(u_rz + v), 2, axis=-1)
-    kernel = params.recurrent_kernel_n
-    n = tanh(u_n + matmul((r * carry.h).astype(kernel.dtype), kernel))
-    return HiddenCarry(z * carry.h + (1 - z) * drop(n))
+@one_for_each
+def _update_reset_before(gate_activation, activation):
+    @wide_update
+    def update(params, carry, u, v, drop=lambda candidate: candidate):
+        u_rz, u_n = jnp.split(u, [v.shape[-1]], axis=-1)
+        r, z = jnp.split(gate_activation(u_rz + v), 2, axis=-1)
+        kernel = params.recurrent_kernel_n
+        n = activation(u_n + matmul((r * carry.h).astype(kernel.dtype), kernel))
+        return HiddenCarry(z * carry.h + (1 - z) * drop(n))
+
+    return update

@@ -1,5 +1,6 @@
 """Long short-term memory."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -9,7 +10,16 @@ from jaxrnn._core.checks import check_bool, check_size
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.numerics import tanh, wide_update
 from jaxrnn._core.types import Cell
-from jaxrnn.cells._gated import LSTMCarry, draw_gates, project, recur, zero_carry
+from jaxrnn.activations import Activation
+from jaxrnn.cells._gated import (
+    LSTMCarry,
+    draw_gates,
+    lean_activations,
+    one_for_each,
+    project,
+    recur,
+    zero_carry,
+)
 from jaxrnn.initializers import Initializer, glorot_uniform, orthogonal, unit_forget_bias
 
 
@@ -23,6 +33,9 @@ class LSTMParams(NamedTuple):
 def lstm(
     hidden_size: int,
     *,
+    gate_activation: Activation = jax.nn.sigmoid,
+    activation: Activation = jnp.tanh,
+    output_activation: Activation | None = None,
     kernel_init: Initializer = glorot_uniform(4),
     recurrent_kernel_init: Initializer = orthogonal(4),
     bias_init: Initializer = unit_forget_bias(),
@@ -36,6 +49,9 @@ def lstm(
 
     Args:
       hidden_size: H.
+      gate_activation: element-wise, in place of σ.
+      activation: element-wise, in place of the tanh of g.
+      output_activation: element-wise, in place of the tanh of c'. None means `activation`.
       kernel_init: draws `kernel` (I, 4H).
       recurrent_kernel_init: draws `recurrent_kernel` (H, 4H).
       bias_init: draws `bias` (4H,); ``jaxrnn.initializers.chrono(max_time)`` for long dependencies.
@@ -45,26 +61,41 @@ def lstm(
       A `Cell` with parameters `LSTMParams` and carry `LSTMCarry`; its output is h', (..., H).
 
     Raises:
-      ValueError, TypeError: `hidden_size` is not a positive integer, or `use_bias` is not a bool.
+      ValueError, TypeError: `hidden_size` is not a positive integer, `use_bias` is not a bool, or
+        an activation is not a function.
 
     References: Hochreiter and Schmidhuber, 1997, "Long short-term memory"; Gers, Schmidhuber and
     Cummins, 2000, "Learning to forget: continual prediction with LSTM".
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)
-
+    activations = lean_activations(
+        gate_activation=gate_activation,
+        activation=activation,
+        output_activation=activation if output_activation is None else output_activation,
+    )
     inits = kernel_init, recurrent_kernel_init, bias_init if use_bias else None
 
     def init(key, x):
         return LSTMParams(*draw_gates(key, x, hidden_size, 4, inits))
 
     init_carry = zero_carry(LSTMParams, LSTMCarry, hidden_size, hidden_size)
-    return Cell(init, init_carry, project, recur, update)
+    return Cell(init, init_carry, project, recur, update_with(*activations))
 
 
-@wide_update
-def update(params, carry, u, v, drop=lambda candidate: candidate):
-    """The state equation, with `drop` applied to the candidate tanh(g)."""
-    i, f, g, o = jnp.split(u + v, 4, axis=-1)
-    c = jax.nn.sigmoid(f) * carry.c + jax.nn.sigmoid(i) * drop(tanh(g))
-    return LSTMCarry(jax.nn.sigmoid(o) * tanh(c), c)
+@one_for_each
+def update_with(
+    gate_activation: Activation, activation: Activation, output_activation: Activation
+) -> Callable:
+    """The state equation: one function per choice of activations, by which kernels recognize it."""
+
+    @wide_update
+    def update(params, carry, u, v, drop=lambda candidate: candidate):
+        i, f, g, o = jnp.split(u + v, 4, axis=-1)
+        c = gate_activation(f) * carry.c + gate_activation(i) * drop(activation(g))
+        return LSTMCarry(gate_activation(o) * output_activation(c), c)
+
+    return update
+
+
+update = update_with(jax.nn.sigmoid, tanh, tanh)

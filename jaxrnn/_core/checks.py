@@ -4,6 +4,8 @@ Each message names the argument, what was expected, what came, and the likely ca
 """
 
 import numbers
+import os
+import pathlib
 from typing import Any
 
 import jax
@@ -16,6 +18,25 @@ def describe(x: Any) -> str:
     if hasattr(x, "shape") and hasattr(x, "dtype"):
         return f"{x.dtype}{tuple(x.shape)}"
     return type(x).__name__
+
+
+MISSING = object()  # the default of an argument that must be given
+
+
+def check_given(value: Any, call: str) -> None:
+    """Raises if the last argument of a call is missing: most likely the carry was left out."""
+    if value is MISSING:
+        raise TypeError(
+            f"`{call}` needs all of these arguments, and the last one is missing. Without a carry "
+            "to start from, pass None for it."
+        )
+
+
+def as_path(path: Any) -> pathlib.Path:
+    """`path` as a path; raises unless it is a str or a path."""
+    if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
+        raise TypeError(f"`path` must be a str or a pathlib.Path, got {path!r}.")
+    return pathlib.Path(path)
 
 
 def check_size(name: str, value: Any) -> None:

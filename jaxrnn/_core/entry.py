@@ -12,14 +12,23 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_array, check_flags, check_key, check_sequence, dtype_of
+from jaxrnn._core.checks import (
+    MISSING,
+    check_array,
+    check_flags,
+    check_given,
+    check_key,
+    check_no_features,
+    check_sequence,
+    dtype_of,
+)
 from jaxrnn._core.construction import recorded
 from jaxrnn._core.context import Handed, Unknown, check_is_read, handed
 from jaxrnn._core.events import current, record, silently
 from jaxrnn._core.memo import remembered, remembering, shape_of
+from jaxrnn._core.noise import batch_axes
 from jaxrnn._core.types import Cell, Layer, Params
 
-_MISSING = object()
 _only_shapes = contextvars.ContextVar("only_shapes", default=False)
 
 
@@ -83,12 +92,8 @@ def entered(layer: Layer) -> Layer:
         with remembering():
             return layer.init_carry(params, xs)
 
-    def apply(params, carry, xs=_MISSING, *, mask=None, resets=None, key=None, context=None):
-        if xs is _MISSING:
-            raise TypeError(
-                "`apply` takes `params`, `carry` and `xs`, and got two of them. Without a carry to "
-                "start from, pass None: `apply(params, None, xs)`."
-            )
+    def apply(params, carry, xs=MISSING, *, mask=None, resets=None, key=None, context=None):
+        check_given(xs, "apply(params, carry, xs)")
         is_outermost = not isinstance(context, Handed)
         if is_outermost:
             _check(xs, mask, resets, key)
@@ -114,6 +119,9 @@ def _check(xs, mask, resets, key):
     check_sequence(xs)
     check_flags("mask", mask, xs)
     check_flags("resets", resets, xs)
+    batch = batch_axes(xs)[1:]
+    check_no_features("mask", mask, batch)
+    check_no_features("resets", resets, batch)
     if key is not None:
         check_key(key)
 

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn._core.checks import check_count
+from jaxrnn._core.checks import check_count, describe
+from jaxrnn._core.ranges import check_known
 from jaxrnn._core.types import Carry, Cell, Params, WholeStep, is_whole
 
 
@@ -23,20 +24,16 @@ def length_mask(lengths: jax.Array, num_steps: int) -> jax.Array:
     Raises:
       TypeError: `lengths` is not of integers, or `num_steps` is not an integer.
       ValueError: T is below 0; or a length is below 0 or above T, where the lengths are known, that
-        is, outside `jit`.
+        is, in NumPy or in an array on a CPU, outside `jit`.
     """
     check_count("num_steps", num_steps)
-    lengths = jnp.asarray(lengths)
-    if not jnp.issubdtype(lengths.dtype, jnp.integer):
-        raise TypeError(f"`lengths` must be integers, got {lengths.dtype}.")
-    if not isinstance(lengths, jax.core.Tracer) and lengths.size:
-        known = np.asarray(lengths)  # within `jit`, a reduction of `lengths` would be traced
-        shortest, longest = int(known.min()), int(known.max())
-        if shortest < 0 or longest > num_steps:
-            raise ValueError(
-                f"`lengths` must be from 0 to T = {num_steps}, got values from {shortest} to "
-                f"{longest}. Is `num_steps` the padded length of the batch?"
-            )
+    given = lengths if hasattr(lengths, "dtype") else np.asarray(lengths)
+    if not jnp.issubdtype(given.dtype, jnp.integer):
+        raise TypeError(f"`lengths` must be integers, got {describe(given)}.")
+    if not jax.export.is_symbolic_dim(num_steps):
+        cause = f"Is `num_steps` = {num_steps} the padded length T of the batch?"
+        check_known("lengths", given, None, 0, num_steps, cause=cause)
+    lengths = jnp.asarray(given)
     if lengths.dtype.itemsize < 4:  # T steps could not be counted
         lengths = lengths.astype(jnp.int32)
     steps = jnp.arange(num_steps, dtype=lengths.dtype)

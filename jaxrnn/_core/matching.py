@@ -24,6 +24,12 @@ def check_carry(carry: Any, expected: Any, *, name: str = "carry", cause: str) -
         raise type(problem)(f"{problem} {cause}")
 
 
+def check_no_carry(carry: Any) -> None:
+    """Raises unless `carry` is None or (), for a layer that has none."""
+    if carry is not None:
+        check_carry(carry, (), cause="This layer has no carry. Is it the carry of another layer?")
+
+
 def _outline(tree: Any) -> str:
     """A pytree with its arrays in short: ``LSTMCarry(h=float32(4, 8), c=float32(4, 8))``."""
     if hasattr(tree, "_fields"):

@@ -137,7 +137,13 @@ def from_step(
 
     Returns:
       A `Cell` with the carry of `step`.
+
+    Raises:
+      TypeError: an argument is not a function.
     """
+    for name, function in (("init", init), ("init_carry", init_carry), ("step", step)):
+        if not callable(function):
+            raise TypeError(f"`{name}` must be a function, got {function!r}.")
     return Cell(init, init_carry, _input, nothing, WholeStep(step), _no_output)
 
 
@@ -166,6 +172,9 @@ def check_cell(cell: Any) -> None:
             f"`cell` must be a Cell such as `jaxrnn.lstm(128)`, got {cell!r}. "
             "Make one of your own with `jaxrnn.Cell` or `jaxrnn.from_step`."
         )
+    for name, function in zip(cell._fields, cell, strict=True):
+        if not callable(function) and not (name == "noise" and function is None):
+            raise TypeError(f"`{name}` of a Cell must be a function, got {function!r}.")
 
 
 def check_splits(name: str, cell: Any) -> None:
@@ -182,8 +191,17 @@ def check_layer(name: str, layer: Any) -> None:
     """Raises unless `layer` is a `Layer`."""
     if isinstance(layer, Layer):
         return
-    hint = " A cell becomes a layer with `jaxrnn.rnn(cell)`." if isinstance(layer, Cell) else ""
-    raise TypeError(f"{name} must be a Layer, got {describe(layer)}.{hint}")
+    raise TypeError(f"{name} must be a Layer, got {describe(layer)}.{_hint(layer)}")
+
+
+def _hint(layer):
+    if isinstance(layer, Cell):
+        return " A cell becomes a layer with `jaxrnn.rnn(cell)`."
+    if type(layer) in (list, tuple):
+        return " Layers in a row are one layer with `jaxrnn.stack(*layers)`."
+    if callable(layer) or isinstance(layer, Constructed):
+        return " If it is a pool, put it after the layer: `jaxrnn.stack(layer, pool)`."
+    return ""
 
 
 def _input(params, x):

@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Iterable
 from typing import BinaryIO
 
+from jaxrnn._core.checks import as_path
+
 
 def write_atomically(path: str | os.PathLike, chunks: Iterable[bytes]) -> None:
     """Writes `chunks` to `path`, which always holds either the old file or the complete new one.
@@ -18,7 +20,7 @@ def write_atomically(path: str | os.PathLike, chunks: Iterable[bytes]) -> None:
       ValueError: `path` exists and is not a regular file.
       OSError: writing failed. The old file is left unchanged.
     """
-    path = pathlib.Path(os.path.realpath(path))
+    path = pathlib.Path(os.path.realpath(as_path(path)))
     if path.exists() and not path.is_file():
         raise ValueError(f"`path` must be a regular file, but `{path}` is a directory or a device.")
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")

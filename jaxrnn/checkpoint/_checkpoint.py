@@ -35,8 +35,8 @@ def save(
         means no metadata.
 
     Raises:
-      TypeError: a leaf is traced, a random key, not an array, or has an unsupported dtype; or
-        `metadata` does not map str to str.
+      TypeError: a leaf is traced, a random key, a masked array, not an array, or has an unsupported
+        dtype; or `metadata` does not map str to str.
       ValueError: two leaves have the same name, a name or `metadata` cannot be stored, or an array
         is sharded over several processes.
       OSError: the file cannot be written. The old file is left unchanged.
@@ -103,6 +103,11 @@ def _as_numpy(name: str, leaf: Any) -> np.ndarray:
         raise TypeError(
             f"`{name}` in `params` is traced, so it has no values to save yet. Call "
             "`jaxrnn.checkpoint.save` outside `jit`, `grad` and `vmap`, on the arrays they return."
+        )
+    if isinstance(leaf, np.ma.MaskedArray):
+        raise TypeError(
+            f"`{name}` in `params` is a masked array, and a file has no place for its mask. Save "
+            "its `data` and its `mask` as two arrays."
         )
     _check_no_key(name, "params", leaf)
     if not (getattr(leaf, "is_fully_addressable", True) or leaf.is_fully_replicated):

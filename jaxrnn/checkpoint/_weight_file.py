@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrnn._core.checks import as_path
 from jaxrnn.checkpoint._atomic_write import write_atomically
 from jaxrnn.checkpoint._weight_header import check_name, checksum, make_header, read_header
 
@@ -109,7 +110,7 @@ def read_weights(path: str | os.PathLike) -> Weights:
       OSError: the file cannot be read.
       ImportError: safetensors is not installed.
     """
-    path = pathlib.Path(path)
+    path = as_path(path)
     check_first_bytes(path)
     library = import_safetensors()
     with path.open("rb") as file:

@@ -1,10 +1,10 @@
 """Arrays from the safetensors files of other libraries."""
 
 import os
-import pathlib
 
 import numpy as np
 
+from jaxrnn._core.checks import as_path
 from jaxrnn.checkpoint._weight_file import check_first_bytes, import_safetensors
 from jaxrnn.checkpoint._weight_header import read_length
 
@@ -18,7 +18,7 @@ def read_safetensors(path: str | os.PathLike, prefix: str) -> dict[str, np.ndarr
       ValueError: the file is not a valid safetensors file, or too many arrays begin with `prefix`
         for a recurrent module.
     """
-    path = pathlib.Path(path)
+    path = as_path(path)
     check_first_bytes(path)
     library = import_safetensors()
     with path.open("rb") as file:

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 
+from jaxrnn._core.checks import MISSING, check_given
 from jaxrnn._core.context import prepared, taken
 from jaxrnn._core.matching import check_drawn
 from jaxrnn._core.memo import call_shapes, remembered, remembering
@@ -17,7 +18,7 @@ def step(
     cell: Cell | Layer,
     params: Params,
     carry: Carry | None,
-    x: Any,
+    x: Any = MISSING,
     *,
     context: Any = None,
     key: jax.Array | None = None,
@@ -41,6 +42,7 @@ def step(
       ValueError, TypeError: `x` or `carry` does not fit the cell and its parameters, or a key is
         given to a cell.
     """
+    check_given(x, "step(cell, params, carry, x)")
     if isinstance(cell, Layer):
         xs = jax.tree.map(lambda leaf: leaf[None], as_arrays(x=x)[0])
         carry, ys = cell.apply(params, carry, xs, key=key, context=context)

@@ -6,7 +6,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_array, check_flags, check_sequence, describe, example
+from jaxrnn._core.checks import (
+    MISSING,
+    check_array,
+    check_bool,
+    check_flags,
+    check_given,
+    check_sequence,
+    describe,
+    example,
+)
 from jaxrnn._core.context import prepared, taken
 from jaxrnn._core.events import record
 from jaxrnn._core.loop import Loop, varying_like
@@ -65,7 +74,7 @@ def unroll(
     cell: Cell,
     params: Params,
     carry: Carry | None,
-    xs: Any,
+    xs: Any = MISSING,
     *,
     mask: jax.Array | None = None,
     resets: jax.Array | None = None,
@@ -107,7 +116,9 @@ def unroll(
       ValueError, TypeError: an argument does not fit the others, or `implementation` is unknown or
         cannot run `cell`.
     """
+    check_given(xs, "unroll(cell, params, carry, xs)")
     check_cell(cell)
+    check_bool("reverse", reverse)
     choices = Choices(bool(reverse), implementation)
     check_choices(cell, choices)
     check_sequence(xs)

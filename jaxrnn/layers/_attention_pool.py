@@ -65,6 +65,7 @@ def attention_pool(
         )
 
     def apply(params, xs, mask=None):
+        check_features(example(xs))
         check_drawn(params, init, shape_of(xs), f"attention_pool({size})")
         xs, mask = padded(xs, mask)
         xs = zero_where_masked(mask, xs)

@@ -14,7 +14,7 @@ from jaxrnn._core.checks import (
 from jaxrnn._core.drawing import draw
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import zero_where_masked
-from jaxrnn._core.matching import check_drawn
+from jaxrnn._core.matching import check_drawn, check_no_carry
 from jaxrnn._core.memo import shape_of
 from jaxrnn._core.numerics import affine
 from jaxrnn._core.types import Layer
@@ -65,7 +65,9 @@ def dense(
         return ()
 
     def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
+        check_features(example(xs))
         check_drawn(params, init, shape_of(xs), f"dense({features})")
+        check_no_carry(carry)
         check_flags_fit("mask", mask, jax.ShapeDtypeStruct(xs.shape[1:-1], xs.dtype))
         ys = affine(zero_where_masked(mask, xs), params.kernel, params.bias).astype(
             params.kernel.dtype

@@ -13,7 +13,7 @@ from jaxrnn._core.checks import (
 )
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import zero_where_masked
-from jaxrnn._core.matching import check_carry
+from jaxrnn._core.matching import check_carry, check_no_carry
 from jaxrnn._core.noise import count_steps, drop, for_each_step, is_zero, keep
 from jaxrnn._core.types import Layer
 
@@ -96,8 +96,7 @@ def variational_dropout(rate: float) -> Layer:
         check_features(example(xs))
         batch = jax.ShapeDtypeStruct(xs.shape[1:-1], xs.dtype)
         check_mask_and_resets(mask, resets, batch)
-        carry = () if carry is None else carry
-        check_carry(carry, (), cause="Is it the carry of another layer?")
+        check_no_carry(carry)
         xs = zero_where_masked(mask, jnp.asarray(xs))
         if key is not None and not is_zero(rate):
 

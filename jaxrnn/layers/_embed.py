@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_params, check_size, describe, example
+from jaxrnn._core.drawing import draw
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.known import check_known, is_index
 from jaxrnn._core.masking import zero_where_masked
+from jaxrnn._core.matching import check_no_carry
+from jaxrnn._core.ranges import check_known, is_index
 from jaxrnn._core.types import Layer
 from jaxrnn.initializers import Initializer, in_float32
 
@@ -49,14 +51,16 @@ def embed(
 
     def init(key, xs):
         check_symbols(example(xs))
-        return EmbedParams(embedding_init(key, (vocabulary_size, features), jnp.dtype(dtype)))
+        shape = vocabulary_size, features
+        return EmbedParams(draw("embedding", embedding_init, key, shape, jnp.dtype(dtype)))
 
     def init_carry(params, xs):
         return ()
 
     def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
-        check_params(params, EmbedParams)
+        _check_table(params, vocabulary_size, features)
         check_symbols(example(xs))
+        check_no_carry(carry)
         check_known("xs", xs, mask, 0, vocabulary_size - 1, cause=_CAUSE)
         is_symbol = is_index(xs, vocabulary_size)
         outside = params.embedding.shape[0]  # a negative index would count from the end
@@ -66,6 +70,18 @@ def embed(
         return (), zero_where_masked(mask, ys)
 
     return Layer(init, init_carry, apply)
+
+
+def _check_table(params, rows, features):
+    """Raises unless the table has these features and rows, or more; its dtype may be any."""
+    check_params(params, EmbedParams)
+    shape = getattr(params.embedding, "shape", None)
+    if shape is None or len(shape) != 2 or shape[0] < rows or shape[1] != features:
+        raise ValueError(
+            f"`params.embedding` must have shape ({rows}, {features}), or more rows, got "
+            f"{describe(params.embedding)}. Was it made by the `init` of an embedding of another "
+            "size?"
+        )
 
 
 _CAUSE = (

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_mask_and_resets, example
+from jaxrnn._core.checks import check_bool, check_mask_and_resets, example
 from jaxrnn._core.context import Drawing, handed
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.matching import check_carry
@@ -40,9 +40,11 @@ def rnn(cell: Cell, *, reverse: bool = False, implementation: str | None = None)
       A `Layer` with the parameters and the carry of `cell`: (T, ..., I) -> (T, ..., H).
 
     Raises:
-      ValueError, TypeError: `cell` is not a `Cell`, or `implementation` is unknown.
+      ValueError, TypeError: `cell` is not a `Cell`, `reverse` is not a bool, or `implementation` is
+        unknown.
     """
     check_cell(cell)
+    check_bool("reverse", reverse)
     choices = Choices(bool(reverse), implementation)
     check_choices(cell, choices)
     run = functools.partial(unroll, cell, **choices._asdict())

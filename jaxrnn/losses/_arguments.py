@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_flags, describe
-from jaxrnn._core.known import known
 from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.numerics import sum_dtype
+from jaxrnn._core.ranges import known
 
 
 def check_array(name: str, x: Any) -> None:

@@ -2,7 +2,7 @@
 
 import jax
 
-from jaxrnn._core.known import check_known
+from jaxrnn._core.ranges import check_known
 from jaxrnn.losses._arguments import real_pair
 from jaxrnn.losses._mean import mean
 from jaxrnn.losses._products import nan_unless, times

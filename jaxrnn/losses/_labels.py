@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._core.checks import describe
-from jaxrnn._core.known import check_known, is_index
 from jaxrnn._core.masking import over_batch, zero_where_masked
+from jaxrnn._core.ranges import check_known, is_index
 from jaxrnn.losses._arguments import check_array, check_mask, floating
 
 

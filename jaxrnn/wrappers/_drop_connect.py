@@ -37,6 +37,8 @@ def drop_connect(
     """
     check_cell(cell)
     rate = check_rate("rate", rate)
+    if isinstance(fields, str) or not all(isinstance(field, str) for field in fields):
+        raise TypeError(f'`fields` must be a tuple of names such as ("kernel",), got {fields!r}.')
 
     def init(key, x):
         params = cell.init(key, x)

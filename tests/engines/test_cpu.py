@@ -13,8 +13,16 @@ from jaxrnn._core.loop import Loop
 from jaxrnn._core.masking import zero_where_masked
 from jaxrnn.engines._table import Call
 from jaxrnn.engines.cpu import _library
-from jaxrnn.engines.cpu._engine import run
-from jaxrnn.engines.kernel._operands import kernel_for
+from jaxrnn.engines.cpu._calls import training_forward
+from jaxrnn.engines.cpu._engine import CPU, run
+from jaxrnn.engines.kernel._operands import (
+    Flags,
+    Primals,
+    Recurrence,
+    States,
+    Weights,
+    kernel_for,
+)
 from tests.laws.compiled import hlo, products_in_loops
 from tests.laws.tables import assert_close, cell_example, total
 
@@ -213,3 +221,25 @@ def test_a_missing_or_foreign_library_is_named_with_what_helps(tmp_path, monkeyp
 def test_a_library_of_other_sources_is_refused(monkeypatch, fresh):
     monkeypatch.setattr(_library, "INTERFACE", -1)
     assert "was built from other sources" in fresh()
+
+
+@needs_kernels
+@every_cell
+def test_nothing_that_a_kernel_returns_is_unwritten(name):
+    """What is saved of masked steps is zero, also where memory holds leftovers of other calls."""
+    cell, steps, batch = CELLS[name], 8, 64
+    ex = cell_example(cell, shape=(steps, batch, I), dtype=jnp.float32)
+    mask = jnp.broadcast_to(jnp.arange(steps)[:, None] < 3, (steps, batch))
+    recurrence = Recurrence(kernel_for(cell), False, CPU)
+    primals = Primals(_weights(ex.params), States(ex.carry, None), ex.xs)
+    save = jax.jit(lambda flags: training_forward(recurrence, primals, flags)[1])
+    for _ in range(5):
+        jax.block_until_ready(save(Flags(jnp.ones_like(mask), None)))
+        saved = save(Flags(mask, None))
+        for leaf in jax.tree.leaves((saved.gates, saved.extra, saved.ys)):
+            np.testing.assert_array_equal(leaf[3:], 0)
+
+
+def _weights(params):
+    recurrent_bias = getattr(params, "recurrent_bias", None)
+    return Weights(params.kernel, params.bias, params.recurrent_kernel, recurrent_bias)

@@ -161,12 +161,12 @@ WRONG = {
     "lengths below 0": (
         lambda: jaxrnn.length_mask(jnp.array([2, -1]), T),
         ValueError,
-        "`lengths` must be from 0 to T = 7.*-1 to 2",
+        "`lengths` must be from 0 to 7, got values from -1 to 2",
     ),
     "lengths above T": (
         lambda: jaxrnn.length_mask(np.array([8, 2]), T),
         ValueError,
-        "`lengths` must be from 0 to T = 7.*2 to 8",
+        "`lengths` must be from 0 to 7, got values from 2 to 8.*padded length T",
     ),
     "lengths of floats": (
         lambda: jaxrnn.length_mask(jnp.array([2.0]), T),
@@ -408,7 +408,7 @@ WRONG = {
     "mask of a two-way layer with features": (
         lambda: two_way(mask=jnp.ones((T, B, I), bool)),
         ValueError,
-        "`mask`.*without features",
+        r"`mask` must be \(T, ...\).*features",
     ),
     "resets of a two-way layer transposed": (
         lambda: two_way(resets=MASK.T),
@@ -438,7 +438,7 @@ WRONG = {
     "mask of a pool with features": (
         lambda: jaxrnn.pool_sum(XS, jnp.ones((T, B, I), bool)),
         ValueError,
-        "`mask`.*without features",
+        r"`mask` must be \(T, ...\).*features",
     ),
     "mask of a pool of floats": (
         lambda: jaxrnn.pool_mean(XS, jnp.ones((T, B))),
@@ -555,12 +555,12 @@ WRONG = {
             jaxrnn.dense(2).init(KEY, XS), None, XS, mask=jnp.ones((T, B, I), bool)
         ),
         ValueError,
-        "`mask`.*without features",
+        r"`mask` must be \(T, ...\).*features",
     ),
     "resets of dropout with features": (
         lambda: jaxrnn.dropout(0.5).apply((), None, XS, resets=jnp.ones((T, B, I), bool)),
         ValueError,
-        "`resets`.*without features",
+        r"`resets` must be \(T, ...\).*features",
     ),
     "key of a layer of a seed": (
         lambda: jaxrnn.rnn(CELL).apply(PARAMS, None, XS, key=3),
@@ -946,7 +946,7 @@ def test_lengths_that_are_known_are_read_under_jit():
     lengths = jnp.array([2, 0])
     mask = jax.jit(lambda: jaxrnn.length_mask(lengths, 3))()
     np.testing.assert_array_equal(mask.sum(axis=0), [2, 0])
-    with pytest.raises(ValueError, match="`lengths` must be from 0 to T = 1"):
+    with pytest.raises(ValueError, match="`lengths` must be from 0 to 1, got"):
         jax.jit(lambda: jaxrnn.length_mask(lengths, 1))()
 
 

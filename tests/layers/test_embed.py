@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxrnn
-from jaxrnn._core.known import known
+from jaxrnn._core.ranges import known
 from jaxrnn.layers import EmbedParams
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

@@ -228,10 +228,20 @@ struct ForwardPass {
       state.h = rounded<S>(state.h);
       if (remembers) state.memory = rounded<S>(state.memory);
       y = state.h;
+    } else {
+      write_zeros(place);
     }
     store(next + here, state.h);
     if (remembers) store(memory + here, state.memory);
     store(f.ys + place.units, y, count);
+  }
+
+  // Of a masked step the backward pass reads nothing, but no result is left unwritten.
+  JAXRNN_INLINE void write_zeros(const Place& at) {
+    if (!f.gates) return;
+    for (int gate = 0; gate < gates; gate++)
+      store(f.gates + at.gates + gate * at.hidden, Vector<T>{}, at.count);
+    if (f.extra) store(f.extra + at.units, Vector<T>{}, at.count);
   }
 };
 

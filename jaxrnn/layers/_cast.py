@@ -37,10 +37,10 @@ def cast(layer: Layer, dtype: Any) -> Layer:
 
     def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
         like = empty_results(layer, params, xs)
-        context = context._replace(value=_cast(context.value, narrow))
+        context = context._replace(value=_to(context.value, narrow))
         options = {"mask": mask, "resets": resets, "key": key, "context": context}
-        carry, ys = layer.apply(*_cast((params, carry, xs), narrow), **options)
-        return _cast_like(carry, like[0]), _cast_like(ys, like[1])
+        carry, ys = layer.apply(*_to((params, carry, xs), narrow), **options)
+        return _like(carry, like[0]), _like(ys, like[1])
 
     return layer._replace(apply=apply)
 
@@ -58,11 +58,11 @@ def _is_real(x):
     return jnp.issubdtype(x.dtype, jnp.floating)
 
 
-def _cast(tree, dtype):
+def _to(tree, dtype):
     return jax.tree.map(lambda x: x.astype(dtype) if _is_real(x) else x, tree)
 
 
-def _cast_like(tree, like):
+def _like(tree, like):
     """`tree` with the floating dtypes of `like`; a count of steps may come with a key alone."""
     dtypes = iter([leaf.dtype for leaf in jax.tree.leaves(like) if _is_real(leaf)])
     return jax.tree.map(lambda x: x.astype(next(dtypes)) if _is_real(x) else x, tree)

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_features, check_flags, check_flags_fit, example
+from jaxrnn._core.checks import check_features, check_flags, check_no_features, example
 from jaxrnn._core.masking import select, zero_where_masked
 from jaxrnn._core.numerics import sum_dtype
 
@@ -92,7 +92,7 @@ def padded(xs: jax.Array, mask: Any) -> tuple[jax.Array, jax.Array]:
     x = example(xs)
     check_features(x)
     check_flags("mask", mask, xs)
-    check_flags_fit("mask", mask, jax.ShapeDtypeStruct(x.shape[:-1], x.dtype))
+    check_no_features("mask", mask, x.shape[:-1])
     mask = jnp.ones(xs.shape[0], bool) if mask is None else mask
     if xs.shape[0] == 0:
         xs, mask = jnp.zeros((1, *x.shape), x.dtype), jnp.zeros((1, *mask.shape[1:]), bool)

@@ -16,6 +16,7 @@ XS = jnp.ones((T, B, I), jnp.float32)
 PARAMS = CELL.init(KEY, XS[0])
 CARRY = CELL.init_carry(PARAMS, XS[0])
 MASK = jnp.ones((T, B), bool)
+WHOLE = jaxrnn.from_step(CELL.init, CELL.init_carry, lambda params, carry, x: (carry, x))
 
 
 def unroll(params=PARAMS, carry=CARRY, xs=XS, cell=CELL, **options):
@@ -215,9 +216,7 @@ WRONG = {
         "`implementation` must be",
     ),
     "implementation that cannot run the cell": (
-        lambda: jaxrnn.rnn(
-            jaxrnn.from_step(CELL.init, CELL.init_carry, None), implementation="xla"
-        ),
+        lambda: jaxrnn.rnn(WHOLE, implementation="xla"),
         ValueError,
         "`implementation='xla'` cannot run this cell: the cell was made by `from_step`",
     ),
@@ -789,7 +788,7 @@ WRONG = {
         r"`rate` must be in \[0, 1\), got -0.1",
     ),
     "state dropout of a cell that does not split": (
-        lambda: jaxrnn.state_dropout(jaxrnn.from_step(CELL.init, CELL.init_carry, None), 0.1),
+        lambda: jaxrnn.state_dropout(WHOLE, 0.1),
         ValueError,
         "`state_dropout` changes the carry between.*made by `from_step`",
     ),

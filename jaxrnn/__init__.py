@@ -1,6 +1,6 @@
 """Recurrent networks in JAX: cells are pure functions of (params, carry, x).
 
-Write a cell's arithmetic once; it trains, streams and batches at the speed of a hand-written loop.
+Write a cell's arithmetic once; it trains, streams, batches and differentiates.
 Axis letters everywhere: T time, B batch, I input, H hidden, G gates; sequences are (T, ..., I).
 
 Functions are here by name. Their subjects are modules: `cells`, `wrappers`, `layers` and `engines`

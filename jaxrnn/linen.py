@@ -3,7 +3,7 @@
 They rename arguments and forward them; all arithmetic is elsewhere.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -12,6 +12,7 @@ from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxrnn._batch_major import annotated, as_layer, check_steppable, path_names, run
+from jaxrnn._core.memo import remembered
 from jaxrnn._core.types import Carry, Cell, Layer, Params
 from jaxrnn.engines import step
 from jaxrnn.layers._compose import keeps_time
@@ -92,7 +93,7 @@ class RNN(nn.Module):
         key = self.make_rng("dropout") if self.has_rng("dropout") else None
 
         def apply(carry, xs, **flags):
-            params = _parameters(self, layer.init, xs)
+            params = _parameters(self, layer, xs)
             carry, ys = layer.apply(params, carry, xs, **flags, key=key, context=context)
             return carry, ys, keeps_time(layer, params, xs)
 
@@ -133,7 +134,7 @@ class RNNCell(nn.RNNCellBase):
         """One step: from the carry and inputs (..., I), the new carry and the output."""
         check_steppable(self.cell)
         x = jax.ShapeDtypeStruct(inputs.shape, self.param_dtype)
-        return step(self.cell, _parameters(self, self.cell.init, x), carry, inputs)
+        return step(self.cell, _parameters(self, self.cell, x), carry, inputs)
 
     @nn.nowrap
     def initialize_carry(self, rng: jax.Array, input_shape: tuple[int, ...]) -> Carry:
@@ -149,15 +150,22 @@ class RNNCell(nn.RNNCellBase):
         return self.cell.init_carry(_stored(self, jax.eval_shape(self.cell.init, rng, x)), x)
 
 
-def _parameters(module: nn.Module, init: Callable, x: Any) -> Params:
+def _parameters(module: nn.Module, thing: Cell | Layer, x: Any) -> Params:
     """The parameters of `module`; missing ones are drawn by `init` if "params" is mutable."""
-    shapes = jax.eval_shape(init, jax.random.key(0), x)
+    shapes = remembered(_drawn, thing, None, x)
     missing = [name for name in _by_name(shapes) if not module.has_variable("params", name)]
     if missing and module.is_mutable_collection("params"):
-        new = _by_name(annotated(init(module.make_rng("params"), x), module.partitioning, _box))
+        new = _by_name(
+            annotated(thing.init(module.make_rng("params"), x), module.partitioning, _box)
+        )
         for name in missing:
             module.param(name, lambda _, value: value, new[name])
     return _stored(module, shapes)
+
+
+def _drawn(thing, _, x):
+    """The parameters that `init` draws, in shape."""
+    return jax.eval_shape(thing.init, jax.random.key(0), x)
 
 
 def _stored(module: nn.Module, shapes: Params) -> Params:

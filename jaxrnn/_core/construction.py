@@ -86,7 +86,8 @@ class Constructed:
         if self.made is not None:
             text = f"{self!r}._replace({_listed((), changes)})"
             key = fixed_key((_replaced, self, items(changes)))
-            new.remember(Made(text, key, (_replaced, (self,), changes)))
+            # Not with the first function, which this bundle may share with `self`.
+            new._made = Made(text, key, (_replaced, (self,), changes))
         return new
 
 

@@ -246,9 +246,9 @@ def test_parameters_must_fit(name, steps):
     cell = CELLS[name].cell
     params, _, xs, *_ = cell_example(cell, shape=(steps, B, I))
     for wrong in changed(params):
-        with pytest.raises((ValueError, TypeError), match="^`(params|x)"):
+        with pytest.raises((ValueError, TypeError), match=r"^`(params|x)"):
             jaxrnn.unroll(cell, wrong, None, xs)
-        with pytest.raises((ValueError, TypeError), match="^`(params|x)"):
+        with pytest.raises((ValueError, TypeError), match=r"^`(params|x)"):
             jaxrnn.step(cell, wrong, None, jnp.zeros(xs.shape[1:]))
 
 
@@ -260,7 +260,7 @@ def test_parameters_of_layers_must_fit(name):
         is_table = case.vocabulary and jax.tree.leaves(wrong)[0].dtype == jnp.bfloat16
         if is_table:  # a table may have any dtype, and sets that of the layers above
             continue
-        with pytest.raises((ValueError, TypeError), match="^`(params|x)"):
+        with pytest.raises((ValueError, TypeError), match=r"^`(params|x)"):
             case.layer.apply(wrong, None, xs)
 
 

@@ -77,6 +77,6 @@ def _check_bytes():
     expected = checksum.read_text() if checksum.exists() else None
     if (got := hashlib.sha256(PATH.read_bytes()).hexdigest()) != expected:
         raise _Unusable(
-            f"{PATH} is damaged or incomplete: expected a file with the SHA-256 in {checksum.name}, "
+            f"{PATH} is damaged or incomplete: expected the SHA-256 in {checksum.name}, "
             f"{expected}, got {got}. {_BUILD}"
         )

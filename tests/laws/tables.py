@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -396,11 +397,9 @@ def total(tree):
 
 def assert_close(actual, expected, tolerance):
     """Equal structure, and every leaf within `tolerance` of the largest expected value."""
-    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    actual, expected = jax.tree.map(np.asarray, (actual, expected))
+    chex.assert_trees_all_equal_shapes_and_dtypes(actual, expected)
     for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
-        a, e = np.asarray(a), np.asarray(e)
-        assert a.shape == e.shape
-        assert a.dtype == e.dtype
         if a.size and a.dtype.kind in "fV":
             a, e = a.astype(np.float64), e.astype(np.float64)
             assert np.abs(a - e).max() <= tolerance * max(1.0, np.abs(e).max())
@@ -408,6 +407,4 @@ def assert_close(actual, expected, tolerance):
             np.testing.assert_array_equal(a, e)
 
 
-def assert_same(actual, expected):
-    """Equal to the last bit."""
-    jax.tree.map(np.testing.assert_array_equal, actual, expected)
+assert_same = chex.assert_trees_all_equal  # to the last bit

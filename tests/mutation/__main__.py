@@ -62,12 +62,24 @@ def make_copy(folder: pathlib.Path) -> pathlib.Path:
     return folder
 
 
+def subject(path: str) -> str:
+    """The key of `TESTS` for a file."""
+    return next(prefix for prefix in TESTS if path.startswith(prefix))
+
+
+def check_tests(copy: pathlib.Path, drawn: list[Mutant]) -> None:
+    """Exits unless the tests of every subject pass without a mutant: else each seems noticed."""
+    for path in {subject(mutant.path): mutant.path for mutant in drawn}.values():
+        if (code := run_tests(copy, path)) != PASSED:
+            sys.exit(f"The tests of {subject(path)} must pass first, but pytest ended with {code}.")
+
+
 def run_tests(copy: pathlib.Path, path: str) -> int:
     """The exit code of the tests of a file of the copy."""
-    tests = next(tests for prefix, tests in TESTS.items() if path.startswith(prefix))
-    files = [f"tests/{name}" for name in tests.split()]
+    files = [f"tests/{name}" for name in TESTS[subject(path)].split()]
     command = [sys.executable, "-m", "pytest", "-n", "0", "-x", "-p", "no:cacheprovider", *files]
-    environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    places = os.pathsep.join(filter(None, [str(copy), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": places, "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(
             command, cwd=copy, env=environment, capture_output=True, timeout=60 * MINUTES
@@ -111,6 +123,7 @@ def main(arguments: list[str] | None = None) -> None:
         copies = queue.Queue()
         for i in range(options.jobs):
             copies.put(make_copy(pathlib.Path(folder, str(i))))
+        check_tests(copies.queue[0], drawn)
 
         def judge(mutant):
             copy = copies.get()

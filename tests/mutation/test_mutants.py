@@ -2,7 +2,9 @@
 
 import ast
 
-from tests.mutation.__main__ import cell, draw, survives, table
+import pytest
+
+from tests.mutation.__main__ import cell, check_tests, draw, survives, table
 from tests.mutation.mutants import Mutant, mutants
 
 SOURCE = """
@@ -56,3 +58,9 @@ def test_a_mutant_is_run_in_the_copy_and_taken_out_again(tmp_path, monkeypatch):
     assert "def rnn" in (tmp_path / path).read_text()
     assert cell("a | b\nc") == "`a \\| b`"
     assert f"| {path}:1 | `1` | `2` |" in table([mutant], 2)
+
+
+def test_nothing_is_judged_by_tests_that_fail(tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.mutation.__main__.run_tests", lambda copy, path: 1)
+    with pytest.raises(SystemExit, match="tests of jaxrnn/layers must pass first"):
+        check_tests(tmp_path, [Mutant("jaxrnn/layers/_rnn.py", 1, "1", "2", "x = 2")])

@@ -1,10 +1,12 @@
 """Builds the native kernels if there is a C++17 compiler, and leaves them out otherwise."""
 
+import hashlib
 import importlib.util
 import pathlib
 import platform
 
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
 NATIVE = "jaxrnn/engines/cpu/native"
@@ -18,6 +20,7 @@ SOURCES = (
     "plain",
 )
 FLAGS = ["-std=c++17", "-O3", "-g0", "-ffp-contract=fast", "-Wno-psabi"]
+CHECKSUM = ".sha256"  # the library is verified before it is loaded: see _library.py
 # By source file. The instruction set is chosen at run time, from those the processor supports.
 X86_FLAGS = {
     "avx2": ["-mavx2", "-mfma"],
@@ -44,6 +47,26 @@ class BuildKernels(build_ext):
             )
         target = self.get_ext_fullpath(ext.name)
         self.compiler.link_shared_object(objects, target, target_lang="c++")
+        digest = hashlib.sha256(pathlib.Path(target).read_bytes()).hexdigest()
+        pathlib.Path(target + CHECKSUM).write_text(digest)
+
+    def copy_extensions_to_source(self):
+        """Copies the library and its checksum into a clone, for an editable install."""
+        super().copy_extensions_to_source()
+        for ext in self.extensions:
+            built = pathlib.Path(self.build_lib, self.get_ext_filename(ext.name) + CHECKSUM)
+            if built.exists():
+                self.copy_file(built, self.get_ext_fullpath(ext.name) + CHECKSUM)
+
+
+class TagWheel(bdist_wheel):
+    """Names a wheel by what is in it, since kernels may have been left out."""
+
+    def get_tag(self):
+        """Returns py3-none-PLATFORM for a wheel with kernels, and py3-none-any without."""
+        self.root_is_pure = not any(pathlib.Path(self.bdist_dir).rglob("libjaxrnn.so"))
+        *_, platform_tag = super().get_tag()
+        return "py3", "none", platform_tag
 
 
 def instructions(source):
@@ -67,4 +90,4 @@ kernels = Extension(
     optional=True,
 )
 
-setup(ext_modules=[kernels], cmdclass={"build_ext": BuildKernels})
+setup(ext_modules=[kernels], cmdclass={"build_ext": BuildKernels, "bdist_wheel": TagWheel})

@@ -29,8 +29,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import rich.progress
-import safetensors
-import safetensors.numpy
 from matplotlib.figure import Figure
 
 import jaxrnn
@@ -43,7 +41,8 @@ EMBEDDING = 64  # features per character
 EVALUATE_EVERY = 250  # steps; also how often the checkpoint is saved
 EVALUATION_STREAMS, EVALUATION_WINDOW = 8, 128  # to read the held-out text faster
 SMOOTHING = 50  # steps over which the displayed training loss is averaged
-FORMAT = "jaxrnn char_lm checkpoint, version 1"
+FORMAT = "jaxrnn char_lm checkpoint, version 2"
+HISTORY = {"train": np.float32, "held_out": np.float32, "held_out_steps": np.int32}  # lists
 
 
 def number(kind: type, low: float, high: float = 1_000_000_000) -> Callable:
@@ -62,8 +61,8 @@ def number(kind: type, low: float, high: float = 1_000_000_000) -> Callable:
 # These define a run: they are stored in the checkpoint, and --resume reads them from there.
 RUN_FLAGS = {
     "cell": ("lstm", str, "recurrent cell"),
-    "layers": (1, number(int, 1), "recurrent layers"),
-    "size": (192, number(int, 1), "hidden features of each layer"),
+    "layers": (1, number(int, 1, 64), "recurrent layers"),
+    "size": (192, number(int, 1, 100_000), "hidden features of each layer"),
     "dropout": (0.0, number(float, 0, 0.99), "probability that a layer's output is dropped"),
     "batch": (32, number(int, 1), "streams of text, read in parallel"),
     "window": (64, number(int, 1), "characters of each stream per step; gradients stop there"),
@@ -75,7 +74,7 @@ RUN_FLAGS = {
 }
 OTHER_FLAGS = {
     "temperature": (0.7, number(float, 0), "of the sample; 0 takes the most likely character"),
-    "sample_length": (1000, number(int, 1), "characters to write"),
+    "sample_length": (1000, number(int, 1, 1_000_000), "characters to write"),
     "prompt": (r"\n\n", str, r"text that the sample continues; \n is a new line"),
     "out": ("runs/char_lm", Path, "folder of the checkpoint, the sample and the loss curve"),
     "stop_after": (None, number(int, 1), "save and stop after this step of the run"),
@@ -305,7 +304,8 @@ def train(run: Run, state: State, history: dict, text: tuple[np.ndarray, ...], l
             progress.update(task, completed=step, description=shown)
             if step % EVALUATE_EVERY == 0 or step == total:
                 cost = float(evaluate(run.model, state.params, held_out))
-                history["held_out"].append((step, cost))
+                history["held_out"].append(cost)
+                history["held_out_steps"].append(step)
                 left = (total - step) * batch * window / speed
                 line = f"step {step:,}  train {shown}  held-out {cost:.3f}  {left:.0f} s left"
                 progress.console.print(line, highlight=False, soft_wrap=True)
@@ -336,21 +336,11 @@ def first_interrupt() -> Iterator[list]:
 
 
 def save(run: Run, state: State, history: dict) -> None:
-    """Writes the checkpoint atomically: the file is always the complete old or new one."""
-    arrays = {name: np.asarray(leaf) for name, leaf in named(state).items()}
-    arrays["history/train"] = np.array(history["train"], np.float32)
-    arrays["history/held_out"] = np.array(history["held_out"], np.float64).reshape(-1, 2)
-    config = json.dumps(run.config)
-    metadata = {"format": FORMAT, "config": config, "sha256": checksum(config, arrays)}
-    temporary = run.checkpoint.with_suffix(".tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(safetensors.numpy.save(arrays, metadata))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, run.checkpoint)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Writes the checkpoint, which always is the complete old or new file."""
+    lists = {name: np.array(history[name], dtype) for name, dtype in HISTORY.items()}
+    metadata = {"format": FORMAT, "config": json.dumps(run.config)}
+    saved = {"state": state, "history": lists}
+    jaxrnn.checkpoint.save(run.checkpoint, saved, metadata=metadata)
 
 
 def load(path: Path) -> tuple[dict, dict]:
@@ -359,54 +349,32 @@ def load(path: Path) -> tuple[dict, dict]:
         raise Refused(f"{path}: expected a checkpoint, found no file. Train first, or see --out.")
     refused = f"{path} is refused, and left as it is: expected"
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except Exception as error:
+        weights = jaxrnn.checkpoint.read_weights(path)
+    except ValueError as error:
         raise Refused(
             f"{refused} a complete checkpoint, got {path.stat().st_size:,} bytes that do not read "
-            f"as one ({error}). It was cut short or damaged, or is another kind of file."
+            f"as one. It was cut short or damaged, or is another kind of file: {error}"
         ) from error
-    config, got = metadata.get("config", ""), metadata.get("format")
-    if got != FORMAT:
-        cause = "It was written by another program or version, or is damaged."
-        raise Refused(f"{refused} the format {FORMAT!r}, got {got!r}. {cause}")
-    if (expected := metadata.get("sha256")) != (got := checksum(config, arrays)):
-        cause = "It was damaged after it was written."
-        raise Refused(f"{refused} contents with SHA-256 {expected}, got {got}. {cause}")
-    return json.loads(config), arrays
+    if (got := weights.metadata.get("format")) != FORMAT:
+        raise Refused(
+            f"{refused} the format {FORMAT!r}, got {got!r}. It was written by another program or "
+            "version."
+        )
+    return json.loads(weights.metadata["config"]), weights.arrays
 
 
 def restore(run: Run, arrays: dict) -> tuple[State, dict]:
-    """The state and the history in the arrays of a checkpoint."""
-    template = jax.eval_shape(lambda: start(run))
-    expected = {name: f"{x.dtype}{x.shape}" for name, x in named(template).items()}
-    got = {name: f"{x.dtype}{x.shape}" for name, x in arrays.items() if "history/" not in name}
-    for name in expected | got:
-        if expected.get(name) != got.get(name):
-            raise Refused(
-                f"{run.checkpoint} is refused, and left as it is: expected {name} to be "
-                f"{expected.get(name, 'absent')}, got {got.get(name, 'none')}. It belongs to "
-                "another model, or was written with another version of jaxrnn or optax."
-            )
-    leaves = [jnp.array(arrays[name]) for name in expected]
-    held_out = [(int(step), cost) for step, cost in arrays["history/held_out"].tolist()]
-    history = {"train": arrays["history/train"].tolist(), "held_out": held_out}
-    return jax.tree.unflatten(jax.tree.structure(template), leaves), history
-
-
-def named(tree: Any) -> dict:
-    """The leaves of a pytree by path, such as ``params/1/kernel``."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
-
-
-def checksum(config: str, arrays: dict) -> str:
-    """SHA-256 of the whole contents of a checkpoint."""
-    digest = hashlib.sha256(config.encode())
-    for name, x in sorted(arrays.items()):
-        digest.update(f"{name} {x.dtype} {x.shape}".encode() + x.tobytes())
-    return digest.hexdigest()
+    """The state and the history in the checkpoint of the run, which has these arrays."""
+    lists = {name: arrays[f"history.{name}"] for name in HISTORY}
+    like = {"state": jax.eval_shape(lambda: start(run)), "history": lists}
+    try:
+        saved = jaxrnn.checkpoint.load(run.checkpoint, like)
+    except ValueError as error:
+        raise Refused(
+            f"{run.checkpoint} is refused, and left as it is: expected the arrays of this model, "
+            "got those of another model, or of another version of jaxrnn or optax: " + str(error)
+        ) from error
+    return saved["state"], {name: x.tolist() for name, x in saved["history"].items()}
 
 
 # --- Results ---
@@ -424,7 +392,7 @@ def sample(run: Run, params: Any, options: dict) -> str:
 
 def draw_losses(path: Path, config: dict, history: dict) -> None:
     """Plots the losses over the number of characters read."""
-    losses, (steps, costs) = np.array(history["train"]), np.array(history["held_out"]).T
+    losses, costs, steps = (np.array(history[name]) for name in HISTORY)
     millions = config["batch"] * config["window"] / 1e6  # characters per step
     width = min(SMOOTHING, len(losses))
     smooth = np.convolve(losses, np.full(width, 1 / width), "valid")
@@ -446,7 +414,7 @@ def draw_losses(path: Path, config: dict, history: dict) -> None:
 
 def finish(run: Run, state: State, history: dict, symbols: np.ndarray, options: dict) -> None:
     """Prints and writes the results of the run; `symbols` is a part of the training text."""
-    learned, held_out = evaluate(run.model, state.params, symbols), history["held_out"][-1][1]
+    learned, held_out = evaluate(run.model, state.params, symbols), history["held_out"][-1]
     print(f"bits per character: train {learned:.3f}, held-out {held_out:.3f} (xz: {XZ_BITS})")
     text, out = sample(run, state.params, options), run.checkpoint.parent
     (out / "sample.txt").write_text(text)
@@ -503,6 +471,27 @@ def check(run: Run, options: dict, num_symbols: int) -> None:
         )
     if accumulate > steps:
         raise Refused(f"--accumulate: expected at most --steps {steps}, got {accumulate}.")
+    state = jax.eval_shape(lambda: start(run))
+    needed = num_bytes(state) + num_bytes(state.params)  # the gradients
+    if needed > (most := memory()):
+        raise Refused(
+            f"--size, --layers: expected a model that fits into {most / 1e9:,.1f} GB of memory, "
+            f"got one with {needed / 1e9:,.1f} GB of parameters, gradients and optimizer state."
+        )
+
+
+def num_bytes(tree: Any) -> int:
+    """The bytes of the arrays of a pytree."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def memory() -> float:
+    """The bytes of memory of the default device, or infinity where the system does not say."""
+    if stats := jax.local_devices()[0].memory_stats():
+        return stats["bytes_limit"]
+    if not hasattr(os, "sysconf"):
+        return math.inf
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -515,7 +504,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         run, arrays = begin(given, options, about)
         check(run, options, len(symbols))
-        new = {"train": [], "held_out": []}
+        new = {name: [] for name in HISTORY}
         state, history = restore(run, arrays) if arrays else (start(run), new)
         if given.get("sample_only"):
             print(sample(run, state.params, options), end="")
@@ -534,6 +523,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except (Refused, OSError) as error:
         print(f"{Path(__file__).name}: error: {error}", file=sys.stderr)
+        return 1
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        print(
+            f"{Path(__file__).name}: error: out of memory. Lower --size or --batch.",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         return 130

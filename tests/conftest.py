@@ -8,17 +8,36 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--thorough", action="store_true", help="run random tests at full size: minutes more"
+        "--thorough",
+        action="store_true",
+        help="run the slow laws of every cell and layer, and random tests at full size",
     )
 
 
-@pytest.fixture
-def quick_compilation():
-    """Without most optimisations programs compile in two thirds of the time.
+def pytest_collection_modifyitems(config, items):
+    """Without --thorough, leaves out the slow laws of rows that are like another row."""
+    from tests.laws.tables import LIKE_ANOTHER
 
-    For tests of what is made of cells; cells and kernels are tested as users run them.
+    def is_left_out(item):
+        return item.get_closest_marker("slow_law") and (
+            item.callspec.params.get("name") in LIKE_ANOTHER
+        )
+
+    if config.getoption("--thorough"):
+        return
+    left_out = [item for item in items if is_left_out(item)]
+    items[:] = [item for item in items if not is_left_out(item)]
+    config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.fixture
+def quick_compilation(request, thorough):
+    """Without most optimizations, programs compile in half of the time.
+
+    For tests of values. A thorough run, and tests marked as `optimized`, compile as users do.
     """
-    jax.config.update("jax_disable_most_optimizations", True)
+    quick = not (thorough or request.node.get_closest_marker("optimized"))
+    jax.config.update("jax_disable_most_optimizations", quick)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
 

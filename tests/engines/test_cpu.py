@@ -1,6 +1,11 @@
 """The native implementation under JAX's transformations, against the plain scan."""
 
 import functools
+import hashlib
+import pathlib
+import shutil
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +31,7 @@ from jaxrnn.engines.kernel._operands import (
 from tests.laws.compiled import hlo, products_in_loops
 from tests.laws.tables import assert_close, cell_example, total
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 needs_kernels = pytest.mark.skipif(_library.problem() is not None, reason=str(_library.problem()))
 CELLS = {"lstm": jaxrnn.lstm(4), "gru": jaxrnn.gru(4), "elman": jaxrnn.elman(4)}
 every_cell = pytest.mark.parametrize("name", CELLS)
@@ -123,6 +129,7 @@ def test_vmap_is_a_stack_of_single_runs(name):
 
 
 @needs_kernels
+@pytest.mark.optimized
 def test_a_mapped_batch_makes_no_gradient_for_each_example():
     ex = cell_example(CELLS["lstm"], shape=(T, B, I), dtype=jnp.float32)
 
@@ -211,7 +218,14 @@ def fresh(monkeypatch):
 
 def test_a_missing_or_foreign_library_is_named_with_what_helps(tmp_path, monkeypatch, fresh):
     (tmp_path / "text.so").write_text("no library")
-    for name, message in ("none.so", "were not built"), ("text.so", "is no library of native"):
+    (tmp_path / "unsigned.so").write_text("no library")
+    digest = hashlib.sha256(b"no library").hexdigest()
+    (tmp_path / "text.so.sha256").write_text(digest)
+    for name, message in (
+        ("none.so", "were not built"),
+        ("unsigned.so", "is damaged or incomplete"),
+        ("text.so", "is no library of native"),
+    ):
         monkeypatch.setattr(_library, "PATH", tmp_path / name)
         assert message in fresh()
         assert "pip install" in fresh()
@@ -243,3 +257,52 @@ def test_nothing_that_a_kernel_returns_is_unwritten(name):
 def _weights(params):
     recurrent_bias = getattr(params, "recurrent_bias", None)
     return Weights(params.kernel, params.bias, params.recurrent_kernel, recurrent_bias)
+
+
+PROBLEMS = """
+import pathlib, sys
+import jax, jax.numpy as jnp, jaxrnn
+from jaxrnn.engines.cpu import _library
+for path in sys.argv[1:]:
+    _library.PATH = pathlib.Path(path)
+    _library._open.cache_clear()
+    _library.problem.cache_clear()
+    print(_library.problem())
+cell, xs = jaxrnn.lstm(4), jnp.ones((5, 2, 3))
+print(jaxrnn.explain(cell, xs).implementation, jaxrnn.explain(cell, xs))
+params = cell.init(jax.random.key(0), xs[0])
+print(jaxrnn.unroll(cell, params, None, xs)[1].shape)
+"""
+
+
+def damaged(content, rng):
+    """Truncated and bit-flipped copies of a library."""
+    for length in (0, 1, 100, 5000, len(content) // 2, len(content) - 1):
+        yield content[:length]
+    for place in [0, 5, *rng.integers(64, len(content), 6)]:
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << rng.integers(8)
+        yield flipped
+
+
+@needs_kernels
+def test_a_damaged_library_is_not_loaded(tmp_path):
+    """In a process of its own, since loading a truncated library kills the process."""
+    checksum = pathlib.Path(f"{_library.PATH}.sha256")
+    paths = []
+    for i, content in enumerate(damaged(_library.PATH.read_bytes(), np.random.default_rng(0))):
+        paths.append(tmp_path / f"{i}.so")
+        paths[-1].write_bytes(content)
+        shutil.copy(checksum, f"{paths[-1]}.sha256")
+    done = subprocess.run(
+        [sys.executable, "-c", PROBLEMS, *paths], capture_output=True, text=True, check=True
+    )
+    lines = iter(done.stdout.splitlines())
+    for path in paths:
+        problem = next(lines)
+        assert f"{path} is damaged or incomplete" in problem
+        assert "pip install" in problem
+    assert next(lines).startswith("xla ")
+    *reasons, shape = lines
+    assert f"{paths[-1]} is damaged or incomplete" in "".join(reasons)
+    assert shape == "(5, 2, 4)"

@@ -23,7 +23,10 @@ from jaxrnn.engines.kernel._operands import (
 from jaxrnn.engines.kernel._pullback import pull_back
 from tests.laws import oracle
 
-pytestmark = pytest.mark.skipif(_library.problem() is not None, reason=str(_library.problem()))
+pytestmark = [
+    pytest.mark.skipif(_library.problem() is not None, reason=str(_library.problem())),
+    pytest.mark.usefixtures("quick_compilation"),
+]
 
 STEPS = {
     "lstm": (KERNELS[0], oracle.lstm),

@@ -1,8 +1,10 @@
 """The tables of all cells and all layers: whoever adds one adds a row here, and owns every law."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -222,6 +224,21 @@ CELLS = {
 }
 
 
+# Cells that are made like another of the table: their slow laws run with --thorough.
+LIKE_ANOTHER = {
+    "elman",
+    "gru",
+    "independent",
+    "twice",
+    "emit_carry",
+    "layer_norm_gru",
+    "projected_lstm",
+    "clip_carry_gradient",
+    "weight_norm",
+    "attention",
+}
+
+
 class LayerCase(NamedTuple):
     layer: jaxrnn.Layer
     vocabulary: int | None = None  # of integer inputs
@@ -296,6 +313,19 @@ LAYERS = {
 }
 
 
+LIKE_ANOTHER |= {
+    "rnn_scan",
+    "rnn_reverse",
+    "dense",
+    "embed",
+    "dropout",
+    "bidirectional",
+    "residual",
+    "skip",
+    "noise_two_way",
+}
+
+
 class Example(NamedTuple):
     """Random arguments for a cell or a layer; nothing in them is zero by chance."""
 
@@ -306,45 +336,72 @@ class Example(NamedTuple):
     resets: jax.Array  # bool (T, B)
 
 
+def generator(key):
+    """A NumPy generator, from which to draw compiles nothing."""
+    return np.random.default_rng(np.asarray(jax.random.key_data(key)))
+
+
 def noisy(tree, key, scale=0.3):
     """`tree` with noise on its floating leaves, so that biases and carries are not zero."""
-    leaves, structure = jax.tree.flatten(tree)
-    keys = jax.random.split(key, max(len(leaves), 1))
-    return structure.unflatten(
-        leaf + scale * jax.random.normal(k, leaf.shape, leaf.dtype)
-        if jnp.issubdtype(leaf.dtype, jnp.floating)
-        else leaf
-        for leaf, k in zip(leaves, keys, strict=False)
-    )
+    rng = generator(key)
+
+    def add(leaf):
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            return leaf
+        values = np.asarray(leaf, np.float64) + scale * rng.standard_normal(leaf.shape)
+        return jnp.asarray(values.astype(leaf.dtype))
+
+    return jax.tree.map(add, tree)
+
+
+@functools.cache
+def initialized(model, x):
+    """Initial parameters for the example `x`, on which all examples build."""
+    return model.init(jax.random.key(1), x)
+
+
+def cast(tree, dtype):
+    """`tree` with its floating leaves as `dtype`."""
+
+    def leaf_as(leaf):
+        is_float = jnp.issubdtype(leaf.dtype, jnp.floating)
+        return jnp.asarray(np.asarray(leaf).astype(dtype)) if is_float else leaf
+
+    return jax.tree.map(leaf_as, tree)
 
 
 def cell_example(cell, *, shape=(T, B, I), dtype=jnp.float64, seed=0):
-    keys = jax.random.split(jax.random.key(seed), 5)
-    xs = jax.random.normal(keys[0], shape, dtype)
-    x = jax.ShapeDtypeStruct(shape[1:], dtype)
-    params = noisy(cell.init(keys[1], x), keys[2])
-    carry = noisy(cell.init_carry(params, x), keys[3])
-    return Example(params, carry, xs, *flags(shape[:-1], keys[4]))
+    keys = jax.random.split(jax.random.key(seed), 4)
+    xs = jnp.asarray(generator(keys[0]).standard_normal(shape).astype(dtype))
+    params = initialized(cell, jax.ShapeDtypeStruct(shape[-1:], jnp.float64))
+    params = noisy(cast(params, dtype), keys[1])
+    carry = noisy(cell.init_carry(params, jax.ShapeDtypeStruct(shape[1:], dtype)), keys[2])
+    return Example(params, carry, xs, *flags(shape[:-1], keys[3]))
 
 
 def layer_example(case, *, shape=(T, B, I), dtype=jnp.float64, seed=0):
-    keys = jax.random.split(jax.random.key(seed), 5)
-    xs = jax.random.normal(keys[0], shape, dtype)
+    keys = jax.random.split(jax.random.key(seed), 4)
+    rng = generator(keys[0])
     if case.vocabulary:
-        xs = jax.random.randint(keys[0], shape[:-1], 0, case.vocabulary)
-    params = jax.tree.map(lambda leaf: leaf.astype(dtype), case.layer.init(keys[1], xs))
-    params = noisy(params, keys[2])
-    carry = noisy(case.layer.init_carry(params, xs), keys[3])
-    return Example(params, carry, xs, *flags(shape[:-1], keys[4]))
+        xs = jnp.asarray(rng.integers(0, case.vocabulary, shape[:-1], np.int32))
+        like = jax.ShapeDtypeStruct((T, B), np.int32)
+    else:
+        xs = jnp.asarray(rng.standard_normal(shape).astype(dtype))
+        like = jax.ShapeDtypeStruct((T, B, shape[-1]), jnp.float64)
+    params = noisy(cast(initialized(case.layer, like), dtype), keys[1])
+    carry = noisy(case.layer.init_carry(params, xs), keys[2])
+    return Example(params, carry, xs, *flags(shape[:-1], keys[3]))
 
 
 def flags(shape, key):
     """A ragged mask, with a full and an empty row where there is a batch, and sparse resets."""
     num_steps, *batch = shape
-    lengths = jax.random.randint(key, batch, 0, num_steps + 1)
-    if batch and lengths.size >= 2:
-        lengths = lengths.at[0].set(num_steps).at[1].set(0)
-    return jaxrnn.length_mask(lengths, num_steps), jax.random.bernoulli(key, 0.3, shape)
+    rng = generator(key)
+    lengths = np.minimum(rng.integers(1, max(num_steps, 2), batch), num_steps)
+    if lengths.size >= 2:
+        lengths[:2] = num_steps, 0
+    steps = np.arange(num_steps).reshape(-1, *[1] * len(batch))
+    return jnp.asarray(steps < lengths), jnp.asarray(rng.random(shape) < 0.3)
 
 
 def floats(tree):
@@ -364,11 +421,9 @@ def total(tree):
 
 def assert_close(actual, expected, tolerance):
     """Equal structure, and every leaf within `tolerance` of the largest expected value."""
-    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    actual, expected = jax.tree.map(np.asarray, (actual, expected))
+    chex.assert_trees_all_equal_shapes_and_dtypes(actual, expected)
     for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
-        a, e = np.asarray(a), np.asarray(e)
-        assert a.shape == e.shape
-        assert a.dtype == e.dtype
         if a.size and a.dtype.kind in "fV":
             a, e = a.astype(np.float64), e.astype(np.float64)
             assert np.abs(a - e).max() <= tolerance * max(1.0, np.abs(e).max())
@@ -376,6 +431,4 @@ def assert_close(actual, expected, tolerance):
             np.testing.assert_array_equal(a, e)
 
 
-def assert_same(actual, expected):
-    """Equal to the last bit."""
-    jax.tree.map(np.testing.assert_array_equal, actual, expected)
+assert_same = chex.assert_trees_all_equal  # to the last bit

@@ -27,6 +27,8 @@ from tests.laws.tables import (
     total,
 )
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 every_cell = pytest.mark.parametrize("name", CELLS)
 split_cell = pytest.mark.parametrize("name", [n for n, c in CELLS.items() if not is_whole(c.cell)])
 
@@ -56,15 +58,6 @@ run_both_ways_by = pytest.mark.parametrize(("name", "implementation", "reverse")
 run_in_any_dtype_by = pytest.mark.parametrize(
     ("name", "implementation"), [(name, run) for name, run in RUNS if run != "native"]
 )
-
-
-@pytest.fixture(autouse=True)
-def quick_compilation_of_the_others(request):
-    """Cells that wrap others compile without most optimizations, in two thirds of the time."""
-    if getattr(request.node, "callspec", None) and (
-        request.node.callspec.params.get("name", "lstm") not in BASIC
-    ):
-        request.getfixturevalue("quick_compilation")
 
 
 @functools.cache
@@ -102,6 +95,7 @@ def test_unroll_is_a_loop_of_steps(name, implementation, reverse):
     assert_close(run(ex.params, ex.carry, ex.xs), expected, 1e-13)
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize("name", [n for n, c in CELLS.items() if c.oracle])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float64, 1e-12), (jnp.float32, 2e-5)])
 def test_oracle(name, dtype, tolerance):
@@ -139,6 +133,7 @@ def test_oracle_of_every_activation(activation):
     np.testing.assert_allclose(h, want, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow_law
 @split_cell
 def test_implementations_agree_in_every_derivative(name):
     ex = cell_example(CELLS[name].cell)
@@ -187,6 +182,7 @@ def test_implementations_agree_in_every_derivative(name):
         assert_close(fast[4], fast[3], 1e-8)
 
 
+@pytest.mark.slow_law
 @every_cell
 def test_finite_differences(name):
     cell = CELLS[name].cell
@@ -215,6 +211,7 @@ def test_chunks(name, implementation):
     assert_close((carry, joined), whole, 1e-13)
 
 
+@pytest.mark.optimized
 @run_by
 def test_padding_is_never_read(name, implementation):
     ex = cell_example(CELLS[name].cell)
@@ -296,6 +293,7 @@ def test_reverse_is_the_flipped_run_of_the_flipped_sequence(name):
     assert_close((carry, ys), (want_carry, jax.tree.map(lambda y: y[::-1], want_ys)), 1e-13)
 
 
+@pytest.mark.slow_law
 @run_by
 def test_vmap_is_a_stack_of_single_runs(name, implementation):
     ex = cell_example(CELLS[name].cell)
@@ -315,6 +313,7 @@ def test_vmap_is_a_stack_of_single_runs(name, implementation):
         assert_close(jax.tree.map(lambda leaf, row=row: leaf[row], actual), want, 1e-12)
 
 
+@pytest.mark.slow_law
 @every_cell
 def test_several_batch_axes(name):
     ex = cell_example(CELLS[name].cell, shape=(T, 6, I))
@@ -367,6 +366,7 @@ def test_leading_axes_are_batch_axes(name):
     assert_close(cell.output(params, stacked(carries), stacked(us)), stacked(ys), 1e-13)
 
 
+@pytest.mark.slow_law
 @run_in_any_dtype_by
 def test_dtype_in_is_dtype_out(name, implementation):
     def loss(params, xs):
@@ -389,12 +389,14 @@ def test_dtype_in_is_dtype_out(name, implementation):
 @run_in_any_dtype_by
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float16])
 def test_the_shapes_of_every_dtype(name, implementation, dtype):
-    ex = cell_example(CELLS[name].cell, dtype=dtype)
-    run = functools.partial(jaxrnn.unroll, CELLS[name].cell, implementation=implementation)
+    cell, ex = CELLS[name].cell, cell_example(CELLS[name].cell, dtype=dtype)
+    run = functools.partial(jaxrnn.unroll, cell, implementation=implementation)
     carry, ys = jax.eval_shape(run, ex.params, ex.carry, ex.xs)
-    assert {leaf.dtype for leaf in floats((carry, ys))} == {jnp.dtype(dtype)}
+    params = jax.eval_shape(cell.init, jax.random.key(0), ex.xs[0])
+    assert {leaf.dtype for leaf in floats((params, carry, ys))} == {jnp.dtype(dtype)}
 
 
+@pytest.mark.slow_law
 @every_cell
 @pytest.mark.parametrize("shape", [(0, B, I), (T, 0, I), (1, I)])
 def test_empty_and_single_step_sequences(name, shape):

@@ -52,6 +52,7 @@ def arguments(cell, num_steps=7):
     return cell.init(jax.random.key(1), xs[0]), xs
 
 
+@pytest.mark.slow_law
 @pytest.mark.parametrize("name", tables.CELLS)
 def test_the_products_in_the_loops_of_every_cell(name):
     case = tables.CELLS[name]

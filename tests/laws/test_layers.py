@@ -50,6 +50,7 @@ def apply(name):
     return call
 
 
+@pytest.mark.slow_law
 @every_layer
 def test_a_missing_carry_is_the_initial_one(name):
     layer, ex = LAYERS[name].layer, layer_example(LAYERS[name])
@@ -83,6 +84,7 @@ def test_chunks(name):
     assert_close((carry, jnp.concatenate(pieces)), whole, 1e-13)
 
 
+@pytest.mark.slow_law
 @every_layer
 def test_padding_is_never_read(name):
     case, ex = LAYERS[name], layer_example(LAYERS[name])
@@ -152,6 +154,7 @@ def test_the_same_key_draws_the_same(name):
         assert_close(case.layer.apply(ex.params, ex.carry, ex.xs, key=KEY), jitted, 1e-13)
 
 
+@pytest.mark.slow_law
 @every_layer
 def test_vmap_is_a_stack_of_single_runs(name):
     case, ex = LAYERS[name], layer_example(LAYERS[name])
@@ -173,6 +176,7 @@ def test_dtype_in_is_dtype_out(name, dtype):
     assert {leaf.dtype for leaf in floats((carry, ys))} == {jnp.dtype(dtype)}
 
 
+@pytest.mark.slow_law
 @every_layer
 @pytest.mark.parametrize("shape", [(0, B, I), (T, 0, I), (1, I)])
 def test_empty_and_single_step_sequences(name, shape):

@@ -1,10 +1,11 @@
-"""The native kernels are built if there is a compiler, and left out otherwise."""
+"""The sdist and the wheels: kernels are built if there is a compiler, and left out otherwise."""
 
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import pytest
 
@@ -27,32 +28,84 @@ except ValueError as error:
 """
 
 
+def compiler():
+    found = shutil.which("g++") or shutil.which("clang++")
+    return found or pytest.skip("there is no C++ compiler on the path")
+
+
 def test_the_kernels_are_built_with_a_compiler():
-    if not (shutil.which("g++") or shutil.which("clang++")):
-        pytest.skip("there is no C++ compiler on the path")
+    compiler()
     assert problem() is None
 
 
-def test_without_a_compiler_everything_runs_and_explains_how_to_build_them(tmp_path):
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory):
+    """The sdist of a copy of the project, in which nothing is built."""
     pytest.importorskip("setuptools", reason="setuptools is not installed")
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tmp_path)
-    leave_out = shutil.ignore_patterns("*.so", "__pycache__")
-    shutil.copytree(ROOT / "jaxrnn", tmp_path / "jaxrnn", ignore=leave_out)
-    environment = os.environ | {"CC": "/bin/false", "CXX": "/bin/false"}
-    build = [sys.executable, "setup.py", "build", "--build-lib", "built"]
-    subprocess.run(build, cwd=tmp_path, env=environment, check=True, capture_output=True)
-    assert not list((tmp_path / "built").rglob("*.so"))
+    copy = tmp_path_factory.mktemp("project")
+    for name in ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    leave_out = shutil.ignore_patterns("*.so", "*.sha256", "__pycache__")
+    shutil.copytree(ROOT / "jaxrnn", copy / "jaxrnn", ignore=leave_out)
+    build = "from setuptools import build_meta; build_meta.build_sdist('dist')"
+    subprocess.run([sys.executable, "-c", build], cwd=copy, check=True, capture_output=True)
+    (path,) = (copy / "dist").iterdir()
+    return path
 
-    environment = os.environ | {"PYTHONPATH": str(tmp_path / "built")}
-    command = [sys.executable, "-c", RUN]
+
+def wheel_of(sdist, folder, cxx):
+    """The name of the wheel that pip builds, and the folder to which it is unpacked."""
+    options = ["--no-build-isolation", "--no-deps", "--no-index", "--no-cache-dir"]
+    command = [sys.executable, "-m", "pip", "wheel", *options, "-w", str(folder / "wheels")]
+    environment = os.environ | {"CC": str(cxx), "CXX": str(cxx)}
     done = subprocess.run(
-        command, cwd=tmp_path / "built", env=environment, capture_output=True, text=True
+        [*command, str(sdist)], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = (folder / "wheels").iterdir()
+    zipfile.ZipFile(path).extractall(folder / "unpacked")
+    return path.name, folder / "unpacked"
+
+
+def run_in(folder):
+    """What `RUN` prints with the package in `folder`."""
+    done = subprocess.run(
+        [sys.executable, "-c", RUN],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
-    path, chosen, *reasons, shape, refusal = done.stdout.splitlines()
+    path, *lines = done.stdout.splitlines()
+    assert path.startswith(str(folder))
+    return lines
+
+
+def test_a_wheel_with_kernels_is_for_its_platform_and_any_python(sdist, tmp_path):
+    fast = tmp_path / "compile"  # without optimization it takes a third of the time
+    fast.write_text(f'#!/bin/sh\nexec {compiler()} "$@" -O0\n')
+    fast.chmod(0o755)
+    name, folder = wheel_of(sdist, tmp_path, fast)
+    assert "-py3-none-" in name
+    assert not name.endswith("-any.whl")
+    built = {path.name for path in (folder / "jaxrnn/engines/cpu").iterdir()}
+    assert {"libjaxrnn.so", "libjaxrnn.so.sha256"} <= built
+    assert "native" not in built
+    _, *reasons, shape = run_in(folder)
+    assert "kernels" not in "\n".join(reasons)
+    assert shape == "(5, 2, 4)"
+
+
+def test_without_a_compiler_everything_runs_and_explains_how_to_build_them(sdist, tmp_path):
+    name, folder = wheel_of(sdist, tmp_path, "/bin/false")
+    assert name.endswith("-py3-none-any.whl")
+    assert not list(folder.rglob("*.so*"))
+    (about,) = folder.glob("*.dist-info/WHEEL")
+    assert "Root-Is-Purelib: true" in about.read_text()
+
+    chosen, *reasons, shape, refusal = run_in(folder)
     explanation = "\n".join(reasons)
-    assert path.startswith(str(tmp_path))
     assert "'xla'" in chosen
     assert "native kernels were not built" in explanation
     assert "reinstall jaxrnn with a C++17 compiler" in explanation

@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import hashlib
 import pathlib
 
 import jax
@@ -56,6 +57,7 @@ class _Unusable(Exception):
 def _open():
     if not PATH.exists():
         raise _Unusable(f"The native kernels were not built: there is no {PATH}. {_BUILD}")
+    _check_bytes()
     try:
         library = ctypes.CDLL(str(PATH))
         interface = library.jaxrnn_interface()
@@ -67,3 +69,14 @@ def _open():
             f"of jaxrnn needs {INTERFACE}. {_BUILD}"
         )
     return library
+
+
+def _check_bytes():
+    """Raises unless the library is what was built: loading a damaged one can kill the process."""
+    checksum = PATH.with_name(PATH.name + ".sha256")  # written by setup.py
+    expected = checksum.read_text() if checksum.exists() else None
+    if (got := hashlib.sha256(PATH.read_bytes()).hexdigest()) != expected:
+        raise _Unusable(
+            f"{PATH} is damaged or incomplete: expected the SHA-256 in {checksum.name}, "
+            f"{expected}, got {got}. {_BUILD}"
+        )

@@ -90,9 +90,8 @@ BAD = {
 @pytest.mark.parametrize(("make", "error", "message"), BAD.values(), ids=BAD)
 def test_bad_weights(make, error, message):
     source = make()
-    with compilations() as compiled, pytest.raises(error, match=message):
+    with pytest.raises(error, match=message):
         from_torch(source)
-    assert compiled == []
 
 
 class Trap:

@@ -65,12 +65,10 @@ class Case(NamedTuple):
 
 def build(text: str, engine: str | None = None) -> jaxrnn.Layer:
     """The network of this text, with `engine` for every cell where it is given."""
-    if engine is not None:
-        text = re.sub(r"implementation='?\w+'?", f"implementation={engine!r}", text)
-        text = re.sub(r"direction\(", f"functools.partial(rnn, implementation={engine!r})(", text)
-    import functools
-
-    return eval(text, {**NAMES, "functools": functools, "direction": lambda cell: cell})
+    if engine is None:
+        return eval(text, {**NAMES, "direction": lambda cell: cell})
+    text = re.sub(r"implementation=[\w']+", f"implementation={engine!r}", text)
+    return eval(text, {**NAMES, "direction": lambda cell: jaxrnn.rnn(cell, implementation=engine)})
 
 
 def draw_cell(rng, features):
@@ -92,13 +90,13 @@ def draw_cell(rng, features):
 
 
 def draw_rnn(rng, cell, streams):
+    """The text of an `rnn`, by an engine that can run the cell."""
     engine = rng.choice(ENGINES)
     try:
         build(f"rnn({cell}, implementation={engine})")
     except ValueError:  # the engine cannot run the cell
         engine = None
-    if "emit_carry" in cell and engine == "'native'":  # which keeps no c
-        engine = None
+    engine = None if "emit_carry" in cell and engine == "'native'" else engine  # it keeps no c
     reverse = not streams and rng.random() < 0.3
     return f"rnn({cell}, reverse={reverse}, implementation={engine})"
 

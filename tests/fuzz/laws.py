@@ -83,7 +83,7 @@ def equal_calls_compile_once(case):
     again = [build(case.text)]
     if not case.has_own_cells:  # whose functions are shown as they are, and cannot be pickled
         assert repr(again[0]) == repr(case.layer)
-        if "jax.nn" not in case.text:  # nor can those of JAX
+        if "jax.nn" not in case.text and "jnp.maximum" not in case.text:  # nor can those of JAX
             again.append(pickle.loads(pickle.dumps(case.layer)))
     xs = padded_with(case, 0)
     differentiated(case, case.layer, xs)

@@ -125,7 +125,7 @@ def _without_defaults(bound):
     """Drops the defaults from `bound`; returns the rest as positional and keyword arguments."""
     parameters = bound.signature.parameters
     for name in list(bound.arguments):
-        if bound.arguments[name] is parameters[name].default:
+        if _is_same(bound.arguments[name], parameters[name].default):
             del bound.arguments[name]
     args, kwargs, positional = [], {}, True
     for name, parameter in parameters.items():
@@ -138,6 +138,13 @@ def _without_defaults(bound):
         else:
             kwargs[name] = bound.arguments[name]
     return args, kwargs
+
+
+def _is_same(value, default):
+    """Whether an argument is its default: an equal word or number, or the very same object."""
+    if type(value) is type(default) and isinstance(value, (str, int, float)):
+        return value == default
+    return value is default
 
 
 def _listed(args, kwargs):

@@ -7,10 +7,21 @@ import jax
 
 from jaxrnn._core.checks import check_flags_fit, check_no_features, describe
 from jaxrnn._core.dependency import nonlinear_term
-from jaxrnn._core.matching import check_carry
+from jaxrnn._core.matching import check_carry, check_drawn
+from jaxrnn._core.memo import remembered
 from jaxrnn._core.noise import batch_axes, without_noise
 from jaxrnn._core.types import Carry, Cell, Params, advance, is_whole
 from jaxrnn.engines._table import Traits
+
+
+def check_params_of(cell: Cell, params: Params, x: Any) -> None:
+    """Raises unless `params` are as the `init` of `cell` draws them for inputs like `x`."""
+    remembered(_check_drawn, cell, None, (params, without_noise(x)))
+
+
+def _check_drawn(cell, _, arguments):
+    params, x = arguments
+    check_drawn(params, cell.init, x, repr(cell))
 
 
 def check_arguments(

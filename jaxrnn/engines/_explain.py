@@ -4,10 +4,11 @@ from typing import Any
 
 import jax
 
-from jaxrnn._core.checks import check_sequence, example
+from jaxrnn._core.checks import example
 from jaxrnn._core.context import taken
 from jaxrnn._core.events import recording
 from jaxrnn._core.types import Cell, Layer, Params, check_cell
+from jaxrnn.engines._contract import check_params_of
 from jaxrnn.engines._table import Explanation
 from jaxrnn.engines._unroll import Arguments, Choices, check_choices, plan
 
@@ -54,7 +55,7 @@ def explain(
     check_choices(cell, choices)
     if params is None:
         params = jax.eval_shape(cell.init, jax.random.key(0), example(xs))
-    check_sequence(xs)
+    check_params_of(cell, params, example(xs))
     context = taken(cell, params, context)
     return plan(cell, choices, Arguments(params, None, xs, None, None, context))[0]
 

@@ -6,11 +6,9 @@ import jax
 
 from jaxrnn._core.checks import MISSING, check_given
 from jaxrnn._core.context import prepared, taken
-from jaxrnn._core.matching import check_drawn
 from jaxrnn._core.memo import call_shapes, remembered, remembering
-from jaxrnn._core.noise import without_noise
 from jaxrnn._core.types import Carry, Cell, Layer, Params, advance, check_cell
-from jaxrnn.engines._contract import check_given_carry
+from jaxrnn.engines._contract import check_given_carry, check_params_of
 from jaxrnn.engines._unroll import as_arrays
 
 
@@ -53,19 +51,19 @@ def step(
             "`key` is for a layer, and this is a cell. Draw the noise of a cell with `cell.noise` "
             "and pass `jaxrnn.Noisy(x, noise)`, or step `jaxrnn.rnn(cell)`."
         )
-    context = taken(cell, params, context)
     (x,) = as_arrays(x=x)
     if carry is not None:
         (carry,) = as_arrays(carry=carry)
     with remembering():
         remembered(_check, cell, None, (params, carry, x))
+    context = taken(cell, params, context)
     run = _advance if cell.fixed_key is None else _compiled_advance
     return run(cell, params, carry, x, context)
 
 
 def _check(cell, _, arguments):
     params, carry, x = arguments
-    check_drawn(params, cell.init, without_noise(x), repr(cell))
+    check_params_of(cell, params, x)
     if carry is not None:
         check_given_carry(carry, call_shapes(cell.init_carry, params, x))
 

@@ -12,7 +12,6 @@ from jaxrnn._core.checks import (
     check_bool,
     check_flags,
     check_given,
-    check_sequence,
     describe,
     example,
 )
@@ -20,12 +19,10 @@ from jaxrnn._core.context import prepared, taken
 from jaxrnn._core.events import record
 from jaxrnn._core.loop import Loop, varying_like
 from jaxrnn._core.masking import zero_where_masked
-from jaxrnn._core.matching import check_drawn
 from jaxrnn._core.memo import remembered
-from jaxrnn._core.noise import without_noise
 from jaxrnn._core.types import Carry, Cell, Params, check_cell
 from jaxrnn.engines._associative import ASSOCIATIVE
-from jaxrnn.engines._contract import check_arguments
+from jaxrnn.engines._contract import check_arguments, check_params_of
 from jaxrnn.engines._native import NATIVE
 from jaxrnn.engines._scan import SCAN
 from jaxrnn.engines._table import Call, Explanation, Traits, choose, refuse
@@ -121,7 +118,7 @@ def unroll(
     check_bool("reverse", reverse)
     choices = Choices(bool(reverse), implementation)
     check_choices(cell, choices)
-    check_sequence(xs)
+    check_params_of(cell, params, example(xs))
     context = taken(cell, params, context)
     arguments = Arguments(params, carry, *as_arrays(xs=xs), mask, resets, context)
     if carry is not None:
@@ -154,7 +151,6 @@ def plan(cell: Cell, choices: Choices, arguments: Arguments) -> tuple[Explanatio
 def _plan(cell, choices, arguments):
     params, carry, xs, mask, resets, context = arguments
     x = example(xs)
-    check_drawn(params, cell.init, without_noise(x), repr(cell))
     ready = jax.eval_shape(functools.partial(prepared, cell), params, context)
     initial = jax.eval_shape(cell.init_carry, params, x)
     y, traits = check_arguments(cell, ready, carry, initial, x, mask, resets)

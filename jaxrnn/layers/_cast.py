@@ -37,6 +37,7 @@ def cast(layer: Layer, dtype: Any) -> Layer:
 
     def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
         like = empty_results(layer, params, xs)
+        _check_dtypes(carry, like[0])
         context = context._replace(value=_to(context.value, narrow))
         options = {"mask": mask, "resets": resets, "key": key, "context": context}
         carry, ys = layer.apply(*_to((params, carry, xs), narrow), **options)
@@ -52,6 +53,21 @@ def _check_floating(dtype):
         floating = False
     if not floating:
         raise TypeError(f"`dtype` must be a floating dtype such as jnp.bfloat16, got {dtype!r}.")
+
+
+def _check_dtypes(carry, like):
+    """Raises unless the floating arrays of a carry have the dtypes of `like`.
+
+    The layer checks the rest: it sees only the dtype that the carry is cast to.
+    """
+    wanted = [leaf.dtype for leaf in jax.tree.leaves(like) if _is_real(leaf)]
+    given = [leaf.dtype for leaf in jax.tree.leaves(carry) if _is_real(leaf)]
+    for want, got in zip(wanted, given, strict=False):
+        if want != got:
+            raise TypeError(
+                f"`carry` must be {want}, as outside of `cast`, got {got}. Is it the carry of a "
+                "layer without `cast`?"
+            )
 
 
 def _is_real(x):

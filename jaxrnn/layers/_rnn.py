@@ -19,6 +19,7 @@ from jaxrnn._core.noise import (
     without_batch,
 )
 from jaxrnn._core.types import Carry, Cell, Layer, Params, check_cell
+from jaxrnn.engines._contract import check_params_of
 from jaxrnn.engines._unroll import Choices, check_choices, unroll
 
 
@@ -53,13 +54,15 @@ def rnn(cell: Cell, *, reverse: bool = False, implementation: str | None = None)
         return cell.init(key, example(xs))
 
     def init_carry(params, xs):
-        return cell.init_carry(params, example(xs))
+        check_params_of(cell, params, example(xs))
+        return _without_params(cell.init_carry(params, example(xs)), params)
 
     def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
         context = _keyed(cell, handed(context), key)
         options = {"mask": mask, "resets": resets, "context": context}
         if cell.noise is None or (key is None and not isinstance(carry, CountedCarry)):
             return run(params, carry, xs, **options)
+        check_params_of(cell, params, example(xs))  # `noise` may compute with them
         carry, positions, last = _count(cell, params, carry, xs, mask, resets, reverse)
         if key is not None:
             draw = functools.partial(cell.noise, params, x=without_batch(example(xs)))
@@ -68,6 +71,12 @@ def rnn(cell: Cell, *, reverse: bool = False, implementation: str | None = None)
         return CountedCarry(carry, last), ys
 
     return Layer(init, init_carry, apply)
+
+
+def _without_params(carry, params):
+    """`carry` with copies of what are parameters, so that donating it does not delete them."""
+    own = set(map(id, jax.tree.leaves(params)))
+    return jax.tree.map(lambda x: jnp.array(x, copy=True) if id(x) in own else x, carry)
 
 
 def _keyed(cell: Cell, context: Any, key: jax.Array | None) -> Any:

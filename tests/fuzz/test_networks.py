@@ -1,0 +1,14 @@
+"""Random networks obey the laws: 16 by default, 288 where the run is thorough."""
+
+import jax
+import pytest
+
+from tests.fuzz.laws import check
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_random_networks_obey_the_laws(part, thorough):
+    count = 36 if thorough else 2
+    for seed in range(part * count, (part + 1) * count):
+        check(seed)
+    jax.clear_caches()

@@ -27,6 +27,17 @@ def apply(layer, xs=XS, carry=None, **options):
     return layer.apply(layer.init(KEY, xs), carry, xs, **options)
 
 
+NORMED = jaxrnn.weight_norm(CELL)
+
+
+def wrong_gain(params):
+    return params._replace(gains=params.gains._replace(kernel=jnp.ones(13, jnp.float32)))
+
+
+def apply_wrong(layer, change, **options):
+    return layer.apply(change(layer.init(KEY, XS)), None, XS, **options)
+
+
 EDGES = {
     # What has no array where there must be one, or too many.
     "dict to a cell": (lambda: CELL.init(KEY, {"a": XS[0]}), TypeError, "`x` must be one array"),
@@ -155,6 +166,30 @@ EDGES = {
         lambda: jaxrnn.lstm(4, bias_init=0.0).init(KEY, XS[0]),
         TypeError,
         "`bias_init` must be a function",
+    ),
+    # Parameters that noise, a carry or a context would compute with first.
+    "parameters before noise": (
+        lambda: apply_wrong(jaxrnn.rnn(jaxrnn.zoneout(NORMED, 0.3)), wrong_gain, key=KEY),
+        ValueError,
+        r"`params.gains.kernel` must have shape \(16,\), got \(13,\)",
+    ),
+    "parameters before a context": (
+        lambda: jaxrnn.unroll(NORMED, 3, None, XS, context={"speaker": XS[0]}),
+        TypeError,
+        "`params` must be WeightNormParams",
+    ),
+    "parameters before a carry": (
+        lambda: jaxrnn.rnn(NORMED).init_carry(wrong_gain(NORMED.init(KEY, XS[0])), XS),
+        ValueError,
+        r"`params.gains.kernel` must have shape \(16,\), got \(13,\)",
+    ),
+    "carry of another dtype in cast": (
+        lambda: apply(
+            jaxrnn.cast(RNN, jnp.bfloat16),
+            carry=jax.tree.map(lambda x: x.astype(jnp.float16), CELL.init_carry(PARAMS, XS[0])),
+        ),
+        TypeError,
+        "`carry` must be float32, as outside of `cast`, got float16",
     ),
     # Layers and cells of the wrong kind.
     "list of layers": (

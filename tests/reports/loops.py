@@ -1,6 +1,6 @@
-"""Recurrent networks as Python loops over time, which JAX differentiates: what the tests compare with.
+"""Recurrent networks as Python loops over time, for JAX to differentiate.
 
-Written from the equations. Nothing here is shared with the library.
+The tests compare with them. They are written from the equations and share nothing with the library.
 """
 
 import jax

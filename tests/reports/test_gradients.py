@@ -179,7 +179,7 @@ def test_dropped_recurrent_weights():
 
 @pytest.mark.parametrize("implementation", ["scan", None])
 def test_a_surrogate_derivative_with_a_learned_slope(implementation):
-    """spikingjelly#268, jax#5440: the slope of a surrogate derivative is learned, by `custom_vjp`."""
+    """spikingjelly#268, jax#5440: a surrogate derivative by `custom_vjp` learns its slope."""
 
     @jax.custom_vjp
     def spike(x, slope):

@@ -77,27 +77,6 @@ def test_the_state_of_one_call_starts_the_next():
     jax.tree.map(np.testing.assert_array_equal, carry, want_carry)
 
 
-WRONG_CARRIES = {
-    "purejaxrl#29: a carry made from the size of the observation.": (
-        jaxrnn.LSTMCarry(jnp.zeros((B, I)), jnp.zeros((B, I))),
-        r"`carry.h` must have shape \(3, 3\), got \(3, 2\)",
-    ),
-    "keras#13869: an initial state with one axis too many.": (
-        jaxrnn.LSTMCarry(jnp.zeros((B, H)), jnp.zeros((1, B, H))),
-        r"`carry.c` must have shape \(3, 3\), got \(1, 3, 3\)",
-    ),
-}
-
-
-@pytest.mark.parametrize("report", WRONG_CARRIES)
-def test_a_carry_that_does_not_fit_is_named(report):
-    """purejaxrl#29, keras#13869: the message has the field and both shapes."""
-    carry, message = WRONG_CARRIES[report]
-    for run in (jaxrnn.unroll, jax.jit(jaxrnn.unroll, static_argnums=0)):
-        with pytest.raises(ValueError, match=message):
-            run(LSTM, EX.params, carry, EX.xs)
-
-
 def test_nan_is_found_where_it_is_real():
     """jax#5696: under `jax_debug_nans` padding passes, and a NaN at a real step is found."""
     with jax.debug_nans(False):

@@ -1,8 +1,6 @@
 """Parameters, cells and models that leave the process and come back."""
 
-import functools
 import pickle
-import re
 
 import jax
 import jax.numpy as jnp
@@ -46,30 +44,6 @@ def test_parameters_pickle():
         again = pickle.loads(pickle.dumps(tree))
         assert jax.tree.structure(again) == jax.tree.structure(tree)
         assert_same(again, tree)
-
-
-WRONG_PARAMETERS = {
-    "another size": (jaxrnn.gru(H + 1).init(jax.random.key(0), EX.xs[0]), ValueError, "(2, 12)"),
-    "a bias of one number": (EX.params._replace(bias=jnp.zeros(1)), ValueError, "(1,)"),
-    "a scalar bias": (EX.params._replace(bias=jnp.zeros(())), ValueError, "()"),
-    "a bias with a batch axis": (EX.params._replace(bias=jnp.zeros((1, 9))), ValueError, "(1, 9)"),
-    "a narrow kernel": (EX.params._replace(kernel=jnp.zeros((I, 1))), ValueError, "(2, 1)"),
-    "mixed dtypes": (
-        EX.params._replace(kernel=EX.params.kernel.astype(jnp.float32)),
-        TypeError,
-        "float32",
-    ),
-}
-
-
-@pytest.mark.parametrize("implementation", ["scan", "xla", None])
-@pytest.mark.parametrize("name", WRONG_PARAMETERS)
-def test_parameters_of_another_shape_or_dtype(name, implementation):
-    """Parameters of another size or dtype are named by every engine; nothing broadcasts."""
-    params, error, got = WRONG_PARAMETERS[name]
-    run = functools.partial(jaxrnn.unroll, GRU, implementation=implementation)
-    with pytest.raises(error, match=rf"`params.*got {re.escape(got)}"):
-        run(params, None, EX.xs)
 
 
 def test_a_module_goes_to_orbax(tmp_path):

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
-from jaxrnn._core.fixed import fixed_key, items
+from jaxrnn._core.equality import fixed_key, items
 
 
 class Made(NamedTuple):

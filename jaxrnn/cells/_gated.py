@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_features, check_key, check_params
 from jaxrnn._core.drawing import draw
-from jaxrnn._core.fixed import fixed_key
+from jaxrnn._core.equality import fixed_key
 from jaxrnn._core.numerics import affine, matmul, tanh
 from jaxrnn._core.types import Carry, Params
 from jaxrnn.activations import Activation

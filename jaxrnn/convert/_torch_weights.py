@@ -84,7 +84,7 @@ def _unit(arrays, lengths, end, activation) -> Unit:
     nothing = type(params)(*(None for _ in params))
     columns = nothing._replace(**{field: gain[:, 0] for field, gain in gains.items()})
     normed = WeightNormParams(found.params, as_jax(columns))
-    return found._replace(cell=weight_norm(found.cell), params=normed)
+    return found._replace(cell=weight_norm(found.cell, fields=tuple(gains)), params=normed)
 
 
 def with_lengths(

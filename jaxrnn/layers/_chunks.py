@@ -34,7 +34,13 @@ def as_one_program(run: Callable) -> Callable:
 
 
 def carry_before(
-    layer: Layer, params: Params, carry: Carry | None, xs: Any, key: Any, context: Any
+    layer: Layer,
+    params: Params,
+    carry: Carry | None,
+    xs: Any,
+    resets: jax.Array | None,
+    key: Any,
+    context: Any,
 ) -> Carry:
     """The carry to start from: the given one, or the initial carry of `layer`.
 
@@ -43,7 +49,7 @@ def carry_before(
     """
     none = jax.tree.map(lambda x: x[:0], xs)
     carry, _ = layer.apply(params, carry, none, key=key, context=context)
-    return varying_like((params, xs, key), carry)
+    return varying_like((params, xs, resets, key), carry)
 
 
 def scan_chunks(

@@ -56,7 +56,7 @@ def remat(layer: Layer, *, chunk: int | str = "sqrt") -> Layer:
 def _in_chunks(layer, steps, context, params, carry, xs, mask, resets, key):
     context = handed(context)
     xs = zero_where_masked(mask, xs)
-    carry = carry_before(layer, params, carry, xs, key, context)
+    carry = carry_before(layer, params, carry, xs, resets, key, context)
 
     def run(carry, chunk):
         xs, mask, resets = chunk

@@ -54,7 +54,7 @@ def truncate(layer: Layer, every: int) -> Layer:
 def _in_stretches(layer, every, context, params, carry, xs, mask, resets, key):
     context = handed(context)
     xs = zero_where_masked(mask, xs)
-    carry = carry_before(layer, params, carry, xs, key, context)
+    carry = carry_before(layer, params, carry, xs, resets, key, context)
 
     def run(state, stretch):
         carry, has_begun = state

@@ -2,11 +2,12 @@
 
 import jax
 
-from jaxrnn._core.checks import check_rate, describe
+from jaxrnn._core.checks import check_rate
 from jaxrnn._core.context import Drawing, Handed, prepared
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.noise import drop, is_zero, keep
 from jaxrnn._core.types import Cell, check_cell
+from jaxrnn.wrappers._fields import check_fields, check_names
 
 
 @constructor
@@ -37,12 +38,11 @@ def drop_connect(
     """
     check_cell(cell)
     rate = check_rate("rate", rate)
-    if isinstance(fields, str) or not all(isinstance(field, str) for field in fields):
-        raise TypeError(f'`fields` must be a tuple of names such as ("kernel",), got {fields!r}.')
+    check_names(fields)
 
     def init(key, x):
         params = cell.init(key, x)
-        _check_fields(params, fields)
+        check_fields("drop_connect", params, fields)
         return params
 
     def prepare(params, context, key):
@@ -58,13 +58,3 @@ def drop_connect(
         return prepared(cell, params, Handed(context, [], inner_key))
 
     return cell._replace(init=init, prepare=Drawing(prepare))
-
-
-def _check_fields(params, fields):
-    missing = [field for field in fields if not hasattr(params, field)]
-    if missing:
-        has = ", ".join(getattr(params, "_fields", ())) or describe(params)
-        raise ValueError(
-            f"`fields` name {', '.join(missing)}, and the parameters of this cell are {has}. Put "
-            "`drop_connect` inside wrappers that have parameters of their own."
-        )

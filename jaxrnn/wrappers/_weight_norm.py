@@ -10,6 +10,7 @@ from jaxrnn._core.context import prepare_inner
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.numerics import is_floating, over_rows, sum_dtype
 from jaxrnn._core.types import Cell, Params, check_cell
+from jaxrnn.wrappers._fields import check_fields, check_names
 
 
 class WeightNormParams(NamedTuple):
@@ -18,7 +19,7 @@ class WeightNormParams(NamedTuple):
 
 
 @constructor
-def weight_norm(cell: Cell) -> Cell:
+def weight_norm(cell: Cell, *, fields: tuple[str, ...] | None = None) -> Cell:
     """Learns the length of each column of a weight matrix apart from its direction.
 
         W = g V / |V|
@@ -28,18 +29,23 @@ def weight_norm(cell: Cell) -> Cell:
 
     Args:
       cell: a cell with parameters that have two axes: kernels, not biases.
+      fields: the weights that are normalized, by the field of the parameters; None means every
+        matrix.
 
     Returns:
       A `Cell` with parameters `WeightNormParams` and the carry of `cell`. The engines that run
       `cell` run it too.
 
     Raises:
-      ValueError, TypeError: `cell` is not a `Cell`, or has no weight matrix.
+      ValueError, TypeError: `cell` is not a `Cell`, has no weight matrix, or its parameters lack a
+        field.
 
     References: Salimans and Kingma, 2016, "Weight normalization: a simple reparameterization to
     accelerate training of deep neural networks".
     """
     check_cell(cell)
+    if fields is not None:
+        check_names(fields)
 
     def init(key, x):
         params = cell.init(key, x)
@@ -48,7 +54,7 @@ def weight_norm(cell: Cell) -> Cell:
                 "`weight_norm` needs a cell with weight matrices, and the parameters of "
                 f"{cell!r} have no array with two axes."
             )
-        return WeightNormParams(params, jax.tree.map(_initial_gain, params))
+        return WeightNormParams(params, _only(fields, jax.tree.map(_initial_gain, params)))
 
     def weights(params):
         check_params(params, WeightNormParams)
@@ -67,6 +73,15 @@ def weight_norm(cell: Cell) -> Cell:
         prepare=prepare_inner(cell, weights),
         noise=noise if cell.noise else None,
     )
+
+
+def _only(fields, gains):
+    """The gains of these fields, and None for all others."""
+    if fields is None:
+        return gains
+    check_fields("weight_norm", gains, fields)
+    left_out = [field for field in gains._fields if field not in fields]
+    return gains._replace(**{f: jax.tree.map(lambda _: None, getattr(gains, f)) for f in left_out})
 
 
 def _check_gains(params):

@@ -84,8 +84,7 @@ def test_layers_run_where_only_the_parameters_or_the_flags_vary(name, quick_comp
     mesh = jax.make_mesh((1,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
     layer, here, everywhere = case.layer, PartitionSpec("d"), PartitionSpec()
 
-    def loss(params, xs, flags):
-        mask, resets = flags
+    def loss(params, xs, mask, resets):
         out = layer.apply(params, None, xs, mask=mask, resets=resets)
         return total(out)
 
@@ -95,15 +94,15 @@ def test_layers_run_where_only_the_parameters_or_the_flags_vary(name, quick_comp
     def many(tree):
         return jax.tree.map(lambda leaf: leaf[None], tree)
 
-    arguments = ex.params, ex.xs, (ex.mask, ex.resets)
+    arguments = ex.params, ex.xs, ex.mask, ex.resets
     expected = jax.jit(jax.value_and_grad(loss))(*arguments)
-    for varying in range(3):
+    for varying in range(4):
 
         def run(*args, varying=varying):
             args = [one(arg) if i == varying else arg for i, arg in enumerate(args)]
             return many(jax.value_and_grad(loss)(*args))
 
-        specs = tuple(here if i == varying else everywhere for i in range(3))
+        specs = tuple(here if i == varying else everywhere for i in range(4))
         mapped = jax.jit(jax.shard_map(run, mesh=mesh, in_specs=specs, out_specs=here))
         given = [many(arg) if i == varying else arg for i, arg in enumerate(arguments)]
         assert_close(one(mapped(*given)), expected, 1e-12)

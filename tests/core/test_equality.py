@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import jaxrnn
-from jaxrnn._core.fixed import fixed_key
+from jaxrnn._core.equality import fixed_key
 from tests.laws.compiled import compilations
 from tests.laws.tables import B, H, I, T
 

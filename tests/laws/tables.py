@@ -149,9 +149,9 @@ def twice():
 def attending(**choices):
     """An LSTM that attends to a memory that all sequences share."""
     cell = jaxrnn.attention(jaxrnn.lstm(H), P, size=3, **choices)
-    memory = np.sin(np.arange(6.0).reshape(3, P))
 
     def prepare(params, context):
+        memory = np.sin(np.arange(6.0).reshape(3, P))
         return cell.prepare(params, {"memory": jnp.asarray(memory, params.cell.kernel.dtype)})
 
     return cell._replace(prepare=prepare)

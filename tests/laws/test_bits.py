@@ -32,7 +32,11 @@ RUNS += [(name, run) for name in ("lstm", "gru", "elman") for run in FAST]
 
 def projected(cell):
     """`cell` for inputs that are already projected."""
-    return cell._replace(project=lambda params, u: u)
+
+    def init(key, u):
+        return cell.init(key, jax.ShapeDtypeStruct((I,), u.dtype))
+
+    return cell._replace(init=init, project=lambda params, u: u)
 
 
 @pytest.fixture(autouse=True)

@@ -587,7 +587,7 @@ WRONG = {
     "too long": (
         lambda: call(seq_lengths=LENGTHS + 1),
         ValueError,
-        "must be from 0 to T = 7, got values from 2 to 8.*`seq_lengths`",
+        "must be from 0 to 7, got values from 2 to 8.*`seq_lengths`",
     ),
     "negative": (lambda: call(seq_lengths=LENGTHS - 2), ValueError, "from -1 to 5.*`seq_lengths`"),
     "lengths and a mask": (

@@ -15,7 +15,7 @@ import numpy as np
 import jaxrnn
 from tests.laws import tables
 
-NAMES = {**vars(jaxrnn), **vars(tables), "jax": jax, "jnp": jnp}
+NAMES = {**vars(tables), **vars(jaxrnn), "jax": jax, "jnp": jnp}
 ENGINES = "'scan'", "'xla'", "'native'", "'associative'"
 VOCABULARY = 9
 GATE = ", gate_activation=jax.nn.hard_sigmoid"

@@ -41,7 +41,7 @@ def test_equal_calls_make_equal_cells():
 
     assert cell(0.2) == cell(0.2)
     assert cell(0.2) != cell(0.3)
-    assert repr(cell(0.2)) == "lstm(4, gate_activation=hard_sigmoid(0.2))"
+    assert repr(cell(0.3)) == "lstm(4, gate_activation=hard_sigmoid(0.3))"
 
 
 @pytest.mark.parametrize("name", ["gate_activation", "activation", "output_activation"])

@@ -372,7 +372,7 @@ def restore(run: Run, arrays: dict) -> tuple[State, dict]:
     except ValueError as error:
         raise Refused(
             f"{run.checkpoint} is refused, and left as it is: expected the arrays of this model, "
-            "got those of another model, or of another version of jaxrnn or optax: " + str(error)
+            "got a file of another model, or of another version of jaxrnn or optax: " + str(error)
         ) from error
     return saved["state"], {name: x.tolist() for name, x in saved["history"].items()}
 

@@ -40,6 +40,17 @@ def lean_activations(**activations: Activation) -> list[Activation]:
     return [tanh if a is jnp.tanh or a is jax.nn.tanh else a for a in activations.values()]
 
 
+def lstm_activations(
+    gate_activation: Activation, activation: Activation, output_activation: Activation | None
+) -> list[Activation]:
+    """The three activations of an LSTM, checked; the last is `activation` where it is None."""
+    return lean_activations(
+        gate_activation=gate_activation,
+        activation=activation,
+        output_activation=activation if output_activation is None else output_activation,
+    )
+
+
 def one_for_each(build: Callable) -> Callable:
     """`build`, which returns one function for equal choices: kernels know a cell by its functions.
 

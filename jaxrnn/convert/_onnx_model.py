@@ -122,7 +122,7 @@ def _outputs(layer: _Checked) -> int:
 
 
 def _check_widths(layers: list[_Checked]) -> None:
-    """Raises unless there are layers of one dtype, each of which reads what the last returns."""
+    """Raises unless all layers have one dtype and each fits the outputs of the one before."""
     if not layers:
         raise ValueError("`params` have no parameters, so there is nothing to export.")
     arrays = [a for layer in layers for part in layer for a in _flat(part)]

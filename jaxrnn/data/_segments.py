@@ -41,7 +41,7 @@ def segment_resets(segment_ids: jax.Array, previous: jax.Array | None = None) ->
                 "previous chunk."
             )
         before = previous[None]
-    # NumPy compares what it has in 64 bits, of which JAX may keep 32.
+    # JAX may narrow 64-bit ids to 32 bits, so NumPy compares the ids that are on the host.
     on_host = all(isinstance(ids, (np.ndarray, np.generic)) for ids in (segment_ids, before))
     numpy = np if on_host else jnp
     shifted = numpy.concatenate([before, segment_ids])[: len(segment_ids)]

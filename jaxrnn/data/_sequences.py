@@ -61,7 +61,7 @@ def as_sequences(sequences: Sequence[Any]) -> Sequences:
 
 
 def _as_array(i, leaf):
-    """None for an empty list, whose dtype is that of the others."""
+    """The leaf as an array; None for an empty list, which takes the dtype of the others."""
     if isinstance(leaf, list):
         if not all(isinstance(x, (numbers.Number, np.bool_)) for x in leaf):
             raise TypeError(

@@ -85,8 +85,8 @@ def _check_table(params, rows, features):
 
 
 _CAUSE = (
-    "Is `vocabulary_size` that of the vocabulary that numbered them? Steps of padding, whatever "
-    "they hold, are left out by `mask`."
+    "Does `vocabulary_size` match the vocabulary that the symbols come from? For padding, pass a "
+    "`mask`."
 )
 
 

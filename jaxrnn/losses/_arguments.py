@@ -34,7 +34,7 @@ def floating(name: str, x: Any) -> jax.Array:
 
 
 def check_mask(name: str, flags: Any, shape: tuple, of: str) -> None:
-    """Raises unless `flags` is bool and its axes are the leading axes of `shape`, that of `of`."""
+    """Raises unless `flags` is bool and has the leading axes of `shape`, the shape of `of`."""
     check_flags(name, flags, ())
     if flags is not None and (flags.ndim == 0 or flags.shape != shape[: flags.ndim]):
         raise ValueError(

@@ -33,8 +33,8 @@ def real_steps(
 
 
 _CAUSE = (
-    "Where labels mark steps to leave out, pass a `mask` or `ignore_label`; otherwise, is the last "
-    "axis of `logits` that of the classes?"
+    "To leave out steps with a special label, pass a `mask` or `ignore_label`. Otherwise check "
+    "that the classes are the last axis of `logits`."
 )
 
 

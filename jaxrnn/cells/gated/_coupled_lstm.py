@@ -15,7 +15,7 @@ from jaxrnn.activations import Activation
 from jaxrnn.cells._gated import (
     LSTMCarry,
     draw_gates,
-    lean_activations,
+    lstm_activations,
     one_for_each,
     project,
     recur,
@@ -81,11 +81,7 @@ def coupled_lstm(
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)
     check_bool("use_peepholes", use_peepholes)
-    activations = lean_activations(
-        gate_activation=gate_activation,
-        activation=activation,
-        output_activation=activation if output_activation is None else output_activation,
-    )
+    activations = lstm_activations(gate_activation, activation, output_activation)
     inits = kernel_init, recurrent_kernel_init, bias_init if use_bias else None
     see_init = peephole_init if use_peepholes else None
 

@@ -11,7 +11,7 @@ have the types of parameters and carries, `authoring` the helpers for cells of y
 
 from jaxrnn import activations, authoring, checkpoint, data, initializers, losses, training
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.masking import length_mask
+from jaxrnn._core.masking import WithResets, length_mask
 from jaxrnn._core.noise import Noisy
 from jaxrnn._core.types import Cell, Layer, from_step
 from jaxrnn.cells import *

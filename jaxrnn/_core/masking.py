@@ -96,6 +96,22 @@ def masked(cell: Cell) -> Cell:
     return cell._replace(project=project, update=update, output=output)
 
 
+class WithResets(NamedTuple):
+    """The inputs of a cell from `jaxrnn.reset_leaves`."""
+
+    x: Any  # (..., I), of the cell
+    resets: Carry  # bool (...) for each leaf of the carry
+
+
+def check_no_leaf_resets(name: str, x: Any) -> None:
+    """Raises if the wrapper `name`, which reads the carry before the step, gets `WithResets`."""
+    if isinstance(x, WithResets):
+        raise ValueError(
+            f"`{name}` must be inside `reset_leaves`, or it would read the carry before it is "
+            f"reset: write `reset_leaves({name}(cell, ...))`."
+        )
+
+
 class ResettingParams(NamedTuple):
     params: Params  # of the wrapped cell
     carry: Carry  # the carry that a reset restores

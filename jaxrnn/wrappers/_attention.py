@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxrnn._core.checks import check_params, check_size, describe
 from jaxrnn._core.context import context_field, prepare_with
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.masking import select
+from jaxrnn._core.masking import check_no_leaf_resets, select
 from jaxrnn._core.noise import batch_axes, without_noise
 from jaxrnn._core.numerics import matmul, sum_dtype
 from jaxrnn._core.types import Carry, Cell, Params, check_splits, nothing
@@ -87,6 +87,8 @@ def attention(
         raise ValueError(f"`score` must be one of {list(SCORES)}, got {score!r}.")
 
     def init(key, x):
+        if feed_back:
+            check_no_leaf_resets("attention", without_noise(x))
         keys = jax.random.split(key, 5)
         params = cell.init(keys[0], x)
         h, u = _shapes(cell, params, without_noise(x))

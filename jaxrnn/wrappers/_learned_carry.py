@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxrnn._core.checks import check_features, check_params
 from jaxrnn._core.context import prepare_inner
 from jaxrnn._core.entry import constructor
+from jaxrnn._core.masking import check_no_leaf_resets
 from jaxrnn._core.noise import check_no_state_dropout, without_batch, without_noise
 from jaxrnn._core.numerics import is_floating
 from jaxrnn._core.types import Carry, Cell, Params, check_cell
@@ -33,11 +34,12 @@ def learned_carry(cell: Cell) -> Cell:
 
     Raises:
       ValueError, TypeError: `cell` is not a `Cell`, its input is not (..., I), or it comes from
-        `jaxrnn.state_dropout`, which goes outside.
+        `jaxrnn.state_dropout` or `jaxrnn.reset_leaves`, which go outside.
     """
     check_cell(cell)
 
     def init(key, x):
+        check_no_leaf_resets("learned_carry", without_noise(x))
         if len(jax.tree.leaves(x)) == 1:
             jax.tree.map(check_features, x)
         params = cell.init(key, x)

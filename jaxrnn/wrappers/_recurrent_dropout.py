@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxrnn._core.checks import check_rate
 from jaxrnn._core.context import prepared
 from jaxrnn._core.entry import constructor
+from jaxrnn._core.masking import check_no_leaf_resets
 from jaxrnn._core.noise import StateDropoutCarry, drop, keep, keep_leaves, noisy
 from jaxrnn._core.numerics import is_floating
 from jaxrnn._core.types import Cell, check_cell, check_splits
@@ -95,13 +96,18 @@ def state_dropout(cell: Cell, rate: float) -> Cell:
       where the layer that runs it is given a key, and drops nothing elsewhere.
 
     Raises:
-      ValueError, TypeError: `rate` is not in [0, 1), or `cell` comes from `from_step`.
+      ValueError, TypeError: `rate` is not in [0, 1), or `cell` comes from `from_step`, or
+        from `jaxrnn.reset_leaves`, which goes outside.
 
     References: Gal and Ghahramani, 2016, "A theoretically grounded application of dropout in
     recurrent neural networks".
     """
     check_splits("state_dropout", cell)
     rate = check_rate("rate", rate)
+
+    def init(key, x):
+        check_no_leaf_resets("state_dropout", x)
+        return cell.init(key, x)
 
     def init_carry(params, x):
         carry = cell.init_carry(params, x)
@@ -129,5 +135,5 @@ def state_dropout(cell: Cell, rate: float) -> Cell:
     def output(params, carry, u):
         return cell.output(params, carry.carry, u)
 
-    inner = cell._replace(init_carry=init_carry, recur=recur, output=output)
+    inner = cell._replace(init=init, init_carry=init_carry, recur=recur, output=output)
     return noisy(inner, draw, update)

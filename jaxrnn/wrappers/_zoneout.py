@@ -7,7 +7,7 @@ import jax
 
 from jaxrnn._core.checks import check_rate
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.masking import select
+from jaxrnn._core.masking import check_no_leaf_resets, select
 from jaxrnn._core.noise import check_no_state_dropout, in_dtype, is_zero, keep_leaves, noisy
 from jaxrnn._core.numerics import is_floating
 from jaxrnn._core.types import Carry, Cell, check_splits
@@ -33,13 +33,18 @@ def zoneout(cell: Cell, rate: float | Carry) -> Cell:
 
     Raises:
       ValueError, TypeError: a rate is not in [0, 1), the rates do not have the structure of the
-        carry, or `cell` comes from `from_step`, or from `jaxrnn.state_dropout`, which goes outside.
+        carry, or `cell` comes from `from_step`, or from `jaxrnn.state_dropout` or
+        `jaxrnn.reset_leaves`, which go outside.
 
     References: Krueger et al., 2017, "Zoneout: regularizing RNNs by randomly preserving hidden
     activations".
     """
     check_splits("zoneout", cell)
     rate = jax.tree.map(functools.partial(check_rate, "rate"), rate)
+
+    def init(key, x):
+        check_no_leaf_resets("zoneout", x)
+        return cell.init(key, x)
 
     def draw(params, key, step, x):
         carry = jax.eval_shape(cell.init_carry, params, x)
@@ -52,7 +57,7 @@ def zoneout(cell: Cell, rate: float | Carry) -> Cell:
         blend = _expectation if renew is None else select
         return structure.unflatten(map(blend, rates if renew is None else renew, new, old))
 
-    return noisy(cell, draw, update)
+    return noisy(cell._replace(init=init), draw, update)
 
 
 def _expectation(rate, fresh, old):

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxrnn
 from jaxrnn.cells import ElmanParams, GRUParams, LSTMParams, ResetBeforeGRUParams
 from jaxrnn.convert import from_haiku, to_haiku
 from tests.convert.converting import (
@@ -13,6 +14,7 @@ from tests.convert.converting import (
     H,
     I,
     Peer,
+    T,
     assert_bits,
     check_conversion,
     check_float32,
@@ -147,3 +149,22 @@ def test_unsupported_params():
         to_haiku(random_params(Case(GRUParams, layers=1), rng))
     with pytest.raises(TypeError, match="no bidirectional layer"):
         to_haiku(random_params(Case(ElmanParams, 1, 2), rng))
+
+
+def test_resets_for_each_leaf_are_those_of_the_reset_core():
+    resets = jaxrnn.LSTMCarry(*np.random.default_rng(2).random((2, T, B)) < 0.4)
+    xs, ones = np.random.default_rng(3).normal(size=(T, B, I)), np.ones((B, H))
+
+    def apply(xs, resets):
+        core = hk.ResetCore(hk.LSTM(H))
+        return hk.dynamic_unroll(core, (xs, resets), hk.LSTMState(ones, ones))
+
+    run = hk.without_apply_rng(hk.transform(apply))
+    flags = hk.LSTMState(hidden=resets.h, cell=resets.c)
+    weights = jax.tree.map(np.asarray, run.init(jax.random.key(0), xs, flags))
+    ys, state = run.apply(weights, xs, flags)
+    cell, params = jaxrnn.reset_leaves(jaxrnn.lstm(H)), from_haiku(weights).params
+    start = jaxrnn.LSTMCarry(h=ones, c=ones)
+    carry, ours = jaxrnn.unroll(cell, params, start, jaxrnn.WithResets(xs, resets))
+    for actual, expected in (carry.h, state.hidden), (carry.c, state.cell), (ours, ys):
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-13)

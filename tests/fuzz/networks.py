@@ -32,7 +32,7 @@ CELLS = {  # the text of a call, and the options it may have; {} is the number o
     "layer_norm_lstm({}": [NO_BIAS],
     "layer_norm_gru({}": [NO_BIAS],
 }
-OWN_CELLS = ["independent()", "twice()", "whole()"]  # as a user writes them
+OWN_CELLS = ["independent()", "twice()", "forgetting()", "whole()"]  # as a user writes them
 TREES = ["leaky()", "emit_carry(lstm(4))", "emit_carry(zoneout(gru(4), 0.3))"]  # return no array
 MERGES = ["'concat'", "'sum'", "'mul'", "'mean'", "jnp.maximum"]
 POOLS = ["pool_last", "pool_mean", "pool_max", "pool_sum", "attention_pool(3)"]

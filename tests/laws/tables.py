@@ -157,6 +157,23 @@ def attending(**choices):
     return cell._replace(prepare=prepare)
 
 
+def forgetting():
+    """An LSTM whose inputs reset its c where their first feature is large, and its h never."""
+    cell = jaxrnn.reset_leaves(jaxrnn.lstm(H))
+
+    def inputs(x):
+        if isinstance(x, jax.ShapeDtypeStruct):
+            return jax.eval_shape(inputs, x)
+        is_large = x[..., 0] > 0.5
+        return jaxrnn.WithResets(x, jaxrnn.LSTMCarry(h=jnp.zeros_like(is_large), c=is_large))
+
+    return cell._replace(
+        init=lambda key, x: cell.init(key, inputs(x)),
+        init_carry=lambda params, x: cell.init_carry(params, inputs(x)),
+        project=lambda params, x: cell.project(params, inputs(x)),
+    )
+
+
 def whole():
     """A cell from its whole step, whose output is no function of its carry."""
     cell = jaxrnn.elman(H)
@@ -220,6 +237,7 @@ CELLS = {
     "attention": CellCase(attending()),
     "attention_fed_back": CellCase(attending(score="additive", feed_back=True), products=(4, 4)),
     "regularized": CellCase(regularized()),
+    "reset_leaves": CellCase(forgetting()),
     "whole": CellCase(whole(), products=(2, 4)),
 }
 
@@ -236,6 +254,7 @@ LIKE_ANOTHER = {
     "clip_carry_gradient",
     "weight_norm",
     "attention",
+    "reset_leaves",
 }
 
 

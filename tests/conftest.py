@@ -1,3 +1,6 @@
+import gc
+import os
+
 import jax
 import pytest
 
@@ -30,16 +33,19 @@ def pytest_collection_modifyitems(config, items):
     config.hook.pytest_deselected(items=left_out)
 
 
-@pytest.fixture
-def quick_compilation(request, thorough):
-    """Without most optimizations, programs compile in half of the time.
+# Compiling takes most of the time of the tests, and this makes it a third as long. What is tested
+# hardly depends on it. A thorough run compiles as users do.
+QUICK = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 
-    For tests of values. A thorough run, and tests marked as `optimized`, compile as users do.
-    """
-    quick = not (thorough or request.node.get_closest_marker("optimized"))
-    jax.config.update("jax_disable_most_optimizations", quick)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+
+def pytest_configure(config):
+    # A program is many objects that live long, which need no second look.
+    gc.set_threshold(200_000, 20, 100)
+    if not config.getoption("--thorough"):
+        jax.config.update("jax_disable_most_optimizations", True)
+        # Before the first program, and for the processes that tests start.
+        os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), QUICK])
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 
 @pytest.fixture(scope="session")

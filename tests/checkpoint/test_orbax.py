@@ -150,7 +150,7 @@ def run(tmp_path_factory):
     def run(script, devices=1):
         (folder / "script.py").write_text(BITS + script)
         environment = os.environ | {
-            "XLA_FLAGS": f"{DEVICES}{devices}",
+            "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {DEVICES}{devices}",
             "JAX_PLATFORMS": "cpu",
             "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # compiles faster
         }

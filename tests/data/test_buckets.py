@@ -5,14 +5,11 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 import jaxrnn
 from jaxrnn import data
 from tests.laws.compiled import compilations
 from tests.laws.tables import H, I, assert_close
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 def test_buckets():

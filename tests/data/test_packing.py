@@ -9,8 +9,6 @@ import jaxrnn
 from jaxrnn import data
 from tests.laws.tables import H, I, assert_close, assert_same
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 def ragged(count, longest, seed=0, features=(I,)):
     rng = np.random.default_rng(seed)

@@ -11,8 +11,6 @@ import jaxrnn
 from jaxrnn import data
 from tests.laws.tables import H, I, assert_close, assert_same
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 LENGTHS = (11, 3, 0, 7, 2, 9)
 LAYER = jaxrnn.rnn(jaxrnn.gru(H))
 

@@ -31,7 +31,6 @@ from jaxrnn.engines.kernel._operands import (
 from tests.laws.compiled import hlo, products_in_loops
 from tests.laws.tables import assert_close, cell_example, total
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 needs_kernels = pytest.mark.skipif(_library.problem() is not None, reason=str(_library.problem()))
 CELLS = {"lstm": jaxrnn.lstm(4), "gru": jaxrnn.gru(4), "elman": jaxrnn.elman(4)}
 every_cell = pytest.mark.parametrize("name", CELLS)
@@ -129,7 +128,6 @@ def test_vmap_is_a_stack_of_single_runs(name):
 
 
 @needs_kernels
-@pytest.mark.optimized
 def test_a_mapped_batch_makes_no_gradient_for_each_example():
     ex = cell_example(CELLS["lstm"], shape=(T, B, I), dtype=jnp.float32)
 

@@ -21,8 +21,6 @@ from tests.laws.tables import (
     total,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 every_cell = pytest.mark.parametrize("name", CELLS)
 every_layer = pytest.mark.parametrize("name", LAYERS)
 TIME, BATCH = export.symbolic_shape("T, B")
@@ -86,6 +84,7 @@ def test_open_time_of_a_step_that_is_large_enough_for_blocks():
         assert_close(program.call(params, xs[:steps]), run(params, xs[:steps]), 1e-12)
 
 
+@pytest.mark.slow_law
 @pytest.mark.parametrize(
     ("name", "implementation"), [*((name, None) for name in CELLS), ("leaky", "scan")]
 )
@@ -99,6 +98,7 @@ def test_open_sizes_of_a_cell(name, implementation):
     check_open(run, cell_example(cell))
 
 
+@pytest.mark.slow_law
 @every_cell
 def test_open_batch_of_a_step(name):
     cell, ex = CELLS[name].cell, cell_example(CELLS[name].cell)
@@ -109,6 +109,7 @@ def test_open_batch_of_a_step(name):
     check_open(run, ex)
 
 
+@pytest.mark.slow_law
 @every_layer
 def test_open_sizes_of_a_layer(name):
     layer, ex = LAYERS[name].layer, layer_example(LAYERS[name])

@@ -106,7 +106,6 @@ def save(path, model, params):
     np.savez(path / "weights.npz", *weights)
 
 
-@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize("name", MODELS)
 def test_saved_programs(name, tmp_path):
     model, rng = MODELS[name], np.random.default_rng(0)

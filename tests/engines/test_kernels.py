@@ -23,10 +23,7 @@ from jaxrnn.engines.kernel._operands import (
 from jaxrnn.engines.kernel._pullback import pull_back
 from tests.laws import oracle
 
-pytestmark = [
-    pytest.mark.skipif(_library.problem() is not None, reason=str(_library.problem())),
-    pytest.mark.usefixtures("quick_compilation"),
-]
+pytestmark = pytest.mark.skipif(_library.problem() is not None, reason=str(_library.problem()))
 
 STEPS = {
     "lstm": (KERNELS[0], oracle.lstm),

@@ -21,8 +21,6 @@ from flax.training.train_state import TrainState
 
 from jaxrnn.linen import RNN, RNNCell
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 T, B, I, H = 7, 3, 5, 4
 KEY = jax.random.key(0)
 

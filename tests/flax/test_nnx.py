@@ -18,8 +18,6 @@ from flax import nnx
 
 from jaxrnn.nnx import RNN, RNNCell
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 T, B, I, H = 7, 3, 5, 4
 
 

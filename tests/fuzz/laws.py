@@ -215,11 +215,7 @@ LAWS = (
 
 
 def check(seed):
-    """All laws for the network of this seed; an error tells how to repeat it.
-
-    Most optimizations of the compiler are left out, but for each fourth seed: they take time.
-    """
-    jax.config.update("jax_disable_most_optimizations", seed % 4 != 0)
+    """All laws for the network of this seed; an error tells how to repeat it."""
     try:
         case = draw(seed)
         for law in LAWS:
@@ -229,5 +225,3 @@ def check(seed):
         if "case" in locals():
             error.add_note(f"{law.__name__}: {case.layer!r}")
         raise
-    finally:
-        jax.config.update("jax_disable_most_optimizations", False)

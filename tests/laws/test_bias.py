@@ -23,6 +23,7 @@ BIASES = "bias", "recurrent_bias"
 KEY = jax.random.key(0)
 
 
+@pytest.mark.slow_law
 @pytest.mark.parametrize("implementation", ["scan", None])
 @pytest.mark.parametrize("name", CELLS)
 def test_equals_zero_biases(name, implementation):

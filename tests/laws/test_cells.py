@@ -27,8 +27,6 @@ from tests.laws.tables import (
     total,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 every_cell = pytest.mark.parametrize("name", CELLS)
 split_cell = pytest.mark.parametrize("name", [n for n, c in CELLS.items() if not is_whole(c.cell)])
 
@@ -95,7 +93,6 @@ def test_unroll_is_a_loop_of_steps(name, implementation, reverse):
     assert_close(run(ex.params, ex.carry, ex.xs), expected, 1e-13)
 
 
-@pytest.mark.optimized
 @pytest.mark.parametrize("name", [n for n, c in CELLS.items() if c.oracle])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float64, 1e-12), (jnp.float32, 2e-5)])
 def test_oracle(name, dtype, tolerance):
@@ -211,7 +208,7 @@ def test_chunks(name, implementation):
     assert_close((carry, joined), whole, 1e-13)
 
 
-@pytest.mark.optimized
+@pytest.mark.slow_law
 @run_by
 def test_padding_is_never_read(name, implementation):
     ex = cell_example(CELLS[name].cell)
@@ -256,6 +253,7 @@ def test_masked_rows_equal_rows_alone(name, implementation, side, reverse):
         assert_close((got_carry, got_ys), want, 1e-13)
 
 
+@pytest.mark.slow_law
 @run_both_ways_by
 def test_a_reset_starts_anew_and_no_gradient_crosses(name, implementation, reverse):
     cell, at = CELLS[name].cell, 3
@@ -281,6 +279,7 @@ def test_a_reset_starts_anew_and_no_gradient_crosses(name, implementation, rever
     assert np.abs(grad[after]).max() > 0
 
 
+@pytest.mark.slow_law
 @every_cell
 def test_reverse_is_the_flipped_run_of_the_flipped_sequence(name):
     ex = cell_example(CELLS[name].cell)

@@ -3,12 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 import jaxrnn
 from tests.laws.tables import LAYERS, B, H, I, T, assert_close, assert_same, layer_example
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 KEY = jax.random.key(0)
 

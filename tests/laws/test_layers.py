@@ -21,8 +21,6 @@ from tests.laws.tables import (
     total,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 every_layer = pytest.mark.parametrize("name", LAYERS)
 KEY = jax.random.key(11)
 
@@ -116,6 +114,7 @@ def test_a_row_without_steps_keeps_its_carry(name):
     assert_same(jax.tree.leaves(take(uncounted(carry))), jax.tree.leaves(take(ex.carry)))
 
 
+@pytest.mark.slow_law
 @every_layer
 def test_a_padded_row_equals_the_row_alone(name):
     ex = layer_example(LAYERS[name])
@@ -132,6 +131,7 @@ def test_a_padded_row_equals_the_row_alone(name):
     assert_close(row(carry), row(want_carry), 1e-13)
 
 
+@pytest.mark.slow_law
 @every_layer
 def test_a_reset_starts_anew(name):
     case, ex, at = LAYERS[name], layer_example(LAYERS[name]), 3

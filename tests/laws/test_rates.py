@@ -32,7 +32,7 @@ def run(build, rate, key, dtype=jnp.float32):
 
 @pytest.mark.parametrize("key", [jax.random.key(3), None])
 @pytest.mark.parametrize("name", BY_RATE)
-def test_a_rate_may_be_traced(name, key, quick_compilation):
+def test_a_rate_may_be_traced(name, key):
     """A sweep over rates by `jax.vmap` equals the runs one by one, and so does evaluation."""
     swept = jax.jit(jax.vmap(lambda rate: run(BY_RATE[name], rate, key)))(RATES)
     alone = jnp.stack([run(BY_RATE[name], float(rate), key) for rate in RATES])
@@ -40,13 +40,13 @@ def test_a_rate_may_be_traced(name, key, quick_compilation):
 
 
 @pytest.mark.parametrize("name", BY_RATE)
-def test_a_traced_rate_keeps_the_dtype(name, quick_compilation):
+def test_a_traced_rate_keeps_the_dtype(name):
     ys = jax.jit(lambda rate: run(BY_RATE[name], rate, jax.random.key(3), jnp.bfloat16))(0.3)
     assert ys.dtype == jnp.bfloat16
 
 
 @pytest.mark.parametrize("name", BY_RATE)
-def test_draws_do_not_depend_on_x64(name, quick_compilation):
+def test_draws_do_not_depend_on_x64(name):
     draws = []
     for is_wide in (False, True):
         with jax.enable_x64(is_wide):

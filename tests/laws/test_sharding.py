@@ -67,7 +67,7 @@ for chunked in (lambda layer: jaxrnn.truncate(layer, 2), jaxrnn.remat):
 
 def test_batches_are_sharded_without_gathering_them():
     environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4",
         "JAX_PLATFORMS": "cpu",
     }
     done = subprocess.run(
@@ -77,7 +77,7 @@ def test_batches_are_sharded_without_gathering_them():
 
 
 @pytest.mark.parametrize("name", ["truncate", "stack"])
-def test_layers_run_where_only_the_parameters_or_the_flags_vary(name, quick_compilation):
+def test_layers_run_where_only_the_parameters_or_the_flags_vary(name):
     """Within `jax.shard_map`, what varies over devices makes the carry vary too."""
     case = LAYERS[name]
     ex = layer_example(case)

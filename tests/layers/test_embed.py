@@ -9,8 +9,6 @@ import jaxrnn
 from jaxrnn._core.ranges import known
 from jaxrnn.layers import EmbedParams
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 V = 10
 LAYER = jaxrnn.embed(V, 2)
 TABLE = jnp.arange(2.0 * V).reshape(V, 2)

@@ -11,8 +11,6 @@ from jax.test_util import check_grads
 import jaxrnn
 from tests.laws.tables import B, H, T, assert_close, assert_same, noisy, total
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 KEY = jax.random.key(5)
 ATTENTION = jaxrnn.attention_pool(6)
 SHAPE = jax.ShapeDtypeStruct((T, B, H), jnp.float64)

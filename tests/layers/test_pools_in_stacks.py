@@ -8,8 +8,6 @@ import pytest
 import jaxrnn
 from tests.laws.tables import B, H, I, T, assert_close
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 KEY = jax.random.key(0)
 XS = jax.random.normal(KEY, (T, B, I), jnp.float64)
 MASK = jaxrnn.length_mask(jnp.array([T, 0, 3]), T)

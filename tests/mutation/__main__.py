@@ -2,8 +2,9 @@
 
     python -m tests.mutation --mutants 200 --seed 0 --out survivors.md
 
-Each mutant runs in a copy of the project, against the tests of its subject, fastest first, up to
-the first failure. Prints a line for each mutant, and writes a table of those that no test noticed.
+All tests run once, to know which of them run each line. Then each mutant runs in a copy of the
+project, against tests that run its line, up to the first failure. Prints a line for each mutant,
+and writes a table of those that no test noticed.
 """
 
 import argparse
@@ -18,21 +19,13 @@ import sys
 import tempfile
 
 from tests.mutation.mutants import Mutant, mutants
+from tests.mutation.selection import record, select
 
 ROOT = pathlib.Path(__file__).parents[2]
 ROOMS = ("_core", "engines", "wrappers", "layers")
-# The tests of each subject, fastest first. The first prefix that fits a path is taken.
-TESTS = {
-    "jaxrnn/_core": "core wrappers/test_noise.py laws/test_errors.py laws/test_cells.py",
-    "jaxrnn/engines/cpu": "engines/test_cpu.py engines/test_kernels.py laws/test_bits.py",
-    "jaxrnn/engines/kernel": "engines/test_cpu.py engines/test_kernels.py",
-    "jaxrnn/engines": "engines/test_table.py engines/test_lowering.py laws/test_cells.py "
-    "laws/test_compiled.py laws/test_errors.py",
-    "jaxrnn/wrappers": "wrappers laws/test_cells.py laws/test_errors.py",
-    "jaxrnn/layers": "layers laws/test_deep.py laws/test_layers.py laws/test_errors.py",
-}
-MINUTES = 30  # after which a mutant counts as noticed, since it may never end
-NOTICED, PASSED = (1, 2), 0  # exit codes of pytest: a test failed, or could not be collected
+LEAVE_OUT = (".git", ".venv", "build", "runs", "__pycache__")
+MINUTES = 10  # after which a mutant counts as noticed, since it may never end
+NOTICED, PASSED = (1, 2, 4), 0  # exit codes of pytest: a test failed, or is not found any more
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -41,6 +34,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="a part of the paths to change")
     parser.add_argument("--jobs", type=int, default=1, help="mutants to run at a time")
+    parser.add_argument(
+        "--recorded", type=pathlib.Path, help="where the run of all tests is kept, to use it again"
+    )
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("survivors.md"))
     return parser.parse_args(arguments)
 
@@ -55,46 +51,36 @@ def draw(number: int, seed: int, only: str) -> list[Mutant]:
 
 
 def make_copy(folder: pathlib.Path) -> pathlib.Path:
-    """A copy of what the tests need, with the built kernels."""
-    for name in ("jaxrnn", "tests"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", folder)
-    return folder
+    """A copy of the project, with the built kernels."""
+    return shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEAVE_OUT))
 
 
-def subject(path: str) -> str:
-    """The key of `TESTS` for a file."""
-    return next(prefix for prefix in TESTS if path.startswith(prefix))
-
-
-def check_tests(copy: pathlib.Path, drawn: list[Mutant]) -> None:
-    """Exits unless the tests of every subject pass without a mutant: else each seems noticed."""
-    for path in {subject(mutant.path): mutant.path for mutant in drawn}.values():
-        if (code := run_tests(copy, path)) != PASSED:
-            sys.exit(f"The tests of {subject(path)} must pass first, but pytest ended with {code}.")
-
-
-def run_tests(copy: pathlib.Path, path: str) -> int:
-    """The exit code of the tests of a file of the copy."""
-    files = [f"tests/{name}" for name in TESTS[subject(path)].split()]
-    command = [sys.executable, "-m", "pytest", "-n", "0", "-x", "-p", "no:cacheprovider", *files]
+def environment(copy: pathlib.Path) -> dict[str, str]:
+    """That of a process that imports the library from `copy`."""
     places = os.pathsep.join(filter(None, [str(copy), os.environ.get("PYTHONPATH")]))
-    environment = os.environ | {"PYTHONPATH": places, "PYTHONDONTWRITEBYTECODE": "1"}
+    return os.environ | {"PYTHONPATH": places, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def run_tests(copy: pathlib.Path, tests: list[str]) -> int:
+    """The exit code of these tests in the copy."""
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-x", "-p", "no:cacheprovider", *tests]
     try:
         done = subprocess.run(
-            command, cwd=copy, env=environment, capture_output=True, timeout=60 * MINUTES
+            command, cwd=copy, env=environment(copy), capture_output=True, timeout=60 * MINUTES
         )
     except subprocess.TimeoutExpired:
         return NOTICED[0]
     return done.returncode
 
 
-def survives(copy: pathlib.Path, mutant: Mutant) -> bool:
-    """Whether all tests of its subject pass with the mutant."""
+def survives(copy: pathlib.Path, mutant: Mutant, tests: list[str]) -> bool:
+    """Whether these tests pass with the mutant; no test notices it if there are none."""
+    if not tests:
+        return True
     path = copy / mutant.path
     path.write_text(mutant.source)
     try:
-        code = run_tests(copy, mutant.path)
+        code = run_tests(copy, tests)
     finally:
         shutil.copy(ROOT / mutant.path, path)
     if code != PASSED and code not in NOTICED and code > 0:
@@ -119,16 +105,17 @@ def cell(code: str) -> str:
 def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
     drawn = draw(options.mutants, options.seed, options.only)
-    with tempfile.TemporaryDirectory() as folder:
-        copies = queue.Queue()
+    with tempfile.TemporaryDirectory() as name:
+        folder, copies = pathlib.Path(name), queue.Queue()
         for i in range(options.jobs):
-            copies.put(make_copy(pathlib.Path(folder, str(i))))
-        check_tests(copies.queue[0], drawn)
+            copies.put(make_copy(folder / f"copy{i}"))
+        first = copies.queue[0]
+        recorded = record(first, options.recorded or folder / "recorded", environment(first))
 
         def judge(mutant):
             copy = copies.get()
             try:
-                return survives(copy, mutant)
+                return survives(copy, mutant, select(recorded, *mutant[:3]))
             finally:
                 copies.put(copy)
 

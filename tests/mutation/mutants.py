@@ -11,6 +11,7 @@ class Mutant(NamedTuple):
 
     path: str  # relative to the root of the project
     line: int
+    last_line: int
     before: str
     after: str
     source: str  # the whole file with the change
@@ -42,10 +43,12 @@ def mutants(root: pathlib.Path, path: str) -> Iterator[Mutant]:
     """All mutants of the file `path` in the project at `root`."""
     tree = ast.parse((root / path).read_text())
     for node in ast.walk(tree):
-        before = ast.unparse(node) if changes(node) else ""
+        if not changes(node):
+            continue
+        before, lines = ast.unparse(node), (node.lineno, getattr(node, "test", node).end_lineno)
         for change, undo in changes(node):
             change()
-            yield Mutant(path, node.lineno, before, ast.unparse(node), ast.unparse(tree))
+            yield Mutant(path, *lines, before, ast.unparse(node), ast.unparse(tree))
             undo()
 
 

@@ -1,32 +1,17 @@
 """Faults of a compiler that give silently wrong numbers: a broken release fails here, by name."""
 
-import jax
-import jax.numpy as jnp
-import jaxlib
-import numpy as np
+import os
+import pathlib
+import subprocess
+import sys
 
 
-def test_jaxlib_reduces_rightly():
-    """jaxlib 0.10.2 on CPU computes 7,000 of these 40,000 rows wrong: it is excluded for that."""
-    rng = np.random.default_rng(0)
-    kernel = rng.normal(size=(3, 3)).astype(np.float32)
-    rows = rng.normal(size=(40_000, 3)).astype(np.float32)
-    got = jax.jit(jax.vmap(lambda row: ((kernel @ row) ** 2).sum()))(rows)
-    want = ((rows.astype(np.float64) @ kernel.T.astype(np.float64)) ** 2).sum(axis=1)
-    wrong = ~np.isclose(got, want, rtol=1e-4)
-    assert not wrong.any(), (
-        f"jaxlib {jaxlib.__version__} on {jax.default_backend()} computes {wrong.sum()} of "
-        f"{len(rows)} rows wrong. jaxlib 0.10.2 is known for it: install another release."
+def test_jaxlib_is_sound():
+    quick = "XLA_FLAGS", "JAX_DISABLE_MOST_OPTIMIZATIONS"  # which tests set, and users do not
+    done = subprocess.run(
+        [sys.executable, pathlib.Path(__file__).with_name("canaries.py")],
+        env={name: value for name, value in os.environ.items() if name not in quick},
+        capture_output=True,
+        text=True,
     )
-
-
-def test_jaxlib_shifts_rightly():
-    """What the library does where an update in place, then a reshape, is miscompiled on CPU."""
-    buffer = jnp.arange(24, dtype=jnp.float32).reshape(6, 4)
-
-    def shift(buffer):
-        return jnp.concatenate([buffer[:1], buffer[:-1]]).reshape(-1)
-
-    np.testing.assert_array_equal(
-        jax.jit(shift)(buffer), np.concatenate([buffer[:1], buffer[:-1]]).ravel()
-    )
+    assert done.returncode == 0, done.stderr

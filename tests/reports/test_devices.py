@@ -13,8 +13,6 @@ from jaxrnn.engines.cpu._library import problem
 from tests.laws.tables import assert_close, cell_example, total
 from tests.reports import loops
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 T, B, I, H = 4, 3, 2, 3
 MESH = Mesh(np.array(jax.devices()[:1]), ("d",))
 HERE, EVERYWHERE = PartitionSpec("d"), PartitionSpec()

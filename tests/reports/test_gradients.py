@@ -12,8 +12,6 @@ from jaxrnn.engines.cpu._library import problem
 from tests.laws.tables import assert_close, assert_same, cell_example, total
 from tests.reports import loops
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 T, B, I, H = 3, 2, 2, 3
 LSTM, GRU = jaxrnn.lstm(H), jaxrnn.gru(H)
 EX = cell_example(LSTM, shape=(T, B, I))

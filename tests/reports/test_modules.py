@@ -11,8 +11,6 @@ import jaxrnn
 from tests.laws.tables import assert_close, assert_same, cell_example, total
 from tests.reports import loops
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 T, B, I, H = 3, 2, 2, 3
 ELMAN, GRU = jaxrnn.elman(H), jaxrnn.gru(H)
 EX = cell_example(GRU, shape=(T, B, I))

@@ -13,8 +13,6 @@ from jaxrnn import convert
 from tests.laws.tables import assert_close, cell_example
 from tests.reports import loops
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 T, B, I, H = 4, 3, 2, 3
 LSTM = jaxrnn.lstm(H)
 EX = cell_example(LSTM, shape=(T, B, I))

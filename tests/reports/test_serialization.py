@@ -10,8 +10,6 @@ import pytest
 import jaxrnn
 from tests.laws.tables import assert_close, assert_same, cell_example
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 T, B, I, H = 3, 2, 2, 3
 GRU = jaxrnn.gru(H)
 EX = cell_example(GRU, shape=(T, B, I))

@@ -12,8 +12,6 @@ import jaxrnn
 from tests.laws.tables import assert_close, cell_example, total
 from tests.reports import loops
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 T, B, I, H, K = 4, 3, 2, 3, 2
 LSTM = jaxrnn.lstm(H)
 EX = cell_example(LSTM, shape=(T, B, I))

@@ -11,8 +11,6 @@ import pytest
 import jaxrnn
 from tests.laws.tables import B, H, I, assert_close
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 LENGTH, WINDOW = 12, 4
 LAYER = jaxrnn.stack(jaxrnn.rnn(jaxrnn.lstm(H)), jaxrnn.dense(1))
 XS = jax.random.normal(jax.random.key(0), (LENGTH, B, I), jnp.float64)

@@ -10,8 +10,6 @@ import pytest
 import jaxrnn
 from tests.laws.tables import B, H, I, T, assert_close, cell_example, noisy
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 KEY = jax.random.key(3)
 LSTM = jaxrnn.lstm(H)
 

@@ -3,12 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 import jaxrnn
 from tests.laws.tables import B, H, I, T, assert_close, assert_same, leaky, total
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 XS = jax.random.normal(jax.random.key(0), (T, B, I), jnp.float64)
 KEY = jax.random.key(1)

@@ -11,8 +11,6 @@ import jaxrnn
 from tests.laws import oracle
 from tests.laws.tables import H, I, T, assert_close, cell_example, floats, leaky, total
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 LSTM = jaxrnn.lstm(H)
 RATE = 0.25
 

@@ -6,9 +6,18 @@ import numpy as np
 import pytest
 
 import jaxrnn
-from tests.laws.tables import B, H, I, T, assert_close, assert_same, cell_example, total, whole
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+from tests.laws.tables import (
+    B,
+    H,
+    I,
+    T,
+    assert_close,
+    assert_same,
+    cell_example,
+    leaky,
+    total,
+    whole,
+)
 
 KEY = jax.random.key(5)
 LSTM = jaxrnn.lstm(H)
@@ -98,6 +107,15 @@ def test_a_whole_step_and_one_sequence_under_vmap():
     assert_close(jaxrnn.unroll(cell, ex.params, ex.carry, xs), expected, 1e-14)
     each = jax.vmap(lambda c, x: jaxrnn.unroll(cell, ex.params, c, x), (0, 1), (0, 1))
     assert_close(each(ex.carry, xs), expected, 1e-14)
+
+
+def test_an_output_that_reads_the_projected_input():
+    ex = cell_example(leaky())
+    resets = type(ex.carry)(ex.resets, ex.resets)
+    run = jaxrnn.unroll(
+        jaxrnn.reset_leaves(leaky()), ex.params, ex.carry, jaxrnn.WithResets(ex.xs, resets)
+    )
+    assert_close(run, jaxrnn.unroll(leaky(), ex.params, ex.carry, ex.xs, resets=ex.resets), 1e-14)
 
 
 def test_masked_steps_reset_nothing():

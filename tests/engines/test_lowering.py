@@ -7,7 +7,7 @@ import pytest
 from jax import export
 
 import jaxrnn
-from jaxrnn._core.lowering import saving, unless_exported_or_divided
+from jaxrnn._core.lowering import on_lone_cpu, saving, unless_exported_or_divided
 from jaxrnn.engines.cpu._library import problem
 from tests.laws.tables import B, H, I, assert_close, flags, total
 
@@ -17,6 +17,18 @@ either = unless_exported_or_divided(
     lambda x, extra: {"y": x + KERNEL, "sum": extra.sum(0)},
     lambda x, extra: {"y": x + GENERAL, "sum": extra.sum(0)},
 )
+
+alone = on_lone_cpu(lambda x: KERNEL * x, lambda x: GENERAL * x)
+on_cpu = pytest.mark.skipif(jax.default_backend() != "cpu", reason="this is no CPU")
+
+
+@on_cpu
+def test_a_lone_cpu_is_known_when_a_program_is_lowered():
+    run, x = jax.jit(alone), jnp.ones(3)
+    np.testing.assert_array_equal(run(x), jnp.full(3, KERNEL))
+    np.testing.assert_array_equal(jax.jit(jax.grad(lambda x: run(x).sum()))(x), jnp.full(3, KERNEL))
+    program = export.export(run, platforms=("cpu", "cuda"))(x)
+    np.testing.assert_array_equal(program.call(x), jnp.full(3, GENERAL))
 
 
 def test_the_choice_is_made_at_lowering():

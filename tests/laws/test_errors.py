@@ -122,6 +122,11 @@ WRONG = {
         TypeError,
         "`carry` must hold arrays only, got str",
     ),
+    "step of one sequence with other features": (
+        lambda: jaxrnn.step(CELL, PARAMS, None, XS[0, 0, :3]),
+        ValueError,
+        r"`x` must have 5 features in its last axis, .* got 3 in float32\(3,\)",
+    ),
     "step with a carry of another batch": (
         lambda: jaxrnn.step(CELL, PARAMS, jax.tree.map(lambda a: a[:1], CARRY), XS[0]),
         ValueError,

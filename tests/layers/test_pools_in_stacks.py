@@ -81,3 +81,8 @@ def test_a_summary_shows_layers_outputs_parameters_and_bytes():
     assert found.total.bytes == 4 * found.total.parameters
     assert "embed(66, 8)" in str(found).splitlines()[2]
     assert str(found).splitlines()[-1].startswith("total")
+    head, rule, *lines = str(found).splitlines()
+    for line, row in zip(lines, found.rows, strict=False):
+        assert line.startswith(row.layer)
+        assert line.index(row.outputs) == head.index("outputs")
+    assert {len(line) for line in (head, rule, *lines)} == {len(head)}

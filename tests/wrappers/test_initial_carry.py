@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import jaxrnn
 from tests.laws.tables import B, H, I, T, assert_close, assert_same, leaky, total
@@ -75,3 +76,8 @@ def test_noise_is_drawn_inside_of_layers_that_run_in_chunks():
     want = layer.apply(params, None, XS, key=KEY)
     assert_close(jaxrnn.remat(layer, chunk=3).apply(params, None, XS, key=KEY), want, 1e-13)
     assert_close(jaxrnn.truncate(layer, 3).apply(params, None, XS, key=KEY), want, 1e-13)
+
+
+def test_the_input_of_one_array_must_have_features():
+    with pytest.raises(TypeError, match="`x` must be floating, got int32"):
+        jaxrnn.learned_carry(leaky()).init(KEY, jnp.ones((B, I), jnp.int32))

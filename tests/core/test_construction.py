@@ -164,3 +164,13 @@ def test_a_copy_field_by_field_is_still_known():
     assert copied == cell
     assert repr(copied) == "lstm(4)"
     assert type(cell)(*cell[:5]) != jaxrnn.attention(cell, 4)
+
+
+@jaxrnn.constructor
+def halved(size=4, rate=0.1, activation=jnp.tanh):
+    return jaxrnn.elman(size, activation)
+
+
+def test_an_argument_that_equals_its_default_is_left_out():
+    assert repr(halved(2 + 2, float("0.1"), jnp.tanh)) == "halved()"
+    assert repr(halved(5, rate=float("0.2"))) == "halved(5, 0.2)"

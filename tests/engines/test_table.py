@@ -34,6 +34,15 @@ def test_a_named_engine_runs_or_says_why_not():
         jaxrnn.explain(jaxrnn.lstm(H), XS, implementation="associative")
 
 
+def test_a_projection_of_another_shape_has_no_kernel():
+    cell = jaxrnn.lstm(H)
+    other = cell._replace(project=lambda params, x: cell.project(params, x)[:1])
+    reason = jaxrnn.explain(other, XS).reasons["native"]
+    if jax.default_backend() != "cpu":
+        pytest.skip(reason)
+    assert "a `project` that gives float32 (3, 16), and this one gives" in reason
+
+
 def test_few_steps_of_many_rows_run_by_the_engine_that_compiles_faster():
     many, few = (jax.ShapeDtypeStruct((steps, 8, 64), jnp.float32) for steps in (8, 7))
     found = jaxrnn.explain(jaxrnn.lstm(64), many)

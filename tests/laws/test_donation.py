@@ -23,6 +23,15 @@ def test_an_initial_carry_can_be_donated(name, batch):
     give((params, carry))
 
 
+@pytest.mark.parametrize("batch", [(), (B,)])
+def test_the_initial_carry_of_a_cell_shares_no_array(batch):
+    cell = jaxrnn.state_dropout(jaxrnn.learned_carry(jaxrnn.lstm(H)), 0.3)
+    x = jnp.ones((*batch, I))
+    params = cell.init(jax.random.key(0), x)
+    leaves = jax.tree.leaves((params, cell.init_carry(params, x)))
+    assert len({leaf.unsafe_buffer_pointer() for leaf in leaves}) == len(leaves)
+
+
 @pytest.mark.parametrize("rebuild", [True, False])
 def test_the_carry_of_a_step_can_be_donated(rebuild):
     """Also of a cell that holds an array, which runs without a program of its own."""

@@ -209,3 +209,18 @@ def test_wrong_contexts_are_named(name):
     call, words = WRONG[name]
     with pytest.raises(ValueError, match=words):
         call(*attending("general", False))
+
+
+def test_the_scores_are_drawn_from_a_narrow_normal_and_apart_from_the_rest():
+    cell = jaxrnn.attention(jaxrnn.lstm(H), 2000, score="additive", size=2000, feed_back=True)
+    params = cell.init(KEY, XS[0])
+    assert 0.09 < params.score.std() < 0.11
+    drawn = jaxrnn.attention(
+        jaxrnn.lstm(H), 2000, score="additive", size=2000, feed_back=True, score_init=first_row
+    ).init(KEY, XS[0])
+    assert not np.allclose(drawn.score, drawn.feed[:, 0])
+
+
+def first_row(key, shape, dtype):
+    """The numbers that the initializer of the other weights would draw, in their first column."""
+    return jaxrnn.initializers.glorot_uniform()(key, (*shape, 4 * H), dtype)[:, 0]

@@ -86,6 +86,23 @@ def test_every_derivative(name):
 
 
 @needs_kernels
+@every_cell
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_gradients_of_each_example(name, reverse):
+    ex = cell_example(CELLS[name], shape=(T, B, I))
+
+    def of_each(unroll):
+        loss = loss_of(unroll, name, reverse=reverse)
+
+        def of_one(carry, xs):
+            return jax.grad(lambda params: loss(params, carry, xs)[0])(ex.params)
+
+        return jax.jit(jax.vmap(of_one, (0, 1)))(ex.carry, ex.xs)
+
+    assert_close(of_each(native), of_each(scan), 1e-12)
+
+
+@needs_kernels
 def test_reverse_over_reverse_is_forward_over_reverse():
     ex = cell_example(CELLS["elman"], shape=(T, B, I))
 

@@ -138,6 +138,11 @@ WRONG = {
         "`mask` must be bool, got int32",
     ),
     "mask of a list": (lambda: unroll(mask=[True] * T), TypeError, "`mask` must be a bool array"),
+    "mask of a dtype": (
+        lambda: unroll(mask=jnp.bool_),
+        TypeError,
+        "`mask` must be a bool array",
+    ),
     "mask transposed": (
         lambda: unroll(mask=MASK.T),
         ValueError,

@@ -48,6 +48,14 @@ def test_weight_norm_starts_as_the_cell_itself(cell):
     assert_close(jaxrnn.unroll(normed, params, None, XS), want, 1e-13)
 
 
+def test_weight_norm_of_some_fields_leaves_the_others_as_they_are():
+    cell = jaxrnn.lstm(H)
+    params = jaxrnn.weight_norm(cell, fields=("recurrent_kernel",)).init(KEY, XS[0])
+    assert params.gains._replace(recurrent_kernel=None) == jaxrnn.cells.LSTMParams(None, None, None)
+    lengths = jnp.linalg.norm(params.params.recurrent_kernel, axis=0)
+    assert_close(params.gains.recurrent_kernel, lengths, 1e-13)
+
+
 def test_weight_norm_takes_its_length_from_the_gain_and_its_direction_from_the_kernel():
     cell = jaxrnn.weight_norm(jaxrnn.elman(H, lambda x: x, bias_init=jax.nn.initializers.zeros))
 

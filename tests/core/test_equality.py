@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import operator
 import weakref
 
 import jax
@@ -23,6 +24,11 @@ def with_output(function):
 
 def scaled(factor):
     return lambda x: factor * x
+
+
+def test_functions_written_in_c_are_compared_as_they_are():
+    for function in operator.neg, np.tanh:
+        assert fixed_key(function) == fixed_key(function) != fixed_key(operator.pos)
 
 
 class Scale:

@@ -112,6 +112,16 @@ def check_no_leaf_resets(name: str, x: Any) -> None:
         )
 
 
+def inside_leaf_resets(name: str, cell: Cell) -> Cell:
+    """`cell`, whose `init` refuses inputs `WithResets` for the wrapper `name` around it."""
+
+    def init(key, x):
+        check_no_leaf_resets(name, x)
+        return cell.init(key, x)
+
+    return cell._replace(init=init)
+
+
 class ResettingParams(NamedTuple):
     params: Params  # of the wrapped cell
     carry: Carry  # the carry that a reset restores

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxrnn._core.checks import check_rate
 from jaxrnn._core.context import prepared
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.masking import check_no_leaf_resets
+from jaxrnn._core.masking import inside_leaf_resets
 from jaxrnn._core.noise import StateDropoutCarry, drop, keep, keep_leaves, noisy
 from jaxrnn._core.numerics import is_floating
 from jaxrnn._core.types import Cell, check_cell, check_splits
@@ -105,10 +105,6 @@ def state_dropout(cell: Cell, rate: float) -> Cell:
     check_splits("state_dropout", cell)
     rate = check_rate("rate", rate)
 
-    def init(key, x):
-        check_no_leaf_resets("state_dropout", x)
-        return cell.init(key, x)
-
     def init_carry(params, x):
         carry = cell.init_carry(params, x)
         copy = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), carry)  # to be donated
@@ -135,5 +131,5 @@ def state_dropout(cell: Cell, rate: float) -> Cell:
     def output(params, carry, u):
         return cell.output(params, carry.carry, u)
 
-    inner = cell._replace(init=init, init_carry=init_carry, recur=recur, output=output)
-    return noisy(inner, draw, update)
+    inner = cell._replace(init_carry=init_carry, recur=recur, output=output)
+    return noisy(inside_leaf_resets("state_dropout", inner), draw, update)

@@ -7,7 +7,7 @@ import jax
 
 from jaxrnn._core.checks import check_rate
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.masking import check_no_leaf_resets, select
+from jaxrnn._core.masking import inside_leaf_resets, select
 from jaxrnn._core.noise import check_no_state_dropout, in_dtype, is_zero, keep_leaves, noisy
 from jaxrnn._core.numerics import is_floating
 from jaxrnn._core.types import Carry, Cell, check_splits
@@ -42,10 +42,6 @@ def zoneout(cell: Cell, rate: float | Carry) -> Cell:
     check_splits("zoneout", cell)
     rate = jax.tree.map(functools.partial(check_rate, "rate"), rate)
 
-    def init(key, x):
-        check_no_leaf_resets("zoneout", x)
-        return cell.init(key, x)
-
     def draw(params, key, step, x):
         carry = jax.eval_shape(cell.init_carry, params, x)
         return keep_leaves(jax.random.fold_in(key, step), _rates(rate, carry), carry)
@@ -57,7 +53,7 @@ def zoneout(cell: Cell, rate: float | Carry) -> Cell:
         blend = _expectation if renew is None else select
         return structure.unflatten(map(blend, rates if renew is None else renew, new, old))
 
-    return noisy(cell._replace(init=init), draw, update)
+    return noisy(inside_leaf_resets("zoneout", cell), draw, update)
 
 
 def _expectation(rate, fresh, old):

@@ -24,6 +24,7 @@ from jaxrnn.cells import LSTMParams
 from jaxrnn.checkpoint import load, read_weights, save
 from jaxrnn.checkpoint._weight_file import DTYPES
 from jaxrnn.checkpoint._weight_header import checksum, make_header
+from tests.devices import with_devices
 from tests.laws.compiled import compilations
 from tests.laws.tables import CELLS, LAYERS, B, I, T
 
@@ -691,13 +692,8 @@ save(sys.argv[1], params)
 
 
 def test_arrays_over_several_devices_are_gathered(path):
-    environment = os.environ | {
-        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8",
-        "JAX_PLATFORMS": "cpu",
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", DEVICES, str(path)], capture_output=True, text=True, env=environment
-    )
+    command = [sys.executable, "-c", DEVICES, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=with_devices(8))
     assert done.returncode == 0, done.stderr
     arrays = read_weights(path).arrays
     assert len(arrays) == 3

@@ -1,6 +1,5 @@
 """The recipe of docs/checkpoints.md: training resumes bitwise, also on other devices."""
 
-import os
 import re
 import subprocess
 import sys
@@ -8,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.devices import with_devices
+
 pytest.importorskip("orbax.checkpoint", reason="orbax-checkpoint is not installed")
 pytest.importorskip("optax", reason="optax is not installed")
 
 PAGE = Path(__file__).parents[2] / "docs" / "checkpoints.md"
-DEVICES = "--xla_force_host_platform_device_count="
 
 BITS = """
 import hashlib, sys, pathlib
@@ -149,16 +149,12 @@ def run(tmp_path_factory):
 
     def run(script, devices=1):
         (folder / "script.py").write_text(BITS + script)
-        environment = os.environ | {
-            "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {DEVICES}{devices}",
-            "JAX_PLATFORMS": "cpu",
-            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # compiles faster
-        }
+        quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiles faster
         done = subprocess.run(
             [sys.executable, "-W", "error", folder / "script.py"],
             capture_output=True,
             text=True,
-            env=environment,
+            env=with_devices(devices) | quick,
         )
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout.split()

@@ -1,6 +1,5 @@
 """Data-parallel runs over four devices, which a CPU can pretend to have in a process of its own."""
 
-import os
 import subprocess
 import sys
 
@@ -8,6 +7,7 @@ import jax
 import pytest
 from jax.sharding import PartitionSpec
 
+from tests.devices import with_devices
 from tests.laws.tables import LAYERS, assert_close, layer_example, total
 
 SCRIPT = """
@@ -66,12 +66,8 @@ for chunked in (lambda layer: jaxrnn.truncate(layer, 2), jaxrnn.remat):
 
 
 def test_batches_are_sharded_without_gathering_them():
-    environment = os.environ | {
-        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4",
-        "JAX_PLATFORMS": "cpu",
-    }
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=with_devices(4)
     )
     assert done.returncode == 0, done.stderr[-3000:]
 

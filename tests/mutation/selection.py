@@ -68,10 +68,10 @@ def _lines(data):
 
 
 def select(recorded: Recorded, path: str, first: int, last: int) -> list[str]:
-    """The tests that run any of these lines, or else the line before them that tests run.
+    """The tests that run any of these lines, or else any line of the file.
 
-    One of each function comes first, then a second one, up to `SECONDS` in all. A line that runs
-    when it is imported has those of the whole file.
+    One of each function comes first, then a second one, up to `SECONDS` in all. Those of the whole
+    file stand for a line that runs when the file is imported.
     """
     lines = recorded.lines.get(path, {})
     found = set().union(*(lines.get(line, ()) for line in range(first, last + 1)))

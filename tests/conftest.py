@@ -18,13 +18,14 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Without --thorough, leaves out the slow laws of rows that are like another row."""
+    """Leaves out what is thorough, and the slow laws of rows that are like another row."""
     from tests.laws.tables import LIKE_ANOTHER
 
     def is_left_out(item):
-        return item.get_closest_marker("slow_law") and (
-            item.callspec.params.get("name") in LIKE_ANOTHER
-        )
+        if item.get_closest_marker("thorough"):
+            return True
+        is_slow = item.get_closest_marker("slow_law")
+        return is_slow and item.callspec.params.get("name") in LIKE_ANOTHER
 
     if config.getoption("--thorough"):
         return

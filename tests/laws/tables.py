@@ -256,9 +256,11 @@ LIKE_ANOTHER = {
     "coupled_with_peepholes",
     "lstm_activations",
     "gru_activations",
+    "layer_norm_lstm",
     "clip_carry_gradient",
     "weight_norm",
     "attention",
+    "attention_fed_back",
     "reset_leaves",
 }
 
@@ -345,6 +347,7 @@ LIKE_ANOTHER |= {
     "dropout",
     "bidirectional",
     "residual",
+    "highway",
     "skip",
     "noise_two_way",
 }

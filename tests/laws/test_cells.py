@@ -194,6 +194,7 @@ def test_finite_differences(name):
     check_grads(grad, (ex.params, ex.xs), order=1, modes=("fwd",))
 
 
+@pytest.mark.slow_law
 @run_by
 def test_chunks(name, implementation):
     ex = cell_example(CELLS[name].cell)

@@ -67,6 +67,7 @@ def test_init_needs_shapes_only(name):
     assert_same(layer.init_carry(ex.params, shapes), layer.init_carry(ex.params, ex.xs))
 
 
+@pytest.mark.slow_law
 @every_layer
 def test_chunks(name):
     case, ex = LAYERS[name], layer_example(LAYERS[name])

@@ -1,5 +1,7 @@
 """Every cell and every layer runs and is differentiated in each mode of JAX that people use."""
 
+import contextlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,18 +10,32 @@ import pytest
 import jaxrnn
 from tests.laws.tables import CELLS, LAYERS, I, cell_example, layer_example, total
 
-MODES = {
+ONE_BY_ONE = {
     "x64 off": lambda: jax.enable_x64(False),
     "x64": lambda: jax.enable_x64(True),
     "rank promotion": lambda: jax.numpy_rank_promotion("raise"),
     "strict dtypes": lambda: jax.numpy_dtype_promotion("strict"),
     "debug_nans": lambda: jax.debug_nans(True),
-    "disable_jit": jax.disable_jit,
     "checking_leaks": jax.checking_leaks,
 }
+
+
+@contextlib.contextmanager
+def all_together():
+    with contextlib.ExitStack() as stack:
+        for mode in ONE_BY_ONE:
+            if mode != "x64":
+                stack.enter_context(ONE_BY_ONE[mode]())
+        yield
+
+
+MODES = {"all together": all_together, "disable_jit": jax.disable_jit, **ONE_BY_ONE}
+every_mode = pytest.mark.parametrize(
+    "mode",
+    [pytest.param(m, marks=[pytest.mark.thorough] * (m in ONE_BY_ONE)) for m in MODES],
+)
 # The cells that the tests write as a user would: with vectors (H,) beside rows (B, H).
 THEIR_OWN = {"leaky", "independent", "twice", "whole", "linear"}
-
 
 SHAPE = 3, 3, I
 FEW_CELLS = "attention_fed_back", "regularized"  # of the others, where it is thorough
@@ -39,11 +55,11 @@ def skip_unless_thorough(name, few, thorough):
         pytest.skip("needs --thorough")
 
 
-@pytest.mark.parametrize("mode", MODES)
+@every_mode
 @pytest.mark.parametrize("name", CELLS)
 def test_cell(name, mode, thorough):
     skip_unless_thorough(name, FEW_CELLS, thorough)
-    if mode == "rank promotion" and name in THEIR_OWN:
+    if mode in ("rank promotion", "all together") and name in THEIR_OWN:
         pytest.skip("the tests' own cell promotes")
     with MODES[mode]():
         cell = CELLS[name].cell
@@ -63,7 +79,7 @@ def test_cell(name, mode, thorough):
     assert jax.tree.leaves(y)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@every_mode
 @pytest.mark.parametrize("name", LAYERS)
 def test_layer(name, mode, thorough):
     skip_unless_thorough(name, FEW_LAYERS, thorough)

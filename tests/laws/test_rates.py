@@ -20,7 +20,7 @@ BY_RATE = {
     "state_dropout": lambda rate: jaxrnn.rnn(jaxrnn.state_dropout(jaxrnn.gru(H), rate)),
     "drop_connect": lambda rate: jaxrnn.rnn(jaxrnn.drop_connect(jaxrnn.elman(H), rate)),
 }
-RATES = np.array([0.0, 0.25, 0.6], np.float32)
+RATES = np.array([0.0, 0.6], np.float32)
 
 
 def run(build, rate, key, dtype=jnp.float32):
@@ -30,12 +30,15 @@ def run(build, rate, key, dtype=jnp.float32):
     return layer.apply(params, None, xs, key=key)[1]
 
 
-@pytest.mark.parametrize("key", [jax.random.key(3), None])
-@pytest.mark.parametrize("name", BY_RATE)
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [*((name, jax.random.key(3)) for name in BY_RATE), ("dropout", None), ("drop_connect", None)],
+)
 def test_a_rate_may_be_traced(name, key):
     """A sweep over rates by `jax.vmap` equals the runs one by one, and so does evaluation."""
     swept = jax.jit(jax.vmap(lambda rate: run(BY_RATE[name], rate, key)))(RATES)
-    alone = jnp.stack([run(BY_RATE[name], float(rate), key) for rate in RATES])
+    known = jax.jit(lambda: [run(BY_RATE[name], float(rate), key) for rate in RATES])
+    alone = jnp.stack(known())
     assert_close(swept, alone, 1e-5)
 
 

@@ -104,8 +104,12 @@ def test_shapes(name, shape):
     pool, _ = POOLS[name]
     xs = example(shape)
     for mask in (None, jnp.zeros(shape[:-1], bool), jnp.ones(shape[:-1], bool)):
-        value, grad = jax.value_and_grad(lambda xs, mask=mask: total(pool(xs, mask)))(xs)
-        pooled = pool(xs, mask)
+
+        def loss(xs, mask=mask):
+            pooled = pool(xs, mask)
+            return total(pooled), pooled
+
+        (value, pooled), grad = jax.jit(jax.value_and_grad(loss, has_aux=True))(xs)
         assert pooled.shape == shape[1:]
         assert np.isfinite(value)
         assert np.isfinite(grad).all()

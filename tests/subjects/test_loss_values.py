@@ -126,8 +126,10 @@ INTEGERS = [jnp.int4, jnp.uint4, jnp.int8, jnp.uint8, jnp.int16, jnp.uint32, jnp
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)
-@pytest.mark.parametrize("num_classes", [7, 300, 40_000])
-@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize(
+    ("name", "num_classes"),
+    [*((name, 300) for name in SCORES), ("cross_entropy", 7), ("cross_entropy", 40_000)],
+)
 def test_labels_of_every_integer_dtype(name, num_classes, dtype):
     """Class 300 is not 44, though it would be in uint8."""
     largest = min(num_classes - 1, int(jnp.iinfo(dtype).max))
@@ -182,5 +184,4 @@ def test_no_rank_is_promoted(name):
     others = (jax.nn.sigmoid(TARGETS),) if name in PAIRS else (LABELS,) if name in SCORES else ()
     with jax.numpy_rank_promotion("raise"):
         for mask in (None, MASK, MASK[:, 0]):
-            for run in (loss, jax.jit(loss)):
-                assert np.isfinite(run(LOGITS, *others, mask=mask))
+            assert jax.eval_shape(loss, LOGITS, *others, mask=mask).shape == ()

@@ -11,6 +11,7 @@ from flax.linen.recurrent import flip_sequences
 from jaxrnn._core.checks import describe
 from jaxrnn._core.context import Drawing
 from jaxrnn._core.masking import length_mask
+from jaxrnn._core.mesh import like_inputs, with_auto_axes
 from jaxrnn._core.types import Carry, Cell, Layer, Params, check_cell
 from jaxrnn.layers import rnn
 
@@ -92,7 +93,12 @@ def run(
         seq_lengths = _check_lengths(seq_lengths, mask, xs.shape[1 : 1 + num_batch_axes])
 
     def turn(tree):
-        return jax.tree.map(lambda x: flip_sequences(x, seq_lengths, num_batch_axes, True), tree)
+        arguments = {"inputs": tree, "seq_lengths": seq_lengths}
+        return with_auto_axes(flip, arguments, like_inputs)
+
+    def flip(arguments):
+        tree, lengths = arguments.values()
+        return jax.tree.map(lambda x: flip_sequences(x, lengths, num_batch_axes, True), tree)
 
     xs, (mask, resets) = turn((xs, flags)) if chosen["reverse"] else (xs, flags)
     with _with_names_of_flax():

@@ -26,6 +26,7 @@ from jaxrnn._core.construction import recorded
 from jaxrnn._core.context import Handed, Unknown, check_is_read, handed
 from jaxrnn._core.events import current, record, silently
 from jaxrnn._core.memo import remembered, remembering, shape_of
+from jaxrnn._core.mesh import like_rows, like_sequence, with_auto_axes
 from jaxrnn._core.noise import batch_axes
 from jaxrnn._core.types import Cell, Layer, Params
 
@@ -89,15 +90,28 @@ def entered(layer: Layer) -> Layer:
             return layer.init(key, jax.tree.map(_shape_and_dtype, xs))
 
     def init_carry(params, xs):
-        with remembering():
-            return layer.init_carry(params, xs)
+        def run(arguments):
+            with remembering():
+                return layer.init_carry(**arguments)
+
+        return with_auto_axes(run, {"params": params, "xs": xs}, like_rows)
 
     def apply(params, carry, xs=MISSING, *, mask=None, resets=None, key=None, context=None):
         check_given(xs, "apply(params, carry, xs)")
-        is_outermost = not isinstance(context, Handed)
-        if is_outermost:
-            _check(xs, mask, resets, key)
-        context, flags = handed(context), {"mask": mask, "resets": resets, "key": key}
+        flags = {"mask": mask, "resets": resets, "key": key}
+        if isinstance(context, Handed):
+            return run(params, carry, xs, context=context, **flags)
+        _check(xs, **flags)
+        arguments = {"params": params, "carry": carry, "xs": xs, "context": context, **flags}
+        return with_auto_axes(run_outermost, arguments, like_sequence)
+
+    def run_outermost(arguments):
+        context = handed(arguments["context"])
+        out = run(**arguments | {"context": context})
+        check_is_read(context, thing)
+        return out
+
+    def run(params, carry, xs, *, context, **flags):
         events = current()
         start = 0 if events is None else len(events)
         with remembering():
@@ -105,8 +119,6 @@ def entered(layer: Layer) -> Layer:
                 arguments = params, carry, xs, flags, context.value
                 return _zeros(remembered(_shapes, layer, None, arguments))
             out = layer.apply(params, carry, xs, **flags, context=context)
-        if is_outermost:
-            check_is_read(context, thing)
         has_inner = any(isinstance(event, LayerCall) for event in (events or [])[start:])
         record(LayerCall(thing, params, jax.tree.map(shape_of, out[1]), not has_inner))
         return out

@@ -12,6 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxrnn._core.division import divided
+
 
 def on_lone_cpu(preferred: Callable, otherwise: Callable) -> Callable:
     """`preferred` on one CPU device, or within `jax.shard_map` on CPUs; elsewhere `otherwise`.
@@ -21,16 +23,23 @@ def on_lone_cpu(preferred: Callable, otherwise: Callable) -> Callable:
     return functools.partial(_choose, _is_lone_cpu, preferred, otherwise)
 
 
-def unless_exported_or_divided(preferred: Callable, otherwise: Callable) -> Callable:
-    """`preferred`, but `otherwise` in an exported program, or where XLA divides one among devices.
+def unless_exported(preferred: Callable, otherwise: Callable, rows: Callable) -> Callable:
+    """`preferred`, but `otherwise` in an exported program.
+
+    On several devices, each calls `preferred` for its own rows.
 
     Args:
-      preferred: such as a call into the native library, which an exported program cannot make, and
-        XLA cannot divide. It has a rule for `jax.vmap`; its derivative belongs to a
-        `jax.custom_jvp` around the result.
+      preferred: such as a call into the native library, which an exported program cannot make. It
+        has a rule for `jax.vmap`; its derivative belongs to a `jax.custom_jvp` around the result.
       otherwise: traced only where it is chosen.
+      rows: from the arguments, or from the results, to the axis of each array that holds rows,
+        which are independent of each other, or None. A result without one is a sum over rows.
     """
-    return functools.partial(_choose, _is_run_here_undivided, preferred, otherwise)
+
+    def name_axes(args, results):
+        return _named(args, rows(args)), _named(results, rows(results))
+
+    return functools.partial(_choose, _is_run_here, preferred, otherwise, name_axes=name_axes)
 
 
 def saving(kernel: Callable, general: Callable) -> Callable:
@@ -48,11 +57,11 @@ def saving(kernel: Callable, general: Callable) -> Callable:
     return run
 
 
-def _is_run_here_undivided(context):
+def _is_run_here(context):
     if context is None:
         return True
     is_export = context.module_context.lowering_parameters.for_export
-    return not is_export and _is_undivided(context)
+    return not is_export and (_is_undivided(context) or _num_devices(context) > 1)
 
 
 def _is_lone_cpu(context):
@@ -67,10 +76,15 @@ def _is_undivided(context):
     axes = context.module_context.axis_context
     if hasattr(axes, "manual_axes"):  # within `jax.shard_map`
         return set(axes.manual_axes) == set(axes.mesh.axis_names)
-    return getattr(axes, "num_devices", None) == 1
+    return _num_devices(context) == 1
 
 
-def _choose(when, preferred, otherwise, *args):
+def _num_devices(context):
+    """The devices among which XLA divides all axes; 0 where some belong to `jax.shard_map`."""
+    return getattr(context.module_context.axis_context, "num_devices", None) or 0
+
+
+def _choose(when, preferred, otherwise, *args, name_axes=None):
     leaves, structure = jax.tree.flatten(args)
     if not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
         return preferred(*args) if when(None) else otherwise(*args)
@@ -86,28 +100,54 @@ def _choose(when, preferred, otherwise, *args):
 
     program = jax.make_jaxpr(flat(preferred))(*leaves)
     functions = {"preferred": flat(preferred), "otherwise": flat(otherwise)}
-    out = _primitive().bind(*leaves, **functions, when=when, types=tuple(program.out_avals))
+    types = tuple(program.out_avals)
+    axes = name_axes and name_axes(args, jax.tree.unflatten(out_structure, types))
+    if axes and jax.device_count() > 1:  # JAX looks for what needs the devices in `by_rows`
+        by_rows = jax.make_jaxpr(divided(flat(preferred), *axes))(*leaves)
+    else:
+        by_rows = None
+    shapes = {"types": types, "axes": axes, "by_rows": by_rows}
+    out = _primitive().bind(*leaves, **functions, when=when, **shapes)
     return jax.tree.unflatten(out_structure, out)
+
+
+def _named(tree, rows):
+    """The names of the axes of each array, for `divided`."""
+    pairs = zip(jax.tree.leaves(tree), rows, strict=True)
+    return tuple(tuple("row" if i == at else None for i in range(x.ndim)) for x, at in pairs)
+
+
+def _with_mapped(axes, dims):
+    """The names of the axes under `jax.vmap`, whose indices are independent too."""
+    of_operands, of_results = axes
+    name = f"mapped{sum(axis is not None for axis in of_results[0])}"
+
+    def insert(names, at):
+        return names if at is None else (*names[:at], name, *names[at:])
+
+    of_operands = tuple(map(insert, of_operands, dims))
+    return of_operands, tuple(insert(names, 0) for names in of_results)
 
 
 @functools.cache
 def _primitive():
     """Made when it is first used: `jax.extend` takes long to import."""
-    from jax.extend.core import Primitive
+    from jax.extend.core import Primitive, jaxpr_as_fun
     from jax.interpreters import ad, batching, mlir
 
     choice_p = Primitive("jaxrnn_choice")
     choice_p.multiple_results = True
 
-    def both(change, operands, *, preferred, otherwise, when, **_):
-        return _choose(when, change(preferred), change(otherwise), *operands)
+    def both(change, operands, *, preferred, otherwise, when, name_axes=None, **_):
+        functions = change(preferred), change(otherwise)
+        return _choose(when, *functions, *operands, name_axes=name_axes)
 
-    def impl(*operands, preferred, otherwise, when, types):
+    def impl(*operands, preferred, otherwise, when, **_):
         return preferred(*operands) if when(None) else otherwise(*operands)
 
-    def jvp(primals, tangents, *, types, **choice):
+    def jvp(primals, tangents, **choice):
         """One term for each argument that varies, since the functions are linear in each."""
-        out = choice_p.bind(*primals, types=types, **choice)
+        out = choice_p.bind(*primals, **choice)
         douts = [
             both(lambda function: function, (*primals[:i], tangent, *primals[i + 1 :]), **choice)
             for i, tangent in enumerate(tangents)
@@ -115,7 +155,7 @@ def _primitive():
         ]
         return out, [functools.reduce(jnp.add, terms) for terms in zip(*douts, strict=True)]
 
-    def transpose(cotangents, *operands, types, **choice):
+    def transpose(cotangents, *operands, **choice):
         cotangents = [ad.instantiate_zeros(c) for c in cotangents]
         (at,) = (i for i, x in enumerate(operands) if ad.is_undefined_primal(x))
         known = [x for i, x in enumerate(operands) if i != at]
@@ -123,12 +163,18 @@ def _primitive():
         (out,) = both(transposed, (*known, *cotangents), **choice)
         return [out if i == at else None for i in range(len(operands))]
 
-    def batch(operands, dims, **choice):
-        out = both(lambda function: jax.vmap(function, dims), operands, **choice)
+    def batch(operands, dims, *, axes, **choice):
+        def name_axes(args, results):
+            return axes and _with_mapped(axes, dims)
+
+        change = functools.partial(jax.vmap, in_axes=dims)
+        out = both(change, operands, name_axes=name_axes, **choice)
         return out, [0] * len(out)
 
-    def lower(context, *operands, preferred, otherwise, when, types):
+    def lower(context, *operands, preferred, otherwise, when, by_rows, **_):
         run = preferred if when(context) else otherwise
+        if run is preferred and by_rows is not None and not _is_undivided(context):
+            run = jaxpr_as_fun(by_rows)
         return mlir.lower_fun(run, multiple_results=True)(context, *operands)
 
     choice_p.def_impl(impl)

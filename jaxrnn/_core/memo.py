@@ -51,16 +51,32 @@ def remembered(ask: Callable, thing: Constructed, choices: Any, trees: Any) -> A
         return _forever(ask, thing, choices, structure, shapes, wide)
     kept = _scope.get()
     if kept is None:
-        return ask(thing, choices, structure.unflatten(shapes))
+        return _ask(ask, thing, choices, structure, shapes)
     key = ask, thing, choices, structure, shapes
     if key not in kept:
-        kept[key] = ask(thing, choices, structure.unflatten(shapes))
+        kept[key] = _ask(*key)
     return kept[key]
 
 
 @functools.lru_cache(maxsize=4096)
 def _forever(ask, thing, choices, structure, shapes, wide):
-    return ask(thing, choices, structure.unflatten(shapes))
+    return _ask(ask, thing, choices, structure, shapes)
+
+
+def _ask(ask, thing, choices, structure, shapes):
+    with _on_no_mesh():
+        return ask(thing, choices, structure.unflatten(shapes))
+
+
+@contextlib.contextmanager
+def _on_no_mesh() -> Iterator[None]:
+    """Within this block, shapes have no sharding: an answer holds on any mesh."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty or mesh.manual_axes:  # axes of `jax.shard_map` have names in the program
+        yield
+        return
+    with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())):
+        yield
 
 
 def call_shapes(function: Callable, *args: Any) -> Any:
@@ -72,7 +88,8 @@ def call_shapes(function: Callable, *args: Any) -> Any:
     except TypeError:  # no weak reference to it can be made
         return jax.eval_shape(function, *args)
     if key not in kept:
-        kept[key] = jax.eval_shape(function, *args)
+        with _on_no_mesh():
+            kept[key] = jax.eval_shape(function, *structure.unflatten(key[1]))
     return kept[key]
 
 
@@ -81,7 +98,7 @@ _by_function = weakref.WeakKeyDictionary()
 
 def shape_of(leaf: Any) -> jax.ShapeDtypeStruct:
     """The shape and the dtype of an array."""
-    if isinstance(leaf, jax.ShapeDtypeStruct):
+    if isinstance(leaf, jax.ShapeDtypeStruct) and leaf.sharding is None:
         return leaf
     return jax.ShapeDtypeStruct(
         jnp.shape(leaf), getattr(leaf, "dtype", None) or jnp.result_type(leaf)

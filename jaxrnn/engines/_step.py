@@ -1,5 +1,6 @@
 """One time step of a cell or of a layer."""
 
+import functools
 from typing import Any
 
 import jax
@@ -7,6 +8,7 @@ import jax
 from jaxrnn._core.checks import MISSING, check_given
 from jaxrnn._core.context import prepared, taken
 from jaxrnn._core.memo import call_shapes, remembered, remembering
+from jaxrnn._core.mesh import like_step, with_auto_axes
 from jaxrnn._core.types import Carry, Cell, Layer, Params, advance, check_cell
 from jaxrnn.engines._contract import check_given_carry, check_params_of
 from jaxrnn.engines._unroll import as_arrays
@@ -51,6 +53,12 @@ def step(
             "`key` is for a layer, and this is a cell. Draw the noise of a cell with `cell.noise` "
             "and pass `jaxrnn.Noisy(x, noise)`, or step `jaxrnn.rnn(cell)`."
         )
+    arguments = {"params": params, "carry": carry, "x": x, "context": context}
+    return with_auto_axes(functools.partial(_step_cell, cell), arguments, like_step)
+
+
+def _step_cell(cell, arguments):
+    params, carry, x, context = arguments.values()
     (x,) = as_arrays(x=x)
     if carry is not None:
         (carry,) = as_arrays(carry=carry)

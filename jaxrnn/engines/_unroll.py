@@ -15,11 +15,12 @@ from jaxrnn._core.checks import (
     describe,
     example,
 )
-from jaxrnn._core.context import prepared, taken
+from jaxrnn._core.context import Handed, prepared, taken
 from jaxrnn._core.events import record
 from jaxrnn._core.loop import Loop, varying_like
 from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.memo import remembered
+from jaxrnn._core.mesh import like_sequence, with_auto_axes
 from jaxrnn._core.types import Carry, Cell, Params, check_cell
 from jaxrnn.engines._associative import ASSOCIATIVE
 from jaxrnn.engines._contract import check_arguments, check_params_of
@@ -118,6 +119,18 @@ def unroll(
     check_bool("reverse", reverse)
     choices = Choices(bool(reverse), implementation)
     check_choices(cell, choices)
+    if isinstance(context, Handed):  # in a layer, which has looked for meshes
+        return _check_and_run(cell, choices, params, carry, xs, mask, resets, context)
+
+    def run(arguments):
+        return _check_and_run(cell, choices, *arguments.values())
+
+    values = params, carry, xs, mask, resets, context
+    arguments = dict(zip(Arguments._fields, values, strict=True))
+    return with_auto_axes(run, arguments, like_sequence)
+
+
+def _check_and_run(cell, choices, params, carry, xs, mask, resets, context):
     check_params_of(cell, params, example(xs))
     context = taken(cell, params, context)
     arguments = Arguments(params, carry, *as_arrays(xs=xs), mask, resets, context)

@@ -11,6 +11,7 @@ from jaxrnn._core.drawing import draw
 from jaxrnn._core.masking import select, zero_where_masked
 from jaxrnn._core.matching import check_drawn
 from jaxrnn._core.memo import shape_of
+from jaxrnn._core.mesh import like_rows, on_any_mesh
 from jaxrnn._core.numerics import affine, matmul
 from jaxrnn.initializers import Initializer, glorot_uniform, in_float32
 from jaxrnn.layers._pool import Pool
@@ -64,6 +65,7 @@ def attention_pool(
             draw("query", query_init, query_key, (size,), x.dtype),
         )
 
+    @on_any_mesh(like_rows)
     def apply(params, xs, mask=None):
         check_features(example(xs))
         check_drawn(params, init, shape_of(xs), f"attention_pool({size})")

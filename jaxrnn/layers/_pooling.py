@@ -10,9 +10,11 @@ import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_features, check_flags, check_no_features, example
 from jaxrnn._core.masking import select, zero_where_masked
+from jaxrnn._core.mesh import like_rows, on_any_mesh
 from jaxrnn._core.numerics import sum_dtype
 
 
+@on_any_mesh(like_rows)
 def pool_last(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     """The last real step: (T, ..., H) -> (..., H).
 
@@ -32,6 +34,7 @@ def pool_last(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     return sum_over_time(zero_where_masked(steps == last, xs)).astype(xs.dtype)
 
 
+@on_any_mesh(like_rows)
 def pool_sum(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     """The sum over the real steps: (T, ..., H) -> (..., H).
 
@@ -49,6 +52,7 @@ def pool_sum(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     return sum_over_time(zero_where_masked(mask, xs)).astype(xs.dtype)
 
 
+@on_any_mesh(like_rows)
 def pool_mean(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     """The mean over the real steps: (T, ..., H) -> (..., H).
 
@@ -68,6 +72,7 @@ def pool_mean(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     return (total / count.reshape(*count.shape, *(1,) * (total.ndim - count.ndim))).astype(xs.dtype)
 
 
+@on_any_mesh(like_rows)
 def pool_max(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     """The largest value of each feature over the real steps: (T, ..., H) -> (..., H).
 

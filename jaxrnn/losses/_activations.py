@@ -3,11 +3,13 @@
 import jax
 
 from jaxrnn._core.masking import over_batch, zero_where_masked
+from jaxrnn._core.mesh import on_any_mesh, replicated
 from jaxrnn._core.numerics import sum_dtype
 from jaxrnn.losses._arguments import check_mask, floating
 from jaxrnn.losses._mean import mean
 
 
+@on_any_mesh(replicated)
 def activation_penalty(ys: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     """Activation regularization: the mean square of outputs (T, ..., H).
 
@@ -26,6 +28,7 @@ def activation_penalty(ys: jax.Array, mask: jax.Array | None = None) -> jax.Arra
     return mean(real**2, mask).astype(ys.dtype)
 
 
+@on_any_mesh(replicated)
 def temporal_activation_penalty(
     ys: jax.Array, mask: jax.Array | None = None, resets: jax.Array | None = None
 ) -> jax.Array:

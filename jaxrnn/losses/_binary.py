@@ -2,12 +2,14 @@
 
 import jax
 
+from jaxrnn._core.mesh import on_any_mesh, replicated
 from jaxrnn._core.ranges import check_known
 from jaxrnn.losses._arguments import real_pair
 from jaxrnn.losses._mean import mean
 from jaxrnn.losses._products import nan_unless, times
 
 
+@on_any_mesh(replicated)
 def binary_cross_entropy(
     logits: jax.Array, labels: jax.Array, mask: jax.Array | None = None
 ) -> jax.Array:

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from jaxrnn._core.mesh import on_any_mesh, replicated
 from jaxrnn._core.numerics import sum_dtype
 from jaxrnn.losses._arguments import number
 from jaxrnn.losses._labels import real_steps
@@ -10,6 +11,7 @@ from jaxrnn.losses._mean import mean
 from jaxrnn.losses._products import nan_unless, times
 
 
+@on_any_mesh(replicated)
 def cross_entropy(
     logits: jax.Array,
     labels: jax.Array,
@@ -39,6 +41,7 @@ def cross_entropy(
     return loss.astype(dtype)
 
 
+@on_any_mesh(replicated)
 def perplexity(
     logits: jax.Array,
     labels: jax.Array,
@@ -61,6 +64,7 @@ def perplexity(
     return jnp.exp(loss).astype(dtype)
 
 
+@on_any_mesh(replicated)
 def accuracy(
     logits: jax.Array,
     labels: jax.Array,

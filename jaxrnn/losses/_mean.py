@@ -8,10 +8,12 @@ import jax.numpy as jnp
 
 from jaxrnn._core.checks import describe
 from jaxrnn._core.masking import zero_where_masked
+from jaxrnn._core.mesh import on_any_mesh, replicated
 from jaxrnn._core.numerics import sum_dtype
 from jaxrnn.losses._arguments import check_array, check_mask
 
 
+@on_any_mesh(replicated)
 def masked_mean(values: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     """The mean of `values` over the steps where `mask` is True.
 

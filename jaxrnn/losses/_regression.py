@@ -3,10 +3,12 @@
 import jax
 import jax.numpy as jnp
 
+from jaxrnn._core.mesh import on_any_mesh, replicated
 from jaxrnn.losses._arguments import number, real_pair
 from jaxrnn.losses._mean import mean
 
 
+@on_any_mesh(replicated)
 def mean_squared_error(
     predictions: jax.Array, targets: jax.Array, mask: jax.Array | None = None
 ) -> jax.Array:
@@ -24,6 +26,7 @@ def mean_squared_error(
     return mean((p - y) ** 2, mask).astype(dtype)
 
 
+@on_any_mesh(replicated)
 def mean_absolute_error(
     predictions: jax.Array, targets: jax.Array, mask: jax.Array | None = None
 ) -> jax.Array:
@@ -41,6 +44,7 @@ def mean_absolute_error(
     return mean(jnp.abs(p - y), mask).astype(dtype)
 
 
+@on_any_mesh(replicated)
 def huber(
     predictions: jax.Array,
     targets: jax.Array,
@@ -68,6 +72,7 @@ def huber(
     return mean(inside * (error - inside / 2), mask).astype(dtype)
 
 
+@on_any_mesh(replicated)
 def quantile_loss(
     predictions: jax.Array,
     targets: jax.Array,

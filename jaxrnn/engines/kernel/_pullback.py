@@ -4,7 +4,7 @@ import functools
 
 import jax
 
-from jaxrnn._core.lowering import unless_exported_or_divided
+from jaxrnn._core.lowering import unless_exported
 from jaxrnn.engines.kernel._operands import (
     Flags,
     Primals,
@@ -14,6 +14,7 @@ from jaxrnn.engines.kernel._operands import (
     States,
     reference,
 )
+from jaxrnn.engines.kernel._rows import row_axes
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
@@ -43,7 +44,7 @@ def pull_back(
     def general(primals, flags, saved, dresult):
         return _general(recurrence, of_weights, of_inputs, flags, primals, dresult)
 
-    return unless_exported_or_divided(kernel, general)(primals, flags, saved, dresult)
+    return unless_exported(kernel, general, row_axes)(primals, flags, saved, dresult)
 
 
 @pull_back.defjvp

@@ -5,8 +5,9 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.lowering import saving, unless_exported_or_divided
+from jaxrnn._core.lowering import saving, unless_exported
 from jaxrnn.engines.kernel._operands import Flags, Primals, Recurrence, Result, reference
+from jaxrnn.engines.kernel._rows import row_axes
 from jaxrnn.engines.kernel._tangent import tangent
 
 
@@ -15,14 +16,14 @@ def recurrence_of(recurrence: Recurrence, primals: Primals, flags: Flags) -> Res
     """The carry after the last step, and h after each step."""
     kernel = functools.partial(recurrence.backend.forward, recurrence)
     general = functools.partial(reference, recurrence)
-    return unless_exported_or_divided(kernel, general)(primals, flags)
+    return unless_exported(kernel, general, row_axes)(primals, flags)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _train(recurrence, primals, flags):
     kernel = functools.partial(recurrence.backend.training_forward, recurrence)
     general = saving(kernel, functools.partial(reference, recurrence))
-    return unless_exported_or_divided(kernel, general)(primals, flags)
+    return unless_exported(kernel, general, row_axes)(primals, flags)
 
 
 @_train.defjvp

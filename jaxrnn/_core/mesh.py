@@ -45,6 +45,22 @@ def with_auto_axes(run: Callable, arguments: dict[str, Any], specs: Callable) ->
     )
 
 
+def undivided_in_time(trees: Any) -> Any:
+    """Arrays (T, ...) whose steps are on every device, where the mesh is known.
+
+    A loop over time needs them one after the other. Otherwise XLA gathers them at each step.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if not mesh.auto_axes or mesh.manual_axes:
+        return trees
+
+    def constrain(leaf):
+        rest = [PartitionSpec.UNCONSTRAINED] * (leaf.ndim - 1)
+        return jax.lax.with_sharding_constraint(leaf, PartitionSpec(None, *rest))
+
+    return jax.tree.map(constrain, trees)
+
+
 def on_any_mesh(specs: Callable) -> Callable:
     """Decorator for a function that is called outside of layers: `with_auto_axes` around it."""
 

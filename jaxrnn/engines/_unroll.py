@@ -20,7 +20,7 @@ from jaxrnn._core.events import record
 from jaxrnn._core.loop import Loop, varying_like
 from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.memo import remembered
-from jaxrnn._core.mesh import like_sequence, with_auto_axes
+from jaxrnn._core.mesh import like_sequence, undivided_in_time, with_auto_axes
 from jaxrnn._core.types import Carry, Cell, Params, check_cell
 from jaxrnn.engines._associative import ASSOCIATIVE
 from jaxrnn.engines._contract import check_arguments, check_params_of
@@ -174,6 +174,8 @@ def _plan(cell, choices, arguments):
 
 def _run(cell, name, reverse, y, arguments):
     params, carry, xs, mask, resets, context = arguments
+    whole = (lambda tree: tree) if name == ASSOCIATIVE.name else undivided_in_time
+    xs, mask, resets = whole((xs, mask, resets))
     xs, mask, resets = varying_like(arguments, (zero_where_masked(mask, xs), mask, resets))
     (initial,) = as_arrays(carry=cell.init_carry(params, jax.tree.map(_first, xs)))
     carry = initial if carry is None else carry
@@ -183,7 +185,8 @@ def _run(cell, name, reverse, y, arguments):
     if isinstance(loop.length, int) and loop.length == 0:
         return carry, varying_like(arguments, y.zeros())
     engine = next(engine for engine in ENGINES if engine.name == name)
-    return engine.run(cell, loop, call)
+    carry, ys = engine.run(cell, loop, call)
+    return carry, whole(ys)
 
 
 # One program, so that eager calls compile once: for a cell that cannot change. Another would run

@@ -198,6 +198,19 @@ def test_each_device_runs_the_kernel_for_its_rows_under_vmap(name, kind):
     assert_close(grad(given.params, given.xs), grad(ex.params, ex.xs), 1e-12)
 
 
+@pytest.mark.parametrize("name", ["lstm", pytest.param("gru", marks=thorough)])
+def test_rows_that_the_devices_do_not_divide(name):
+    layer = jaxrnn.rnn(CELLS[name].cell, implementation=ENGINES[-1])
+    ex = layer_example(LayerCase(layer), shape=(T, B, I))
+
+    def loss(params, xs):
+        return total(layer.apply(params, None, jnp.sin(xs)[:, :6])[1])
+
+    grad = jax.jit(jax.grad(loss, (0, 1)))
+    given = placed(ex, make_mesh("auto"), "data")
+    assert_close(grad(given.params, given.xs), grad(ex.params, ex.xs), 1e-12)
+
+
 EX = layer_example(LayerCase(jaxrnn.rnn(jaxrnn.lstm(H))), shape=(T, B, I))
 
 

@@ -1,4 +1,4 @@
-"""Trains one model on the devices of several processes, each of which reads its own rows of the data.
+"""Trains one model on the devices of several processes, each of which reads its own rows.
 
 On a cluster, run it once on each host. Here are two processes with four simulated devices each:
 
@@ -6,8 +6,9 @@ On a cluster, run it once on each host. Here are two processes with four simulat
     python examples/several_hosts.py --address localhost:12345 --processes 2 --process 0 &
     python examples/several_hosts.py --address localhost:12345 --processes 2 --process 1
 
-Without `--address` it runs in one process, on all its devices. It continues from the last checkpoint in
-`--folder`, also with another number of processes or devices, and computes the same losses.
+Without `--address` it runs in one process, on all its devices. It continues from the last
+checkpoint in `--folder`, also with another number of processes or devices, and computes the same
+losses.
 """
 
 import argparse
@@ -30,12 +31,15 @@ OPTIMIZER = optax.adam(1e-2)
 
 
 class State(NamedTuple):
+    """What a checkpoint holds."""
+
     params: Any
     optimizer: Any
     step: jax.Array
 
 
 def start():
+    """The state before the first step."""
     params = MODEL.init(jax.random.key(0), jax.ShapeDtypeStruct((1, FEATURES), jnp.float32))
     return State(params, OPTIMIZER.init(params), jnp.int32(0))
 
@@ -55,6 +59,8 @@ def batch(number, mesh):
 
 @jax.jit
 def train_step(state, xs):
+    """The state after a step, and the mean loss over all rows."""
+
     def loss(params):
         key = jax.random.fold_in(jax.random.key(1), state.step)
         _, ys = MODEL.apply(params, None, xs[:-1], key=key)
@@ -80,6 +86,7 @@ def train(folder, num_steps, save_every):
 
 
 def main():
+    """Reads the arguments, and joins the other processes."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--address", help="host:port of process 0")
     parser.add_argument("--processes", type=int, default=1)

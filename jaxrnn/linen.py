@@ -190,6 +190,8 @@ def _by_name(params: Params) -> dict:
 
 
 def _box(value: jax.Array, axes: tuple | None) -> Any:
+    if axes is not None and jax.sharding.get_abstract_mesh().explicit_axes:
+        value = jax.sharding.reshard(value, jax.sharding.PartitionSpec(*axes))  # Flax asserts it
     return value if axes is None else nn.Partitioned(value, axes)
 
 

@@ -286,6 +286,30 @@ def test_flax_modules(kind, reverse):
     assert all(y.sharding.spec[0] == "data" for y in got)
 
 
+@pytest.mark.parametrize("kind", ["auto, set", "explicit, set"])
+def test_flax_modules_whose_parameters_are_divided(kind):
+    nnx = pytest.importorskip("flax.nnx", reason="flax is not installed")
+    import jaxrnn.linen
+    import jaxrnn.nnx
+
+    inputs, mesh = jnp.sin(jnp.arange(8.0 * T * I)).reshape(8, T, I), make_mesh(kind)
+    choices = {"partitioning": {"kernel": (None, "model"), "bias": ("model",)}}
+    linen = jaxrnn.linen.RNN(jaxrnn.lstm(H))
+    variables = linen.init(jax.random.key(0), inputs)
+    make = functools.partial(jaxrnn.nnx.RNN, jaxrnn.lstm(H), I, param_dtype=float)
+    want = linen.apply(variables, inputs), make(rngs=nnx.Rngs(0))(inputs)
+    with jax.set_mesh(mesh):
+        divided = jaxrnn.linen.RNN(jaxrnn.lstm(H), **choices)
+        variables = jax.jit(divided.init)(jax.random.key(0), inputs)
+        module = make(rngs=nnx.Rngs(0), **choices)
+        xs = jax.device_put(inputs, P("data"))
+        got = jax.jit(divided.apply)(variables, xs), nnx.jit(lambda m, x: m(x))(module, xs)
+    if KINDS[kind] is EXPLICIT:  # otherwise it is for XLA to choose
+        assert variables["params"]["kernel"].value.sharding.spec == P(None, "model")
+    assert module.params.kernel[...].sharding.spec == P(None, "model")
+    assert_close(got, want, 1e-13)
+
+
 def test_chunks_in_a_scan():
     """The carry after a chunk is divided as the carry before it."""
     layer, mesh = jaxrnn.stack(jaxrnn.rnn(jaxrnn.lstm(H)), jaxrnn.dense(2)), make_mesh("explicit")

@@ -11,7 +11,8 @@ from flax.linen.recurrent import flip_sequences
 from jaxrnn._core.checks import describe
 from jaxrnn._core.context import Drawing
 from jaxrnn._core.masking import length_mask
-from jaxrnn._core.mesh import like_inputs, with_auto_axes
+from jaxrnn._core.mesh import with_auto_axes
+from jaxrnn._core.shardings import like_inputs
 from jaxrnn._core.types import Carry, Cell, Layer, Params, check_cell
 from jaxrnn.layers import rnn
 

@@ -26,8 +26,9 @@ from jaxrnn._core.construction import recorded
 from jaxrnn._core.context import Handed, Unknown, check_is_read, handed
 from jaxrnn._core.events import current, record, silently
 from jaxrnn._core.memo import remembered, remembering, shape_of
-from jaxrnn._core.mesh import like_rows, like_sequence, with_auto_axes
+from jaxrnn._core.mesh import with_auto_axes
 from jaxrnn._core.noise import batch_axes
+from jaxrnn._core.shardings import like_rows, like_sequence
 from jaxrnn._core.types import Cell, Layer, Params
 
 _only_shapes = contextvars.ContextVar("only_shapes", default=False)

@@ -15,7 +15,7 @@ import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxrnn._core.checks import describe
-from jaxrnn._core.noise import batch_axes, without_noise
+from jaxrnn._core.shardings import is_explicit, type_of
 
 
 def with_auto_axes(run: Callable, arguments: dict[str, Any], specs: Callable) -> Any:
@@ -67,7 +67,7 @@ def on_any_mesh(specs: Callable) -> Callable:
     def decorate(function):
         @functools.wraps(function)
         def call(*args, **kwargs):
-            if not any(map(_is_explicit, jax.tree.leaves((args, kwargs)))):
+            if not any(map(is_explicit, jax.tree.leaves((args, kwargs)))):
                 return function(*args, **kwargs)
             given = inspect.signature(function).bind(*args, **kwargs)
 
@@ -82,86 +82,16 @@ def on_any_mesh(specs: Callable) -> Callable:
     return decorate
 
 
-def replicated(arguments: dict, results: Any) -> Any:
-    """The specs of results that every device has."""
-    return jax.tree.map(lambda _: PartitionSpec(), results)
-
-
-def like_inputs(arguments: dict, results: Any) -> Any:
-    """The specs of `inputs`, for results that are like them."""
-    return jax.tree.map(lambda leaf: PartitionSpec(*_spec_of(leaf)), arguments["inputs"])
-
-
-def like_sequence(arguments: dict, results: tuple) -> tuple:
-    """The specs of ``(carry, ys)``: time and batch axes as in `xs`, and a given carry as it was."""
-    carry, ys = results
-    lead = _leading_axes(arguments["xs"])
-    of_ys = jax.tree.map(lambda y: _spec(y, lead) or _spec(y, lead[1:]) or PartitionSpec(), ys)
-    return _like_carry(arguments["carry"], carry, lead[1:]), of_ys
-
-
-def like_step(arguments: dict, results: tuple) -> tuple:
-    """The specs of ``(carry, y)`` of one step, with the batch axes of `x`."""
-    carry, y = results
-    batch = _leading_axes(arguments["x"])
-    return _like_carry(arguments["carry"], carry, batch), _like_batch(y, batch)
-
-
-def like_rows(arguments: dict, results: Any) -> Any:
-    """The specs of an initial carry, or of what is pooled over time: the batch axes of `xs`."""
-    return _like_batch(results, _leading_axes(arguments["xs"])[1:])
-
-
-def _like_carry(given, carry, batch):
-    if jax.tree.structure(given) == jax.tree.structure(carry):
-        return jax.tree.map(lambda leaf: PartitionSpec(*_spec_of(leaf)), given)
-    return _like_batch(carry, batch)
-
-
-def _like_batch(tree, batch):
-    return jax.tree.map(lambda leaf: _spec(leaf, batch) or PartitionSpec(), tree)
-
-
-def _leading_axes(xs):
-    """The size, and the axes of the mesh, of each axis of `xs` but the features."""
-    xs = without_noise(xs)
-    sizes = batch_axes(xs)
-    leaf = next(x for x in jax.tree.leaves(xs) if x.shape[: len(sizes)] == sizes)
-    return list(zip(sizes, _spec_of(leaf), strict=False))
-
-
-def _spec(leaf, axes):
-    """The spec of an array that begins with these axes; None for another."""
-    if leaf.shape[: len(axes)] != tuple(size for size, _ in axes):
-        return None
-    return PartitionSpec(*(names for _, names in axes))
-
-
-def _spec_of(leaf):
-    """The axes of the mesh over which each axis of an array is divided, if they are Explicit."""
-    known = tuple(_type_of(leaf).spec) if _is_explicit(leaf) else ()
-    return known + (None,) * (leaf.ndim - len(known))
-
-
 def _without_sharding(leaf):
     return jax.sharding.reshard(leaf, PartitionSpec()) if isinstance(leaf, jax.Array) else leaf
-
-
-def _type_of(leaf):
-    return jax.typeof(leaf).sharding
-
-
-def _is_explicit(leaf):
-    sharding = _type_of(leaf) if isinstance(leaf, jax.Array) else None
-    return sharding is not None and bool(sharding.mesh.explicit_axes)
 
 
 def _explicit_mesh(arguments):
     """The mesh with Explicit axes, of the arguments or of `jax.set_mesh`; None if there is none."""
     found = {}
     for name, tree in arguments.items():
-        for leaf in filter(_is_explicit, jax.tree.leaves(tree)):
-            found.setdefault(_type_of(leaf).mesh, (name, leaf))
+        for leaf in filter(is_explicit, jax.tree.leaves(tree)):
+            found.setdefault(type_of(leaf).mesh, (name, leaf))
     context = jax.sharding.get_abstract_mesh()
     if context.explicit_axes:
         found.setdefault(context, ("jax.set_mesh", None))

@@ -8,7 +8,8 @@ import jax
 from jaxrnn._core.checks import MISSING, check_given
 from jaxrnn._core.context import prepared, taken
 from jaxrnn._core.memo import call_shapes, remembered, remembering
-from jaxrnn._core.mesh import like_step, with_auto_axes
+from jaxrnn._core.mesh import with_auto_axes
+from jaxrnn._core.shardings import like_step
 from jaxrnn._core.types import Carry, Cell, Layer, Params, advance, check_cell
 from jaxrnn.engines._contract import check_given_carry, check_params_of
 from jaxrnn.engines._unroll import as_arrays

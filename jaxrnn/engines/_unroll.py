@@ -20,7 +20,8 @@ from jaxrnn._core.events import record
 from jaxrnn._core.loop import Loop, varying_like
 from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.memo import remembered
-from jaxrnn._core.mesh import like_sequence, undivided_in_time, with_auto_axes
+from jaxrnn._core.mesh import undivided_in_time, with_auto_axes
+from jaxrnn._core.shardings import like_sequence
 from jaxrnn._core.types import Carry, Cell, Params, check_cell
 from jaxrnn.engines._associative import ASSOCIATIVE
 from jaxrnn.engines._contract import check_arguments, check_params_of

@@ -11,8 +11,9 @@ from jaxrnn._core.drawing import draw
 from jaxrnn._core.masking import select, zero_where_masked
 from jaxrnn._core.matching import check_drawn
 from jaxrnn._core.memo import shape_of
-from jaxrnn._core.mesh import like_rows, on_any_mesh
+from jaxrnn._core.mesh import on_any_mesh
 from jaxrnn._core.numerics import affine, matmul
+from jaxrnn._core.shardings import like_rows
 from jaxrnn.initializers import Initializer, glorot_uniform, in_float32
 from jaxrnn.layers._pool import Pool
 from jaxrnn.layers._pooling import padded, sum_over_time

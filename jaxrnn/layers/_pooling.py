@@ -10,8 +10,9 @@ import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_features, check_flags, check_no_features, example
 from jaxrnn._core.masking import select, zero_where_masked
-from jaxrnn._core.mesh import like_rows, on_any_mesh
+from jaxrnn._core.mesh import on_any_mesh
 from jaxrnn._core.numerics import sum_dtype
+from jaxrnn._core.shardings import like_rows
 
 
 @on_any_mesh(like_rows)

@@ -3,8 +3,9 @@
 import jax
 
 from jaxrnn._core.masking import over_batch, zero_where_masked
-from jaxrnn._core.mesh import on_any_mesh, replicated
+from jaxrnn._core.mesh import on_any_mesh
 from jaxrnn._core.numerics import sum_dtype
+from jaxrnn._core.shardings import replicated
 from jaxrnn.losses._arguments import check_mask, floating
 from jaxrnn.losses._mean import mean
 

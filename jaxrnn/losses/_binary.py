@@ -2,8 +2,9 @@
 
 import jax
 
-from jaxrnn._core.mesh import on_any_mesh, replicated
+from jaxrnn._core.mesh import on_any_mesh
 from jaxrnn._core.ranges import check_known
+from jaxrnn._core.shardings import replicated
 from jaxrnn.losses._arguments import real_pair
 from jaxrnn.losses._mean import mean
 from jaxrnn.losses._products import nan_unless, times

@@ -3,8 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.mesh import on_any_mesh, replicated
+from jaxrnn._core.mesh import on_any_mesh
 from jaxrnn._core.numerics import sum_dtype
+from jaxrnn._core.shardings import replicated
 from jaxrnn.losses._arguments import number
 from jaxrnn.losses._labels import real_steps
 from jaxrnn.losses._mean import mean

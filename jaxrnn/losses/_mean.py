@@ -8,8 +8,9 @@ import jax.numpy as jnp
 
 from jaxrnn._core.checks import describe
 from jaxrnn._core.masking import zero_where_masked
-from jaxrnn._core.mesh import on_any_mesh, replicated
+from jaxrnn._core.mesh import on_any_mesh
 from jaxrnn._core.numerics import sum_dtype
+from jaxrnn._core.shardings import replicated
 from jaxrnn.losses._arguments import check_array, check_mask
 
 

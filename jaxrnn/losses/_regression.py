@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.mesh import on_any_mesh, replicated
+from jaxrnn._core.mesh import on_any_mesh
+from jaxrnn._core.shardings import replicated
 from jaxrnn.losses._arguments import number, real_pair
 from jaxrnn.losses._mean import mean
 

@@ -168,6 +168,7 @@ def halfway(run):
     return run(HALF)[0]
 
 
+@pytest.mark.thorough
 def test_eight_devices_and_one(run, halfway):
     assert run(SPREAD + EIGHT, devices=8) == run(ONE)
     assert run(SPREAD + BACK, devices=8) == [halfway]

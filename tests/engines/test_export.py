@@ -22,7 +22,6 @@ from tests.laws.tables import (
 )
 
 every_cell = pytest.mark.parametrize("name", CELLS)
-every_layer = pytest.mark.parametrize("name", LAYERS)
 TIME, BATCH = export.symbolic_shape("T, B")
 SIZES = [(7, 3), (1, 1)]  # steps, rows
 
@@ -109,10 +108,8 @@ def test_open_batch_of_a_step(name):
     check_open(run, ex)
 
 
-@pytest.mark.slow_law
-@every_layer
-def test_open_sizes_of_a_layer(name):
-    layer, ex = LAYERS[name].layer, layer_example(LAYERS[name])
+def test_open_sizes_of_a_layer(any_layer):
+    layer, ex = LAYERS[any_layer].layer, layer_example(LAYERS[any_layer])
 
     def run(params, carry, xs, mask, resets):
         return layer.apply(params, carry, xs, mask=mask, resets=resets)

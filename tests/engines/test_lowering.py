@@ -80,7 +80,9 @@ CELLS = {
 
 
 @pytest.mark.skipif(problem() is not None, reason="the native kernels were not built")
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.thorough] * (n != "gru")) for n in CELLS]
+)
 def test_a_native_program_is_exported(name):
     """Values, gradients, second derivatives, and both under `vmap`."""
     cell, keys = CELLS[name], jax.random.split(jax.random.key(0), 3)

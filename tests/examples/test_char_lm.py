@@ -149,7 +149,9 @@ def test_sample_only_writes_text_and_nothing_else(trained, char_lm, capsys):
 @pytest.mark.parametrize(
     "flags",
     [
-        ["--cell", "lstm", "--batch", "10000"],  # these streams begin again every 9 steps
+        pytest.param(  # these streams begin again every 9 steps
+            ["--cell", "lstm", "--batch", "10000"], marks=pytest.mark.thorough
+        ),
         ["--cell", "gru", "--layers", "2", "--dropout", "0.3", "--accumulate", "3"],
     ],
 )

@@ -31,20 +31,20 @@ from tests.laws.tables import (
 T, B = 8, 8
 KEY = jax.random.key(11)
 ROWS = LAYERS | {f"rnn({name})": LayerCase(jaxrnn.rnn(c.cell)) for name, c in CELLS.items()}
-AUTO, EXPLICIT = AxisType.Auto, AxisType.Explicit
-KINDS = {"auto": AUTO, "auto, set": AUTO, "explicit": EXPLICIT, "explicit, set": EXPLICIT}
+KINDS = "auto", "explicit", "explicit, set"
 # Where each array is divided: sequences (T, B, ...), rows (B, ...) and parameters.
 WAYS = {
     "data": (P(None, "data"), P("data"), None),
     "sequence": (P("data"), P(), None),
     "tensor": (P(None, "data"), P("data"), "model"),
 }
-FEW = {"stack", "noise"}
+FEW = {"noise"}
 DEFAULT = {("auto", "data"), *(("explicit, set", way) for way in WAYS)}
 
 
 def make_mesh(kind):
-    return jax.make_mesh((4, 2), ("data", "model"), axis_types=(KINDS[kind],) * 2)
+    axis_type = AxisType.Explicit if kind.startswith("explicit") else AxisType.Auto
+    return jax.make_mesh((4, 2), ("data", "model"), axis_types=(axis_type,) * 2)
 
 
 def in_context(kind, mesh):
@@ -106,7 +106,7 @@ def test_eight_devices_equal_one(name, kind, way):
         got = differentiated(ROWS[name].layer)(*given)
     assert_close(got[0], want[0], 1e-12)
     assert_close(floats(got[1]), floats(want[1]), 1e-10)
-    if KINDS[kind] is EXPLICIT:
+    if kind.startswith("explicit"):
         for grad, leaf in zip(floats(got[1]), floats((given.params, given.carry)), strict=True):
             assert grad.sharding.is_equivalent_to(leaf.sharding, leaf.ndim)
 
@@ -238,7 +238,13 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[thorough] * (name not in ("unroll", "entropy", "pool_mean")))
+        for name in FUNCTIONS
+    ],
+)
 def test_functions_outside_of_layers(name):
     """On Explicit axes, under `jax.set_mesh` and without it, under `jax.jit` and without it."""
     mesh, function = make_mesh("explicit"), FUNCTIONS[name]
@@ -252,8 +258,11 @@ def test_functions_outside_of_layers(name):
     assert_close(function(ex), want, 1e-13)
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("kind", ["auto, set", "explicit", "explicit, set"])
+@pytest.mark.parametrize("reverse", [pytest.param(False, marks=thorough), True])
+@pytest.mark.parametrize(
+    "kind",
+    [*(pytest.param(k, marks=thorough) for k in KINDS if k != "explicit, set"), "explicit, set"],
+)
 def test_flax_modules(kind, reverse):
     pytest.importorskip("flax", reason="flax is not installed")
     from flax import nnx
@@ -286,7 +295,7 @@ def test_flax_modules(kind, reverse):
     assert all(y.sharding.spec[0] == "data" for y in got)
 
 
-@pytest.mark.parametrize("kind", ["auto, set", "explicit, set"])
+@pytest.mark.parametrize("kind", [pytest.param("auto, set", marks=thorough), "explicit, set"])
 def test_flax_modules_whose_parameters_are_divided(kind):
     nnx = pytest.importorskip("flax.nnx", reason="flax is not installed")
     import jaxrnn.linen
@@ -304,7 +313,7 @@ def test_flax_modules_whose_parameters_are_divided(kind):
         module = make(rngs=nnx.Rngs(0), **choices)
         xs = jax.device_put(inputs, P("data"))
         got = jax.jit(divided.apply)(variables, xs), nnx.jit(lambda m, x: m(x))(module, xs)
-    if KINDS[kind] is EXPLICIT:  # otherwise it is for XLA to choose
+    if kind.startswith("explicit"):  # otherwise it is for XLA to choose
         assert variables["params"]["kernel"].value.sharding.spec == P(None, "model")
     assert module.params.kernel[...].sharding.spec == P(None, "model")
     assert_close(got, want, 1e-13)

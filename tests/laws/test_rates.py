@@ -44,7 +44,10 @@ def test_a_rate_may_be_traced(name, key):
 
 @pytest.mark.parametrize("name", BY_RATE)
 def test_a_traced_rate_keeps_the_dtype(name):
-    ys = jax.jit(lambda rate: run(BY_RATE[name], rate, jax.random.key(3), jnp.bfloat16))(0.3)
+    def swept(rate):
+        return run(BY_RATE[name], rate, jax.random.key(3), jnp.bfloat16)
+
+    ys = jax.eval_shape(swept, 0.3)
     assert ys.dtype == jnp.bfloat16
 
 

@@ -30,6 +30,7 @@ def test_eight_devices(options):
     assert done.returncode == 0, done.stdout[-6000:]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["truncate", "stack"])
 def test_layers_run_where_only_the_parameters_or_the_flags_vary(name):
     """Within `jax.shard_map`, what varies over devices makes the carry vary too."""

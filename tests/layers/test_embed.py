@@ -21,7 +21,7 @@ def embed(symbols, mask=None, table=TABLE):
 
 @pytest.mark.parametrize("dtype", INTEGERS)
 @pytest.mark.parametrize("array", [np.asarray, jnp.asarray])
-@pytest.mark.parametrize("rows", [V, V + 300])
+@pytest.mark.parametrize("rows", [pytest.param(V, marks=pytest.mark.thorough), V + 300])
 def test_symbols_of_every_dtype(dtype, array, rows):
     """Also where the table has rows beyond V, and more of them than the dtype has numbers."""
     limits = jnp.iinfo(dtype)

@@ -86,7 +86,7 @@ def call_shapes(function: Callable, *args: Any) -> Any:
     try:
         kept = _by_function.setdefault(function, {})
     except TypeError:  # no weak reference to it can be made
-        return jax.eval_shape(function, *args)
+        kept = {}
     if key not in kept:
         with _on_no_mesh():
             kept[key] = jax.eval_shape(function, *structure.unflatten(key[1]))

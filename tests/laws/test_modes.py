@@ -23,17 +23,21 @@ ONE_BY_ONE = {
 @contextlib.contextmanager
 def all_together():
     with contextlib.ExitStack() as stack:
-        for mode in ONE_BY_ONE:
-            if mode != "x64":
-                stack.enter_context(ONE_BY_ONE[mode]())
+        for mode in ONE_BY_ONE.keys() - {"x64", "checking_leaks"}:
+            stack.enter_context(ONE_BY_ONE[mode]())
         yield
 
 
 MODES = {"all together": all_together, "disable_jit": jax.disable_jit, **ONE_BY_ONE}
-every_mode = pytest.mark.parametrize(
-    "mode",
-    [pytest.param(m, marks=[pytest.mark.thorough] * (m in ONE_BY_ONE)) for m in MODES],
-)
+
+
+def every_mode(*quick):
+    """All modes; of those one by one, a quick run has only these."""
+    slow = ONE_BY_ONE.keys() - set(quick)
+    marked = [pytest.param(m, marks=[pytest.mark.thorough] * (m in slow)) for m in MODES]
+    return pytest.mark.parametrize("mode", marked)
+
+
 # The cells that the tests write as a user would: with vectors (H,) beside rows (B, H).
 THEIR_OWN = {"leaky", "independent", "twice", "whole", "linear"}
 
@@ -55,7 +59,7 @@ def skip_unless_thorough(name, few, thorough):
         pytest.skip("needs --thorough")
 
 
-@every_mode
+@every_mode("checking_leaks")  # which collects garbage at every trace
 @pytest.mark.parametrize("name", CELLS)
 def test_cell(name, mode, thorough):
     skip_unless_thorough(name, FEW_CELLS, thorough)
@@ -79,7 +83,7 @@ def test_cell(name, mode, thorough):
     assert jax.tree.leaves(y)
 
 
-@every_mode
+@every_mode()
 @pytest.mark.parametrize("name", LAYERS)
 def test_layer(name, mode, thorough):
     skip_unless_thorough(name, FEW_LAYERS, thorough)

@@ -27,6 +27,7 @@ def as_users_run():
         yield
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("as_users_run")
 def test_the_recurrent_transformer_reads_more_than_pairs():
     pytest.importorskip("flax", reason="flax is not installed")

@@ -349,6 +349,9 @@ LIKE_ANOTHER |= {
     "residual",
     "highway",
     "skip",
+    "remat",
+    "attention",
+    "noise_once",
     "noise_two_way",
 }
 

@@ -44,6 +44,10 @@ THEIR_OWN = {"leaky", "independent", "twice", "whole", "linear"}
 SHAPE = 3, 3, I
 FEW_CELLS = "attention_fed_back", "regularized"  # of the others, where it is thorough
 FEW_LAYERS = "stack", "noise_two_way"
+SLOW = {
+    ("stack", "disable_jit"),
+    *(("attention_fed_back", m) for m in MODES if m != "all together"),
+}
 
 
 def poisoned(xs, mask):
@@ -54,15 +58,15 @@ def poisoned(xs, mask):
         return jnp.where(mask[..., None], xs, jnp.full_like(xs, jnp.nan))
 
 
-def skip_unless_thorough(name, few, thorough):
-    if name not in few and not thorough:
+def skip_unless_thorough(name, mode, few, thorough):
+    if (name not in few or (name, mode) in SLOW) and not thorough:
         pytest.skip("needs --thorough")
 
 
 @every_mode("checking_leaks")  # which collects garbage at every trace
 @pytest.mark.parametrize("name", CELLS)
 def test_cell(name, mode, thorough):
-    skip_unless_thorough(name, FEW_CELLS, thorough)
+    skip_unless_thorough(name, mode, FEW_CELLS, thorough)
     if mode in ("rank promotion", "all together") and name in THEIR_OWN:
         pytest.skip("the tests' own cell promotes")
     with MODES[mode]():
@@ -86,7 +90,7 @@ def test_cell(name, mode, thorough):
 @every_mode()
 @pytest.mark.parametrize("name", LAYERS)
 def test_layer(name, mode, thorough):
-    skip_unless_thorough(name, FEW_LAYERS, thorough)
+    skip_unless_thorough(name, mode, FEW_LAYERS, thorough)
     case = LAYERS[name]
     with MODES[mode]():
         dtype = jnp.result_type(float) if case.vocabulary is None else jnp.float32

@@ -30,7 +30,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._core.dependency import dependent, floating, with_floating
-from jaxrnn._core.loop import Loop, scan
+from jaxrnn._core.loop import Loop, scan, varying_like
 from jaxrnn._core.numerics import is_floating
 from jaxrnn._core.types import Carry, Cell, Params
 
@@ -134,7 +134,10 @@ def _linear_maps(cell, params, before, us, vs):
 def _tangent(tree: Any, leaves: list[jax.Array]) -> Any:
     """The tangent of `tree` whose floating leaves are these."""
     leaves = iter(leaves)
-    none = jax.dtypes.float0
-    return jax.tree.map(
-        lambda leaf: next(leaves) if is_floating(leaf) else jnp.zeros(leaf.shape, none), tree
-    )
+
+    def tangent(leaf):
+        if is_floating(leaf):
+            return next(leaves)
+        return varying_like(leaf, jnp.zeros(leaf.shape, jax.dtypes.float0))
+
+    return jax.tree.map(tangent, tree)

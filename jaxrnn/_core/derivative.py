@@ -133,11 +133,9 @@ def _linear_maps(cell, params, before, us, vs):
 
 def _tangent(tree: Any, leaves: list[jax.Array]) -> Any:
     """The tangent of `tree` whose floating leaves are these."""
-    leaves = iter(leaves)
+    leaves, float0 = iter(leaves), jax.dtypes.float0
 
-    def tangent(leaf):
-        if is_floating(leaf):
-            return next(leaves)
-        return varying_like(leaf, jnp.zeros(leaf.shape, jax.dtypes.float0))
+    def none(leaf):
+        return varying_like(leaf, jnp.zeros(leaf.shape, float0))
 
-    return jax.tree.map(tangent, tree)
+    return jax.tree.map(lambda leaf: next(leaves) if is_floating(leaf) else none(leaf), tree)

@@ -1,4 +1,4 @@
-"""Trains one model on the devices of several processes, each of which reads its own rows.
+"""Trains one model on the devices of several processes. Each process reads only its own rows.
 
 On a cluster, run it once on each host. Here are two processes with four simulated devices each:
 

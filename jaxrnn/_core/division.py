@@ -25,20 +25,18 @@ def divided(function: Callable, of_operands: list[Axes], of_results: list[Axes])
 
     def partition(mesh, operands, results):
         devices = _devices_of(of_operands, operands)
-        specs = [_spec(axes, devices) for axes in of_operands]
-        result_specs = [_spec(axes, devices) for axes in of_results]
 
-        def run(*shards):
-            return tuple(map(_summed, function(*shards), of_results))
+        def shardings(arrays):
+            return tuple(NamedSharding(mesh, _spec(axes, devices)) for axes in arrays)
 
-        def _summed(result, axes):
+        def summed(result, axes):
             names = [n for row, ns in devices.items() if row not in axes for n in ns]
             return jax.lax.psum(result, tuple(names)) if names else result
 
-        def shardings(specs):
-            return tuple(NamedSharding(mesh, spec) for spec in specs)
+        def run(*shards):
+            return tuple(map(summed, function(*shards), of_results))
 
-        return mesh, run, shardings(result_specs), shardings(specs)
+        return mesh, run, shardings(of_results), shardings(of_operands)
 
     @custom_partitioning
     def call(*operands):

@@ -111,6 +111,17 @@ for bit in rng.sample(range(8 * len(content)), 40):
     assert got == want, bit
 target.write_bytes(content)
 assert try_to_restore(copy) == want
+
+# In memory, where no compression finds them first, the checksums name all flips.
+state = start()
+kernel = np.asarray(state.params[0].kernel)
+for bit in rng.sample(range(8 * kernel.nbytes), 40):
+    damaged = bytearray(kernel.tobytes())
+    damaged[bit // 8] ^= 1 << bit % 8
+    other = jnp.asarray(np.frombuffer(damaged, kernel.dtype).reshape(kernel.shape))
+    params = state.params[0]._replace(kernel=other), *state.params[1:]
+    found = differences(checksums(state._replace(params=params)), checksums(state))
+    assert list(found) == ["params.0.kernel"], (bit, found)
 print(named)
 """
 EIGHT = """

@@ -14,6 +14,7 @@ from collections.abc import Hashable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 _CONSTANTS = bool, int, float, complex, str, bytes, type(None), type(Ellipsis), np.dtype, type
@@ -79,7 +80,7 @@ def _is_frozen_dataclass(value):
 def _of_callable(value, seen):
     if getattr(value, "made", None) is not None:  # by a recorded call
         return _known(value.made.key)
-    if inspect.isbuiltin(value) or isinstance(value, np.ufunc):
+    if inspect.isbuiltin(value) or isinstance(value, np.ufunc) or _is_ufunc_of_jax(value):
         return type(value), _hashed(value)
     if inspect.isfunction(value):
         return _of_function(value, seen)
@@ -89,6 +90,11 @@ def _of_callable(value, seen):
     if callable(value) and hasattr(value, "__wrapped__") and not inspect.ismethod(value):
         return id(value), _hashed(value), fixed(value.__wrapped__, seen)  # such as jax.jit's
     raise NotFixedError
+
+
+def _is_ufunc_of_jax(value):
+    """Whether it is one such as `jax.numpy.maximum`; that of a user may wrap what can change."""
+    return isinstance(value, jnp.ufunc) and getattr(jnp, value.__name__, None) is value
 
 
 def _hashed(value):

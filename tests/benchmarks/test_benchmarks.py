@@ -187,6 +187,7 @@ def test_who_cannot_run_a_case_is_left_out(monkeypatch):
         measure(case, {"jaxrnn": refuse}, rounds=1)
 
 
+@pytest.mark.thorough
 def test_the_command(tmp_path, monkeypatch, capsys):
     needs_output("rich")
     needs_output("matplotlib")

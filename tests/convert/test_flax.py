@@ -103,6 +103,7 @@ def test_outputs_gradients_and_round_trip(cell, peer_of):
     check_conversion(case, peer_of(case))
 
 
+@pytest.mark.thorough
 def test_float32():
     case = Case(LSTMParams, layers=2, directions=2)
     check_float32(case, linen_peer(case))

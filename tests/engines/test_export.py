@@ -155,6 +155,7 @@ def test_open_sizes_of_a_flax_module(reverse):
     check_open(run, ex)
 
 
+@pytest.mark.thorough
 def test_one_program_for_several_platforms():
     layer = LAYERS["stack"].layer
 

@@ -39,6 +39,7 @@ def test_the_recurrent_transformer_reads_more_than_pairs():
     assert bits < pairs - 0.3
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("as_users_run")
 def test_the_recurrent_policy_learns_by_memory():
     example = load("recurrent_policy")

@@ -657,6 +657,7 @@ def test_messages(name):
         run()
 
 
+@pytest.mark.thorough
 def test_the_example_runs():
     path = pathlib.Path(__file__).parents[2] / "examples" / "flax_tagger.py"
     spec = importlib.util.spec_from_file_location("flax_tagger", path)

@@ -448,6 +448,7 @@ def test_messages(name):
         run()
 
 
+@pytest.mark.thorough
 def test_the_example_runs():
     path = pathlib.Path(__file__).parents[2] / "examples" / "nnx_language_model.py"
     spec = importlib.util.spec_from_file_location("nnx_language_model", path)

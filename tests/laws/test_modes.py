@@ -31,10 +31,9 @@ def all_together():
 MODES = {"all together": all_together, "disable_jit": jax.disable_jit, **ONE_BY_ONE}
 
 
-def every_mode(*quick):
-    """All modes; of those one by one, a quick run has only these."""
-    slow = ONE_BY_ONE.keys() - set(quick)
-    marked = [pytest.param(m, marks=[pytest.mark.thorough] * (m in slow)) for m in MODES]
+def every_mode():
+    """All modes; one by one where the run is thorough."""
+    marked = [pytest.param(m, marks=[pytest.mark.thorough] * (m in ONE_BY_ONE)) for m in MODES]
     return pytest.mark.parametrize("mode", marked)
 
 
@@ -46,6 +45,7 @@ FEW_CELLS = "attention_fed_back", "regularized"  # of the others, where it is th
 FEW_LAYERS = "stack", "noise_two_way"
 SLOW = {
     ("stack", "disable_jit"),
+    ("noise_two_way", "disable_jit"),
     *(("attention_fed_back", m) for m in MODES if m != "all together"),
 }
 
@@ -63,7 +63,7 @@ def skip_unless_thorough(name, mode, few, thorough):
         pytest.skip("needs --thorough")
 
 
-@every_mode("checking_leaks")  # which collects garbage at every trace
+@every_mode()
 @pytest.mark.parametrize("name", CELLS)
 def test_cell(name, mode, thorough):
     skip_unless_thorough(name, mode, FEW_CELLS, thorough)

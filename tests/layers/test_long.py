@@ -45,6 +45,7 @@ def test_remat_changes_no_value_and_no_gradient(chunk, plain):
     assert_close(actual, plain, 1e-12)
 
 
+@pytest.mark.thorough
 def test_chunks_within_chunks(plain):
     params, xs, options = example(DEEP, 11)
     nested = jaxrnn.remat(jaxrnn.remat(DEEP, chunk=2), chunk=5)

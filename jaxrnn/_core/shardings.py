@@ -78,3 +78,25 @@ def _spec_of(leaf):
     """The axes of the mesh over which each axis of an array is divided, if they are Explicit."""
     known = tuple(type_of(leaf).spec) if is_explicit(leaf) else ()
     return known + (None,) * (leaf.ndim - len(known))
+
+
+def like_decoded(arguments: dict, results: tuple) -> tuple:
+    """The specs of ``(carry, outs)``: outs (L, ...) or (...) have the batch axes of `prompt`."""
+    carry, outs = results
+    batch = _leading_axes(arguments["prompt"])[1:]
+    return _like_carry(arguments["carry"], carry, batch), _over_rows(outs, batch)
+
+
+def like_frames(arguments: dict, results: Any) -> Any:
+    """The specs of results (L, ...) or (...) with the batch axes of the first argument (T, ...)."""
+    return _over_rows(results, _leading_axes(next(iter(arguments.values())))[1:])
+
+
+def _over_rows(tree, batch):
+    def spec(leaf):
+        in_time = _spec(jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), batch)
+        if leaf.ndim > len(batch) and in_time is not None:
+            return PartitionSpec(None, *in_time)
+        return _spec(leaf, batch) or PartitionSpec()
+
+    return jax.tree.map(spec, tree)

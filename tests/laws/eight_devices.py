@@ -14,7 +14,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import jaxrnn
-from jaxrnn import losses
+from jaxrnn import decode, losses
 from jaxrnn.engines.cpu._library import problem
 from tests.laws.tables import (
     CELLS,
@@ -220,6 +220,19 @@ def pooled(pool):
     return lambda ex: pool(ex.xs, ex.mask)
 
 
+def decoded(function, prompt, *args, **options):
+    """What a decoder makes of symbols (T, B), or of vectors (T, B, I)."""
+    is_series = jnp.issubdtype(prompt.dtype, jnp.floating)
+    first = [] if is_series else [jaxrnn.embed(2, I, dtype=float)]
+    model = jaxrnn.stack(*first, jaxrnn.rnn(jaxrnn.gru(H)), jaxrnn.dense(I if is_series else 2))
+    params = model.init(KEY, jax.ShapeDtypeStruct(prompt.shape, prompt.dtype))
+    return function(model, params, prompt, *args, **options)
+
+
+def half_free(model, params, xs):
+    return decode.scheduled_sampling(model, params, None, xs, KEY, 0.5, sample=lambda key, y: y)
+
+
 FUNCTIONS = {
     "pool_last": pooled(jaxrnn.pool_last),
     "pool_mean": pooled(jaxrnn.pool_mean),
@@ -236,6 +249,14 @@ FUNCTIONS = {
     "huber": lambda ex: losses.huber(ex.xs, jnp.sin(ex.xs), ex.mask),
     "entropy": lambda ex: losses.cross_entropy(ex.xs, ex.resets.astype(int), ex.mask),
     "accuracy": lambda ex: losses.accuracy(ex.xs, ex.resets.astype(int), ex.mask),
+    "generate": lambda ex: decoded(decode.generate, ex.resets.astype(int), KEY, 5, stop=1),
+    "beam search": lambda ex: decoded(decode.beam_search, ex.resets.astype(int), 3, 5, stop=1),
+    "path": lambda ex: decoded(decode.sample_path, ex.xs, KEY, 5, sample=lambda key, y: y),
+    "scheduled sampling": lambda ex: decoded(half_free, ex.xs),
+    "ctc": lambda ex: decode.ctc_beam_search(ex.xs, 1, ex.mask),
+    "ctc, greedy": lambda ex: decode.ctc_greedy(ex.xs, ex.mask),
+    "edit distance": lambda ex: decode.edit_distance(ex.resets.astype(int), ex.mask.astype(int)),
+    "error rate": lambda ex: decode.error_rate(ex.resets.astype(int), ex.mask.astype(int)),
     "penalty": lambda ex: losses.temporal_activation_penalty(ex.xs, ex.mask, ex.resets),
 }
 
@@ -243,7 +264,7 @@ FUNCTIONS = {
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[thorough] * (name not in ("unroll", "entropy", "pool_mean")))
+        pytest.param(name, marks=[thorough] * (name not in ("unroll", "entropy", "generate")))
         for name in FUNCTIONS
     ],
 )

@@ -57,6 +57,7 @@ ORDER = (
     ("engines",),
     ("layers",),
     ("losses", "training", "data", "checkpoint", "authoring"),
+    ("decode",),
     ("convert", "_batch_major"),
     ("linen", "nnx"),
 )
@@ -117,7 +118,7 @@ def test_no_module_shares_its_name_with_a_function_in_it():
 
 
 ROOMS = ("cells", "wrappers", "layers", "engines", "authoring", "initializers", "losses")
-ROOMS += ("activations", "training", "data", "checkpoint")
+ROOMS += ("activations", "decode", "training", "data", "checkpoint")
 
 
 def test_every_public_function_is_documented():
@@ -149,7 +150,7 @@ def test_a_public_name_has_one_home():
 
 
 def test_the_rooms_show_public_names_only():
-    for room in ("losses", "initializers", "activations", "training", "data", "checkpoint"):
+    for room in ROOMS[4:]:
         shown = [n for n in dir(importlib.import_module(f"jaxrnn.{room}")) if n[0] != "_"]
         assert not {"jax", "jnp", "np", "math"} & set(shown), (room, shown)
 

@@ -1,0 +1,121 @@
+"""Beam search: the most likely sequences of symbols, with several kept at each step."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._core.checks import check_size, describe
+from jaxrnn._core.mesh import with_auto_axes
+from jaxrnn._core.shardings import like_decoded
+from jaxrnn._core.types import Carry, Layer, Params
+from jaxrnn.decode._beams import Search, search
+from jaxrnn.decode._checks import check_logits, check_number, check_prompt, check_symbols
+from jaxrnn.decode._feeding import as_one_program, feed, read
+
+
+class Beams(NamedTuple):
+    """N sequences for each row, the best first.
+
+    Attributes:
+      symbols: int32 (L, ..., N); after the end of a sequence, `stop`.
+      mask: bool (L, ..., N), True for the symbols before `stop`.
+      scores: (..., N), -inf where there is no such sequence.
+    """
+
+    symbols: jax.Array
+    mask: jax.Array
+    scores: jax.Array
+
+
+def beam_search(
+    model: Layer,
+    params: Params,
+    prompt: jax.Array,
+    beams: int,
+    length: int,
+    *,
+    stop: int | None = None,
+    length_penalty: float = 0.0,
+    mask: jax.Array | None = None,
+    carry: Carry | None = None,
+    context: Any = None,
+) -> Beams:
+    """Beam search: the most likely continuations of a prompt, the best N kept at each step.
+
+        score = log p / ((5 + n) / 6)^length_penalty
+
+    n counts the symbols, `stop` included. Sequences that have ended compete with one another, and
+    do not crowd out those that go on: at each step, N sequences go on. The search of a row ends
+    when none of them can still score better than the N best that have ended. Of equal scores, the
+    sequence that ended first comes first, and then the one from the better beam.
+
+    With as many beams as there are sequences the search is exhaustive, so N may be larger than V.
+
+    Args:
+      model: a layer from symbols (T, ...) to logits (T, ..., V).
+      params: from ``model.init``.
+      prompt: integers (P, ...), the symbols to begin with; P is at least 1.
+      beams: N, the number of sequences to keep, and to return.
+      length: L, the largest number of symbols. A sequence that has not ended is cut off there.
+      stop: the symbol that ends a sequence; None means that all have L symbols.
+      length_penalty: 0 or more. Larger numbers favor longer sequences.
+      mask: bool (P, ...), True = a real symbol of the prompt.
+      carry: before the prompt; None means the initial carry.
+      context: as in `jaxrnn.unroll`. All beams of a row read the same one.
+
+    Returns:
+      `Beams`. A row with logits of NaN has symbols of -1 and scores of NaN.
+
+    Raises:
+      ValueError, TypeError: an argument does not fit; the prompt is empty; or a symbol or `stop` is
+        outside the vocabulary, where it is known.
+
+    References: Graves, 2012, "Sequence transduction with recurrent neural networks"; Wu et al.,
+    2016, "Google's neural machine translation system" (the length penalty).
+    """
+    check_size("beams", beams)
+    check_size("length", length)
+    check_number("length_penalty", length_penalty, lambda x: x >= 0, "a number of 0 or more")
+    check_prompt(prompt, mask, None)
+    check_symbols(prompt, mask, stop, check_logits(model, params, prompt))
+    if mask is not None and mask.shape != prompt.shape:
+        raise ValueError(
+            f"`mask` must have the shape of `prompt`, {prompt.shape}, got {describe(mask)}."
+        )
+    how = Search(int(beams), int(length), stop, float(length_penalty))
+    names = "params", "carry", "prompt", "mask", "context"
+    given = dict(zip(names, (params, carry, prompt, mask, context), strict=True))
+
+    def run(arguments):
+        return None, _search_rows(model, how, *arguments.values())
+
+    return with_auto_axes(run, given, like_decoded)[1]
+
+
+@as_one_program
+def _search_rows(model, how, params, carry, prompt, mask, context):
+    def search_row(carry, prompt, mask, context):
+        carry, logits = read(model, params, carry, prompt, mask, context)
+
+        def step(carry, symbol):
+            return feed(model, params, carry, symbol, None, context)
+
+        return search(step, carry, logits, how)
+
+    axes = _axes_of(model, params, carry, prompt), 1, 1, 0
+    for _ in range(prompt.ndim - 1):
+        search_row = jax.vmap(search_row, axes, (1, 0, 0))
+    symbols, lengths, scores = search_row(carry, prompt.astype(jnp.int32), mask, context)
+    steps = jnp.arange(how.length, dtype=jnp.int32)
+    return Beams(symbols, jax.vmap(lambda step: step < lengths)(steps), scores)
+
+
+def _axes_of(model, params, carry, prompt):
+    """The batch axis of each leaf of a given carry: it may hold what all rows share."""
+    row = jax.ShapeDtypeStruct(prompt.shape[:1], jnp.int32)
+    alone = jax.eval_shape(functools.partial(model.init_carry, params), row)
+    if jax.tree.structure(alone) != jax.tree.structure(carry):
+        return 0
+    return jax.tree.map(lambda leaf, own: 0 if leaf.ndim > own.ndim else None, carry, alone)

@@ -1,0 +1,126 @@
+"""What decoders require of their arguments."""
+
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrnn._core.checks import check_array, check_flags, check_key, describe, dtype_of
+from jaxrnn._core.entry import shapes
+from jaxrnn._core.ranges import check_known, known
+from jaxrnn._core.types import Layer, Params, check_layer
+
+
+def check_prompt(prompt: Any, mask: Any, carry: Any) -> None:
+    """Raises unless `prompt` is an array (P, ...), with a real step in each row that begins."""
+    check_array("prompt", prompt)
+    if prompt.ndim == 0 or prompt.shape[0] == 0:
+        raise ValueError(
+            f"`prompt` is empty: expected (P, ...) with at least one step, got {describe(prompt)}. "
+            "Begin with what the model was trained to begin with."
+        )
+    check_flags("mask", mask, prompt)
+    real = None if mask is None else known(mask)
+    if carry is None and real is not None and not real.any(axis=0).all():
+        raise ValueError(
+            "`mask` leaves a row of `prompt` without a real step, and so without a first output. "
+            "Begin each row with what the model was trained to begin with."
+        )
+
+
+def check_logits(model: Layer, params: Params, prompt: Any) -> int:
+    """The number of symbols V; raises unless `model` maps symbols to floating logits (..., V)."""
+    check_layer("`model`", model)
+    if not jnp.issubdtype(prompt.dtype, jnp.integer):
+        raise TypeError(
+            f"`prompt` must be integers, one per symbol, got {describe(prompt)}. For sequences of "
+            "vectors, use `jaxrnn.decode.sample_path`."
+        )
+    _, ys = shapes(model, params, prompt)
+    is_one = hasattr(ys, "shape") and ys.shape[:-1] == prompt.shape
+    if not is_one or not jnp.issubdtype(ys.dtype, jnp.floating):
+        raise TypeError(
+            f"`model` must return floating logits {(*prompt.shape, 'V')} for symbols "
+            f"{tuple(prompt.shape)}, got {jax.tree.map(describe, ys)}. Does it end in "
+            "`jaxrnn.dense(V)`?"
+        )
+    return ys.shape[-1]
+
+
+def check_symbols(prompt: Any, mask: Any, stop: Any, num_symbols: int) -> None:
+    """Raises where a symbol is known to be outside the vocabulary, as may be `stop`."""
+    check_known("prompt", prompt, mask, 0, num_symbols - 1, cause=_CAUSE)
+    if stop is None:
+        return
+    if isinstance(stop, bool) or not hasattr(stop, "__index__"):
+        raise TypeError(f"`stop` must be an integer or None, got {describe(stop)}.")
+    if not 0 <= stop < num_symbols:
+        raise ValueError(f"`stop` must be a symbol, from 0 to {num_symbols - 1}, got {stop}.")
+
+
+_CAUSE = "The model has this many outputs. For padding, pass a `mask`."
+
+
+def keys_of_rows(key: Any, batch: tuple[int, ...]) -> jax.Array | None:
+    """One key for each row: a single key is split, and given keys are those of the rows."""
+    if key is None:
+        return None
+    is_typed = hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    num_axes = len(batch) if is_typed else len(batch) + 1  # a raw key is an array of numbers
+    if batch and np.ndim(key) == num_axes and key.shape[: len(batch)] == batch:
+        return key
+    check_key(key)
+    return jax.random.split(key, batch) if batch else key
+
+
+def check_number(name: str, value: Any, is_allowed: Callable, expected: str) -> None:
+    """Raises unless `value` is one number, and allowed where it is known."""
+    if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.ndarray, jax.Array)):
+        raise TypeError(f"`{name}` must be {expected}, got {describe(value)}.")
+    if np.ndim(value):
+        raise TypeError(f"`{name}` must be one number, got {describe(value)}.")
+    if not isinstance(value, jax.core.Tracer) and not is_allowed(value):
+        raise ValueError(f"`{name}` must be {expected}, got {value}.")
+
+
+def check_mask(name: str, flags: Any, x: Any, of: str) -> None:
+    """Raises unless `flags` is bool and has the leading axes of `x`, which is called `of`."""
+    check_flags("mask", flags, ())
+    if flags is not None and (flags.ndim == 0 or flags.shape != x.shape[: flags.ndim]):
+        raise ValueError(
+            f"`{name}` must match the leading axes (T, ...) of `{of}` {tuple(x.shape)}, got "
+            f"{tuple(flags.shape)}. It is time-first; is it transposed, or of another batch?"
+        )
+
+
+def check_frames(logits: Any, mask: Any, blank: Any) -> jax.Array:
+    """`logits` as an array; raises unless they are floating (T, ..., K) and the others fit."""
+    check_array("logits", logits)
+    if logits.ndim < 2 or not jnp.issubdtype(logits.dtype, jnp.floating):
+        raise TypeError(f"`logits` must be floating (T, ..., K), got {describe(logits)}.")
+    check_mask("mask", mask, logits[..., 0], "logits")
+    num_symbols = logits.shape[-1]
+    if isinstance(blank, bool) or not isinstance(blank, numbers.Integral):
+        raise TypeError(f"`blank` must be an integer, got {describe(blank)}.")
+    if not 0 <= blank < num_symbols:
+        raise ValueError(f"`blank` must be from 0 to {num_symbols - 1}, got {blank}.")
+    return jnp.asarray(logits)
+
+
+def check_drawn(sample: Any, keys: Any, ys: Any, xs: Any, num_axes: int) -> None:
+    """Raises unless `sample` makes an input, a step of a row of `xs`, of an output of that row."""
+    lead = 1 + num_axes
+    y = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[lead:], leaf.dtype), ys)
+    key = None if keys is None else jax.ShapeDtypeStruct(keys.shape[num_axes:], keys.dtype)
+    x = jax.eval_shape(sample, key, y)
+    want = jax.ShapeDtypeStruct(xs.shape[lead:], dtype_of(xs))
+    are_symbols = all(jnp.issubdtype(getattr(z, "dtype", None), jnp.integer) for z in (x, want))
+    fits = getattr(x, "shape", None) == want.shape
+    if not fits or not (are_symbols or x.dtype == want.dtype):
+        raise TypeError(
+            f"`sample` must return {describe(want)}, one step of one row, got "
+            f"{jax.tree.map(describe, x)} from an output {jax.tree.map(describe, y)}."
+        )

@@ -1,0 +1,110 @@
+"""Free running over vectors: each step is drawn from the output for the steps before it."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._core.checks import check_size
+from jaxrnn._core.entry import shapes
+from jaxrnn._core.mesh import with_auto_axes
+from jaxrnn._core.noise import batch_axes
+from jaxrnn._core.shardings import like_decoded
+from jaxrnn._core.types import Carry, Layer, Params, check_layer
+from jaxrnn.decode._checks import check_drawn, check_prompt, keys_of_rows
+from jaxrnn.decode._feeding import Choices, as_one_program, draw_rows, feed, read
+
+
+class Path(NamedTuple):
+    """What `sample_path` returns.
+
+    Attributes:
+      carry: after all steps but the last, which has not been read.
+      xs: the steps that were drawn, (L, ..., I).
+      ys: the outputs that they were drawn from, (L, ..., K).
+    """
+
+    carry: Carry
+    xs: Any
+    ys: Any
+
+
+def sample_path(
+    model: Layer,
+    params: Params,
+    prompt: jax.Array,
+    key: jax.Array | None,
+    length: int,
+    *,
+    sample: Callable[[jax.Array | None, Any], jax.Array],
+    mask: jax.Array | None = None,
+    carry: Carry | None = None,
+    context: Any = None,
+    start: int | jax.Array = 0,
+) -> Path:
+    """Free running: draws each step from the model's output for all before it, and feeds it back.
+
+    For series, strokes, trajectories: anything that a distribution over vectors describes. The
+    gradient flows through what `sample` makes of an output, so paths can be trained through. To go
+    on later, pass what came last: ``sample_path(model, params, path.xs[-1:], key, more,
+    carry=path.carry, start=length, ...)`` draws what one longer call would have drawn.
+
+    Args:
+      model: a layer from (T, ..., I) to (T, ..., K).
+      params: from ``model.init``.
+      prompt: (P, ..., I), the steps to begin with; P is at least 1.
+      key: a random key, which is split over the rows, or one key for each row. None if `sample`
+        draws nothing.
+      length: L, the number of steps to draw.
+      sample: ``(key, y (K,)) -> x (I,)``, a draw from the distribution that y describes, of the
+        shape and dtype of a step of `prompt`.
+      mask: bool (P, ...), True = a real step of the prompt.
+      carry: before the prompt; None means the initial carry.
+      context: as in `jaxrnn.unroll`.
+      start: the number of steps drawn before, with this key, by calls that this one continues.
+
+    Returns:
+      `Path`.
+
+    Raises:
+      ValueError, TypeError: an argument does not fit, the prompt is empty, or `sample` does not
+        return a step.
+    """
+    check_layer("`model`", model)
+    check_size("length", length)
+    check_prompt(prompt, mask, None)
+    batch = batch_axes(prompt)[1:]
+    keys = keys_of_rows(key, batch)
+    check_drawn(sample, keys, shapes(model, params, prompt)[1], prompt, len(batch))
+    choices = Choices(sample, int(length), None)
+    names = "params", "carry", "prompt", "mask", "key", "context", "start"
+    given = params, carry, prompt, mask, keys, context, start
+
+    def run(arguments):
+        return _loop(model, choices, *arguments.values())
+
+    carry, outs = with_auto_axes(run, dict(zip(names, given, strict=True)), like_decoded)
+    return Path(carry, *outs)
+
+
+@as_one_program
+def _loop(model, choices, params, carry, prompt, mask, keys, context, start):
+    prompt, num_axes = jnp.asarray(prompt), len(batch_axes(prompt)) - 1
+    start = jnp.asarray(start, jnp.int32)
+
+    def draw(count, y):
+        return draw_rows(choices.sample, keys, start + count, y, num_axes)
+
+    def advance(state, count):
+        carry, x = state
+        carry, y = feed(model, params, carry, x, None, context)
+        x = draw(count, y)
+        return (carry, x), (x, y)
+
+    carry, y = read(model, params, carry, prompt, mask, context)
+    first = draw(0, y)
+    counts = jnp.arange(1, choices.length, dtype=jnp.int32)
+    (carry, _), rest = jax.lax.scan(advance, (carry, first), counts)
+    outs = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), (first, y), rest)
+    return carry, outs

@@ -1,6 +1,6 @@
 """A cell that attends to a memory, such as the states of an encoder."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +13,16 @@ from jaxrnn._core.noise import batch_axes, without_noise
 from jaxrnn._core.numerics import matmul, sum_dtype
 from jaxrnn._core.types import Carry, Cell, Params, check_splits, nothing
 from jaxrnn.initializers import Initializer, glorot_uniform, in_float32
-from jaxrnn.wrappers._scores import SCORES, Ready, attend
+from jaxrnn.wrappers._memory import Draw, check_batch, check_memory, check_score
+from jaxrnn.wrappers._scores import Ready, attend, attend_from
 
 
 class AttentionParams(NamedTuple):
     cell: Params
     query: jax.Array | None  # (H, A), or (H, D) for "general"; None for "dot"
-    key: jax.Array | None  # (D, A), for "additive"
-    score: jax.Array | None  # (A,), for "additive"
+    key: jax.Array | None  # (D, A), for "additive" and "location"
+    score: jax.Array | None  # (A,), for "additive" and "location"
+    location: jax.Array | None  # (W, A), for "location"
     feed: jax.Array | None  # (D, G*H), with `feed_back`
 
 
@@ -29,6 +31,7 @@ class AttentionCarry(NamedTuple):
 
     carry: Carry  # of the cell
     attended: jax.Array  # (..., D), what the step read from the memory
+    weights: jax.Array | None  # (..., S), of each entry, for "location"
 
 
 @constructor
@@ -38,6 +41,8 @@ def attention(
     *,
     score: str = "general",
     size: int = 128,
+    num_entries: int | None = None,
+    width: int = 15,
     feed_back: bool = False,
     kernel_init: Initializer = glorot_uniform(),
     score_init: Initializer = in_float32(jax.nn.initializers.normal(0.1)),
@@ -47,12 +52,14 @@ def attention(
         e_s = q · k_s                 "dot",      q = h,     k_s = m_s
         e_s = q · k_s                 "general",  q = W h,   k_s = m_s
         e_s = v · tanh(q + k_s)       "additive", q = W h,   k_s = K m_s
-        a = Σ_s softmax(e)_s m_s
+        e_s = v · tanh(q + k_s + f_s) "location", f = L * w, w the weights of the step before
+        a = Σ_s softmax(e)_s m_s              * is a convolution over the entries s
         y = [y of the cell, a]
 
     h is the new state, and the memory is read after the loop, for all steps at once. With
     `feed_back`, h is the state before the step, and a enters the gates of the step too, u + F a, so
-    the memory is read in the loop.
+    the memory is read in the loop. ``"location"`` needs `feed_back`: it sees where it has read, so
+    that it goes on from there, as in speech.
 
     The memory comes from the `context` of the sequence: ``context={"memory": (B, S, D)}``, and
     optionally ``"memory_mask"``, bool (B, S), True = a real entry. Nothing in the padding is read,
@@ -61,11 +68,13 @@ def attention(
     Args:
       cell: a cell whose carry has a field ``h``, and whose output is one array.
       memory_size: D.
-      score: ``"dot"``, which needs H = D, ``"general"`` or ``"additive"``.
-      size: A, of the space in which ``"additive"`` compares.
+      score: ``"dot"``, which needs H = D, ``"general"``, ``"additive"`` or ``"location"``.
+      size: A, of the space in which ``"additive"`` and ``"location"`` compare.
+      num_entries: S, of the padded memory. ``"location"`` needs it: its carry holds S weights.
+      width: W, the number of entries that the convolution of ``"location"`` sees.
       feed_back: whether what is read enters the gates. The `project` of `cell` must then give one
         array, as in all gated cells.
-      kernel_init: draws the matrices `query`, `key` and `feed`.
+      kernel_init: draws the matrices `query`, `key`, `location` and `feed`.
       score_init: draws `score` (A,).
 
     Returns:
@@ -73,62 +82,51 @@ def attention(
       `feed_back`; its output is (..., H + D).
 
     Raises:
-      ValueError, TypeError: `score` is unknown, a size is not a positive integer, or `cell` does
-        not fit; later, if the context lacks the memory, or it does not fit the batch.
+      ValueError, TypeError: `score` is unknown, a size is not a positive integer, `cell` does not
+        fit, or ``"location"`` lacks what it needs; later, if the context lacks the memory, or it
+        does not fit the batch.
 
     References: Bahdanau, Cho and Bengio, 2015, "Neural machine translation by jointly learning to
     align and translate" (additive, fed back); Luong, Pham and Manning, 2015, "Effective approaches
-    to attention-based neural machine translation" (dot, general).
+    to attention-based neural machine translation" (dot, general); Chorowski et al., 2015,
+    "Attention-based models for speech recognition" (location).
     """
     check_splits("attention", cell)
     check_size("memory_size", memory_size)
     check_size("size", size)
-    if score not in SCORES:
-        raise ValueError(f"`score` must be one of {list(SCORES)}, got {score!r}.")
+    check_size("width", width)
+    check_score(score, num_entries, feed_back)
+    draw = Draw(memory_size, score, size, width, feed_back, kernel_init, score_init)
 
     def init(key, x):
         if feed_back:
             check_no_leaf_resets("attention", without_noise(x))
-        keys = jax.random.split(key, 5)
-        params = cell.init(keys[0], x)
-        h, u = _shapes(cell, params, without_noise(x))
-        if score == "dot" and h.shape[-1] != memory_size:
-            raise ValueError(
-                f"`score='dot'` needs a hidden state as wide as the memory: H is {h.shape[-1]}, "
-                f"and `memory_size` {memory_size}. Use 'general', which maps one to the other."
-            )
-        width = {"dot": None, "general": memory_size, "additive": size}[score]
-        additive = score == "additive"
-        return AttentionParams(
-            params,
-            kernel_init(keys[1], (h.shape[-1], width), h.dtype) if width else None,
-            kernel_init(keys[2], (memory_size, size), h.dtype) if additive else None,
-            score_init(keys[3], (size,), h.dtype) if additive else None,
-            kernel_init(keys[4], (memory_size, _width(u)), h.dtype) if feed_back else None,
-        )
+        inner = cell.init(jax.random.split(key, 5)[0], x)
+        h, u = _shapes(cell, inner, without_noise(x))
+        return AttentionParams(inner, *draw(key, h, _width(u) if feed_back else None))
 
     def init_carry(params, x):
         check_params(params, AttentionParams)
         carry = cell.init_carry(params.cell, x)
         if not feed_back:
             return carry
-        h = carry.h
-        return AttentionCarry(carry, jnp.zeros((*h.shape[:-1], memory_size), h.dtype))
+        batch, dtype = carry.h.shape[:-1], carry.h.dtype
+        weights = jnp.zeros((*batch, num_entries), dtype) if score == "location" else None
+        return AttentionCarry(carry, jnp.zeros((*batch, memory_size), dtype), weights)
 
     def build(params, context, inner):
-        like = jax.ShapeDtypeStruct((1, memory_size), jax.tree.leaves(params)[0].dtype)
-        memory = context_field(context, "memory", example=like)
+        like = (num_entries or 1, memory_size), jax.tree.leaves(params)[0].dtype
+        memory = context_field(context, "memory", example=jax.ShapeDtypeStruct(*like))
         mask = context_field(context, "memory_mask", optional=True)
-        _check_memory(memory, mask, memory_size)
+        check_memory(memory, mask, memory_size, num_entries)
         if mask is not None:
             memory = select(mask, memory, jnp.zeros_like(memory))
         keys = memory if params.key is None else matmul(memory, params.key)
-        return Ready(
-            inner(params.cell), params.query, keys, params.score, params.feed, memory, mask
-        )
+        scored = params.score, params.location, params.feed
+        return Ready(inner(params.cell), params.query, keys, *scored, memory, mask)
 
     def project(params, x):
-        _check_batch(params.memory, batch_axes(without_noise(x)))
+        check_batch(params.memory, batch_axes(without_noise(x)))
         return cell.project(params.cell, x)
 
     def noise(params, key, step, x):
@@ -167,9 +165,12 @@ def _fed_back(cell):
 
     def update(params, carry, u, v):
         v, query = v
-        attended = attend(params, query, in_loop=True)
+        if params.location is None:
+            attended, weights = attend(params, query, in_loop=True), None
+        else:
+            attended, weights = attend_from(params, query, carry.weights)
         u = u + matmul(attended, params.feed).astype(u.dtype)
-        return AttentionCarry(cell.update(params.cell, carry.carry, u, v), attended)
+        return AttentionCarry(cell.update(params.cell, carry.carry, u, v), attended, weights)
 
     def output(params, carry, u):
         y = cell.output(params.cell, carry.carry, u)
@@ -200,24 +201,3 @@ def _width(u):
             f"{describe(u)}."
         )
     return u.shape[-1]
-
-
-def _check_memory(memory: Any, mask: Any, memory_size: int) -> None:
-    if getattr(memory, "ndim", 0) < 2 or memory.shape[-1] != memory_size:
-        raise ValueError(
-            f"`context` field `memory` must be (..., S, {memory_size}), got {describe(memory)}."
-        )
-    if mask is not None and (mask.dtype != jnp.bool_ or mask.shape != memory.shape[:-1]):
-        raise ValueError(
-            f"`context` field `memory_mask` must be bool {memory.shape[:-1]}, as the memory "
-            f"{describe(memory)} has entries, got {describe(mask)}."
-        )
-
-
-def _check_batch(memory, batch):
-    own = memory.shape[:-2]
-    if own != batch[len(batch) - len(own) :]:
-        raise ValueError(
-            f"`context` field `memory` {describe(memory)} must have the batch axes of the inputs, "
-            f"{batch}. It is (B, S, D): batch first, without a time axis."
-        )

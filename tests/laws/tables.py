@@ -236,6 +236,9 @@ CELLS = {
     "weight_norm": CellCase(jaxrnn.weight_norm(jaxrnn.gru(H))),
     "attention": CellCase(attending()),
     "attention_fed_back": CellCase(attending(score="additive", feed_back=True), products=(4, 4)),
+    "attention_location": CellCase(
+        attending(score="location", feed_back=True, num_entries=3), products=(5, 5)
+    ),
     "regularized": CellCase(regularized()),
     "reset_leaves": CellCase(forgetting()),
     "whole": CellCase(whole(), products=(2, 4)),
@@ -261,6 +264,7 @@ LIKE_ANOTHER = {
     "weight_norm",
     "attention",
     "attention_fed_back",
+    "attention_location",
     "reset_leaves",
 }
 

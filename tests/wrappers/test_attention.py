@@ -19,43 +19,61 @@ ENTRIES = jaxrnn.length_mask(jnp.array([S, 0, 2]), S).T
 CONTEXT = {"memory": MEMORY, "memory_mask": ENTRIES}
 
 every_kind = pytest.mark.parametrize("feed_back", [False, True])
-every_score = pytest.mark.parametrize("score", ["dot", "general", "additive"])
+every_score = pytest.mark.parametrize(
+    ("score", "feed_back"),
+    [*((s, f) for s in ("dot", "general", "additive") for f in (False, True)), ("location", True)],
+)
+W = 4  # of the convolution of "location"
 
 
 def attending(score, feed_back):
-    cell = jaxrnn.attention(jaxrnn.lstm(H), D, score=score, size=A, feed_back=feed_back)
+    options = {"size": A, "feed_back": feed_back}
+    if score == "location":
+        options |= {"num_entries": S, "width": W}
+    cell = jaxrnn.attention(jaxrnn.lstm(H), D, score=score, **options)
     return cell, noisy(cell.init(KEY, XS[0]), jax.random.key(2))
 
 
-def attend(params, h, memory):
-    """What one state reads from the entries (S', D) of one sequence."""
+def attend(params, h, memory, before):
+    """What one state reads from the entries (S', D) of one sequence, and the weights."""
     if not len(memory):
-        return np.zeros(D)
+        return np.zeros(D), before
     query = h if params.query is None else h @ params.query
     if params.score is None:
         scores = memory @ query
     else:
-        scores = np.tanh(query + memory @ params.key) @ params.score
+        inner = query + memory @ params.key
+        if params.location is not None:
+            inner += [located(params.location, before, s) for s in range(len(memory))]
+        scores = np.tanh(inner) @ params.score
     weights = np.exp(scores - scores.max())
-    return (weights / weights.sum()) @ memory
+    weights /= weights.sum()
+    return weights @ memory, weights
+
+
+def located(kernel, weights, entry):
+    """The convolution of the weights, at one entry: its window begins (W - 1) // 2 before it."""
+    terms = [(entry + w - (W - 1) // 2, kernel[w]) for w in range(W)]
+    return sum(weights[s] * row if 0 <= s < len(weights) else 0 * row for s, row in terms)
 
 
 def loop(params, xs, memory, feed_back):
     """The carry and the outputs of one sequence, step by step."""
     params = jax.tree.map(np.asarray, params)
-    h, c = np.zeros(H), np.zeros(H)
+    h, c, weights = np.zeros(H), np.zeros(H), np.zeros(len(memory))
     ys = []
     for x in np.asarray(xs):
         cell = params.cell
         if feed_back:
-            read = attend(params, h, memory)
+            read, weights = attend(params, h, memory, weights)
             cell = cell._replace(bias=cell.bias + read @ params.feed)
         (h, c), _ = oracle.lstm(cell, (h, c), x)
-        ys.append(np.concatenate([h, read if feed_back else attend(params, h, memory)]))
-    return (h, c), np.stack(ys)
+        if not feed_back:
+            read, _ = attend(params, h, memory, weights)
+        ys.append(np.concatenate([h, read]))
+    return (h, c), np.stack(ys), weights
 
 
-@every_kind
 @every_score
 @pytest.mark.parametrize("implementation", ["scan", "xla"])
 def test_attention_is_its_equations(score, feed_back, implementation):
@@ -66,13 +84,15 @@ def test_attention_is_its_equations(score, feed_back, implementation):
     inner = carry.carry if feed_back else carry
     for row in range(B):
         memory = np.asarray(MEMORY[row])[np.asarray(ENTRIES[row])]
-        (h, c), want = loop(params, XS[:, row], memory, feed_back)
+        (h, c), want, weights = loop(params, XS[:, row], memory, feed_back)
         np.testing.assert_allclose(ys[:, row], want, atol=1e-12)
         np.testing.assert_allclose(inner.h[row], h, atol=1e-12)
         np.testing.assert_allclose(inner.c[row], c, atol=1e-12)
+        if score == "location":
+            np.testing.assert_allclose(carry.weights[row][ENTRIES[row]], weights, atol=1e-12)
+            assert not carry.weights[row][~ENTRIES[row]].any()
 
 
-@every_kind
 @every_score
 def test_padding_of_the_memory_is_never_read(score, feed_back):
     cell, params = attending(score, feed_back)
@@ -192,6 +212,20 @@ WRONG = {
             cell, params, None, XS, context={"memory": MEMORY, "memory_mask": ENTRIES[:, 1:]}
         ),
         r"`memory_mask` must be bool \(3, 6\)",
+    ),
+    "too few entries": (
+        lambda cell, params: jaxrnn.unroll(
+            *attending("location", True), None, XS, context={"memory": MEMORY[:, 1:]}
+        ),
+        r"`memory` must be \(..., 6, 4\), got float64\(3, 5, 4\). Pad it",
+    ),
+    "a location that is not fed back": (
+        lambda cell, params: attending("location", False),
+        "`score='location'` needs `feed_back=True`",
+    ),
+    "a location without a size": (
+        lambda cell, params: jaxrnn.attention(jaxrnn.lstm(H), D, score="location", feed_back=True),
+        "`score='location'` needs `num_entries`",
     ),
     "an unknown score": (
         lambda cell, params: jaxrnn.attention(jaxrnn.lstm(H), D, score="cosine"),

@@ -74,3 +74,9 @@ def test_a_rollout_equals_its_replay():
     np.testing.assert_allclose(values, steps.value, atol=1e-5)
     np.testing.assert_allclose(chosen, steps.log_prob, atol=1e-5)
     jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-5), last, after.carry)
+
+
+@pytest.mark.thorough
+@pytest.mark.usefixtures("as_users_run")
+def test_dates_that_were_never_seen_are_exact():
+    assert load("dates").main() == 0

@@ -32,6 +32,17 @@ def test_snippets(page, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def listings():
+    """The examples that pages show whole, and what they show of them."""
+    fence = re.compile(r'^```python title="(examples/.*?)"\n(.*?)^```', re.M | re.S)
+    return [listing for page in PAGES for listing in fence.findall(page.read_text())]
+
+
+@pytest.mark.parametrize(("name", "text"), listings(), ids=[name for name, _ in listings()])
+def test_a_page_shows_a_file_as_it_is(name, text):
+    assert (ROOT / name).read_text() == text
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_within_the_project(page):
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):

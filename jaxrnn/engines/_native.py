@@ -12,7 +12,7 @@ def _why_not(cell, call, traits):
 def _why_not_chosen(cell, call, traits):
     from jaxrnn.engines.cpu._when import too_small
 
-    return too_small(call)
+    return too_small(cell, call)
 
 
 def _run(cell, loop, call):

@@ -9,8 +9,9 @@ from jaxrnn._core.checks import check_params, check_size, describe
 from jaxrnn._core.context import context_field, prepare_with
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import check_no_leaf_resets, select
-from jaxrnn._core.noise import batch_axes, without_noise
+from jaxrnn._core.noise import without_noise
 from jaxrnn._core.numerics import matmul, sum_dtype
+from jaxrnn._core.of_field import OfField
 from jaxrnn._core.types import Carry, Cell, Params, check_splits, nothing
 from jaxrnn.initializers import Initializer, glorot_uniform, in_float32
 from jaxrnn.wrappers._memory import Draw, check_batch, check_memory, check_score
@@ -125,10 +126,6 @@ def attention(
         scored = params.score, params.location, params.feed
         return Ready(inner(params.cell), params.query, keys, *scored, memory, mask)
 
-    def project(params, x):
-        check_batch(params.memory, batch_axes(without_noise(x)))
-        return cell.project(params.cell, x)
-
     def noise(params, key, step, x):
         return cell.noise(params.cell, key, step, x)
 
@@ -136,7 +133,7 @@ def attention(
     return Cell(
         init,
         init_carry,
-        project,
+        OfField(cell.project, "cell"),
         **parts,
         prepare=prepare_with(cell, build),
         noise=noise if cell.noise else None,
@@ -144,19 +141,13 @@ def attention(
 
 
 def _read_after(cell):
-    def recur(params, carry):
-        return cell.recur(params.cell, carry)
-
-    def update(params, carry, u, v):
-        return cell.update(params.cell, carry, u, v)
-
     def output(params, carry, u):
         y = cell.output(params.cell, carry, u)
         attended = attend(params, _query(params, carry.h), in_loop=False)
         return jnp.concatenate([y, attended], axis=-1)
 
-    recur = nothing if cell.recur is nothing else recur
-    return {"recur": recur, "update": update, "output": output}
+    recur = nothing if cell.recur is nothing else OfField(cell.recur, "cell")
+    return {"recur": recur, "update": OfField(cell.update, "cell"), "output": output}
 
 
 def _fed_back(cell):
@@ -180,6 +171,7 @@ def _fed_back(cell):
 
 
 def _query(params, h):
+    check_batch(params.memory, h.shape[:-1])
     return h.astype(sum_dtype(h.dtype)) if params.query is None else matmul(h, params.query)
 
 

@@ -1,6 +1,7 @@
 """Attention to a memory, beside a NumPy loop written from the equations."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 
 import jaxrnn
+from jaxrnn.engines.cpu._library import problem
 from tests.laws import oracle
+from tests.laws.compiled import hlo
 from tests.laws.tables import B, H, I, T, assert_close, assert_same, noisy, total
 
 S, D, A = 6, 4, 3
@@ -22,6 +25,10 @@ every_kind = pytest.mark.parametrize("feed_back", [False, True])
 every_score = pytest.mark.parametrize(
     ("score", "feed_back"),
     [*((s, f) for s in ("dot", "general", "additive") for f in (False, True)), ("location", True)],
+)
+NATIVE = pytest.param(
+    "native",
+    marks=pytest.mark.skipif(problem() is not None, reason="the native kernels were not built"),
 )
 W = 4  # of the convolution of "location"
 
@@ -75,8 +82,10 @@ def loop(params, xs, memory, feed_back):
 
 
 @every_score
-@pytest.mark.parametrize("implementation", ["scan", "xla"])
+@pytest.mark.parametrize("implementation", ["scan", "xla", NATIVE])
 def test_attention_is_its_equations(score, feed_back, implementation):
+    if implementation == "native" and feed_back:
+        pytest.skip("there is a kernel for the state equation of the cell alone")
     cell, params = attending(score, feed_back)
     carry, ys = jaxrnn.unroll(
         cell, params, None, XS, context=CONTEXT, implementation=implementation
@@ -121,7 +130,29 @@ def test_gradients_flow_into_the_memory_by_every_engine(feed_back):
         return jax.jit(jax.grad(loss, argnums=(0, 1)))(params, MEMORY)
 
     assert_close(grads("xla"), grads("scan"), 1e-12)
+    if not feed_back and problem() is None:
+        assert_close(grads("native"), grads("scan"), 1e-12)
     assert np.abs(grads("xla")[1]).max() > 1e-3
+
+
+@pytest.mark.parametrize("score", ["dot", "general", "additive"])
+@pytest.mark.parametrize("implementation", ["xla", NATIVE])
+def test_no_entry_is_copied_for_each_step(score, implementation):
+    """The gradient has no array of steps times entries times features."""
+    steps, batch, entries, size = 8, 2, 9, 10
+    options = {"score": score, "size": size}
+    cell = jaxrnn.attention(jaxrnn.lstm(size), size, **options)
+    xs, memory = jnp.ones((steps, batch, 3)), jnp.ones((batch, entries, size))
+
+    def loss(params, memory):
+        run = functools.partial(jaxrnn.unroll, cell, implementation=implementation)
+        return total(run(params, None, xs, context={"memory": memory}))
+
+    program = hlo(jax.grad(loss, argnums=(0, 1)), cell.init(KEY, xs[0]), memory)
+    shapes = re.findall(r"\bf(?:32|64)\[([\d,]+)\]", program)
+    sizes = [np.prod([int(n) for n in shape.split(",")]) for shape in shapes]
+    assert len(sizes) > 50
+    assert max(sizes) < steps * batch * entries * size
 
 
 @every_kind

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from jaxrnn._core.loop import Loop, varying_like
 from jaxrnn._core.masking import over_batch, zero_where_masked
+from jaxrnn._core.of_field import unwrapped, unwrapped_params
 from jaxrnn._core.types import Carry, Cell, hidden
 from jaxrnn.cells._gated import project
 from jaxrnn.engines._table import Call
@@ -57,8 +58,9 @@ def run(
 
 def _operands(cell, call):
     """The operands of the kernel, with the batch axes merged; and the batch axes."""
-    params, fused = call.params, cell.project is project  # which the kernel has within
-    inputs = call.xs if fused else cell.project(params, call.xs)
+    params = unwrapped_params(cell, call.params)
+    fused = unwrapped(cell).project is project  # which the kernel has within
+    inputs = call.xs if fused else cell.project(call.params, call.xs)
     weights = Weights(
         params.kernel if fused else None,
         _bias(params.bias, params.recurrent_kernel) if fused else None,

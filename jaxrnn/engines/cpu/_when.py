@@ -8,6 +8,7 @@ import jax
 from jaxrnn._core.checks import example
 from jaxrnn._core.dependency import reads
 from jaxrnn._core.numerics import sum_dtype
+from jaxrnn._core.of_field import unwrapped_params
 from jaxrnn._core.types import Cell, hidden
 from jaxrnn.engines._table import Call
 from jaxrnn.engines.cpu._library import problem
@@ -58,7 +59,8 @@ def why_not(cell: Cell, call: Call | None) -> str | None:
 
 def _unfit(kernel, cell, call):
     h = call.carry.h
-    dtypes = {leaf.dtype.name for leaf in jax.tree.leaves((call.params, call.carry))}
+    params = unwrapped_params(cell, call.params)
+    dtypes = {leaf.dtype.name for leaf in jax.tree.leaves((params, call.carry))}
     if len(dtypes) > 1 or not dtypes <= set(DTYPES):
         return f"there are native kernels for {_listed(DTYPES)}, not for {_listed(sorted(dtypes))}"
     u = jax.eval_shape(cell.project, call.params, example(call.xs))
@@ -92,9 +94,10 @@ def _listed(names):
     return f"{', '.join(rest)} and {last}" if rest else last
 
 
-def too_small(call: Call) -> str | None:
+def too_small(cell: Cell, call: Call) -> str | None:
     """Why ``implementation=None`` does not take the native kernel; None if it does."""
-    kernel, length = call.params.recurrent_kernel, jax.tree.leaves(call.xs)[0].shape[0]
+    params = unwrapped_params(cell, call.params)
+    kernel, length = params.recurrent_kernel, jax.tree.leaves(call.xs)[0].shape[0]
     size, rows = kernel.size * kernel.dtype.itemsize, math.prod(call.carry.h.shape[:-1])
     if any(map(jax.export.is_symbolic_dim, (length, rows))):
         return f"{length} steps of {rows} sequences are sizes that `jax.export` leaves open"

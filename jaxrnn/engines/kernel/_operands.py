@@ -13,6 +13,7 @@ from jaxrnn._core.derivative import states as run_states
 from jaxrnn._core.loop import Loop
 from jaxrnn._core.masking import masked, resetting, resetting_params, zero_where_masked
 from jaxrnn._core.numerics import affine, tanh
+from jaxrnn._core.of_field import unwrapped
 from jaxrnn._core.types import Carry, Cell
 from jaxrnn.cells._gated import recur
 from jaxrnn.cells.gated import _elman, _gru, _lstm
@@ -38,6 +39,7 @@ KERNELS = (
 
 def kernel_for(cell: Cell) -> Kernel | None:
     """The kernel for the state equation of `cell`; None without one."""
+    cell = unwrapped(cell)
     for kernel in KERNELS:
         if cell.recur is kernel.recur and cell.update is kernel.update:
             return kernel

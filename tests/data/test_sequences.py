@@ -26,6 +26,7 @@ WAYS = {
     "pack": functools.partial(data.pack, length=8),
     "pack_windows": functools.partial(data.pack_windows, window=2, num_rows=2),
     "pad_to_bucket": functools.partial(data.pad_to_bucket, smallest=3),
+    "minibatches": lambda x: data.minibatches(x, len(LENGTHS), smallest=8)[0],
 }
 every_way = pytest.mark.parametrize("way", WAYS)
 

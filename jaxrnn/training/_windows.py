@@ -11,12 +11,6 @@ from jaxrnn._core.matching import check_carry
 from jaxrnn._core.types import Carry
 from jaxrnn.layers._chunks import over_chunks
 
-__all__ = ["train_windows"]
-
-
-def __dir__():
-    return __all__
-
 
 def train_windows(
     train_step: Callable[[Any, Carry, Any], tuple[Any, Carry, Any]],

@@ -33,6 +33,8 @@ def ctc_loss(
     alignments. It is NaN where all logits of a real step are -inf. A sequence without a real step
     and without a real symbol, which only fills a batch, does not count.
 
+    Within `jax.shard_map`, the loop of optax needs ``check_vma=False``.
+
     Args:
       logits: floating (T, ..., K), of K classes with the blank.
       targets: integers (U, ...), 0 to K - 1 and not `blank`.

@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from jaxrnn._core.loop import varying_like
 from jaxrnn._core.masking import over_batch, zero_where_masked
 from jaxrnn._core.mesh import on_any_mesh
 from jaxrnn._core.numerics import sum_dtype
@@ -145,4 +146,4 @@ def _forward(blanks, emits):
         emitted = jnp.concatenate([never, (alpha + emit)[:-1]])
         return jnp.logaddexp(alpha + blank, emitted), None
 
-    return jax.lax.scan(diagonal, first, (blanks, emits))[0]
+    return jax.lax.scan(diagonal, varying_like((blanks, emits), first), (blanks, emits))[0]

@@ -229,11 +229,11 @@ def check_flags(name: str, flags: Any, xs: Any) -> None:
         return
     if not hasattr(flags, "dtype") or not hasattr(flags, "shape"):
         raise TypeError(
-            f"`{name}` must be a bool array (T, ...), got {describe(flags)}. {_FLAG_HINTS[name]}"
+            f"`{name}` must be a bool array (T, ...), got {describe(flags)}. {_flag_hint(name)}"
         )
     check_array(name, flags)
     if flags.dtype != jnp.bool_:
-        raise TypeError(f"`{name}` must be bool, got {describe(flags)}. {_FLAG_HINTS[name]}")
+        raise TypeError(f"`{name}` must be bool, got {describe(flags)}. {_flag_hint(name)}")
     for x in jax.tree.leaves(xs):
         if flags.ndim == 0 or flags.shape != x.shape[: flags.ndim]:
             raise ValueError(
@@ -242,10 +242,10 @@ def check_flags(name: str, flags: Any, xs: Any) -> None:
             )
 
 
-_FLAG_HINTS = {
-    "mask": "Compare first, as in `xs != padding`, or use `jaxrnn.length_mask(lengths, T)`.",
-    "resets": "Compare first, as in `done > 0`, or use `jaxrnn.data.segment_resets(segment_ids)`.",
-}
+def _flag_hint(name):
+    if name == "resets":
+        return "Compare first, as in `done > 0`, or use `jaxrnn.data.segment_resets(segment_ids)`."
+    return "Compare first, as in `xs != padding`, or use `jaxrnn.length_mask(lengths, T)`."
 
 
 def _likely_cause(flags, x):

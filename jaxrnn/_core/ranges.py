@@ -20,6 +20,14 @@ def known(x: Any) -> np.ndarray | None:
     return np.asarray(x) if on_host else None
 
 
+def known_where(mask: Any, x: Any) -> np.ndarray | None:
+    """The values of `x` (T, ...) where `mask` is True; None unless both are known."""
+    values, real = known(x), known(mask)
+    if values is None or (mask is not None and real is None):
+        return None
+    return values if mask is None else values[real]
+
+
 def check_known(name: str, x: Any, mask: Any, lowest: float, highest: float, *, cause: str) -> None:
     """Raises if `x` is known to leave the range at a real step. A masked step never counts.
 
@@ -31,11 +39,8 @@ def check_known(name: str, x: Any, mask: Any, lowest: float, highest: float, *, 
       highest: the highest value.
       cause: the likely cause, the last sentences of the message.
     """
-    values, real = known(x), known(mask)
-    if values is None or (mask is not None and real is None):
-        return
-    values = values if mask is None else values[real]
-    if not values.size:
+    values = known_where(mask, x)
+    if values is None or not values.size:
         return
     least, most = values.min().item(), values.max().item()
     if not lowest <= least <= most <= highest:  # neither is NaN

@@ -12,6 +12,8 @@ from jaxrnn._core.checks import check_array, check_flags, check_key, describe, d
 from jaxrnn._core.entry import shapes
 from jaxrnn._core.ranges import check_known, known
 from jaxrnn._core.types import Layer, Params, check_layer
+from jaxrnn.losses._alignments import check_blank
+from jaxrnn.losses._arguments import check_mask
 
 
 def check_prompt(prompt: Any, mask: Any, carry: Any) -> None:
@@ -86,27 +88,13 @@ def check_number(name: str, value: Any, is_allowed: Callable, expected: str) -> 
         raise ValueError(f"`{name}` must be {expected}, got {value}.")
 
 
-def check_mask(name: str, flags: Any, x: Any, of: str) -> None:
-    """Raises unless `flags` is bool and has the leading axes of `x`, which is called `of`."""
-    check_flags("mask", flags, ())
-    if flags is not None and (flags.ndim == 0 or flags.shape != x.shape[: flags.ndim]):
-        raise ValueError(
-            f"`{name}` must match the leading axes (T, ...) of `{of}` {tuple(x.shape)}, got "
-            f"{tuple(flags.shape)}. It is time-first; is it transposed, or of another batch?"
-        )
-
-
 def check_frames(logits: Any, mask: Any, blank: Any) -> jax.Array:
     """`logits` as an array; raises unless they are floating (T, ..., K) and the others fit."""
     check_array("logits", logits)
     if logits.ndim < 2 or not jnp.issubdtype(logits.dtype, jnp.floating):
         raise TypeError(f"`logits` must be floating (T, ..., K), got {describe(logits)}.")
-    check_mask("mask", mask, logits[..., 0], "logits")
-    num_symbols = logits.shape[-1]
-    if isinstance(blank, bool) or not isinstance(blank, numbers.Integral):
-        raise TypeError(f"`blank` must be an integer, got {describe(blank)}.")
-    if not 0 <= blank < num_symbols:
-        raise ValueError(f"`blank` must be from 0 to {num_symbols - 1}, got {blank}.")
+    check_mask("mask", mask, logits.shape[:-1], "`logits`")
+    check_blank(blank, logits.shape[-1])
     return jnp.asarray(logits)
 
 

@@ -10,7 +10,7 @@ from jaxrnn._core.compaction import compacted
 from jaxrnn._core.masking import over_batch
 from jaxrnn._core.mesh import on_any_mesh
 from jaxrnn._core.shardings import like_frames, replicated
-from jaxrnn.decode._checks import check_mask
+from jaxrnn.losses._arguments import check_mask
 
 
 @on_any_mesh(like_frames)
@@ -102,6 +102,6 @@ def _masks(symbols: Any, targets: Any, mask: Any, target_mask: Any) -> tuple[jax
             f"`targets` must have the batch axes of `symbols`, {tuple(symbols.shape[1:])}, got "
             f"{tuple(targets.shape[1:])}. Both are time-first: is one of them transposed?"
         )
-    check_mask("mask", mask, symbols, "symbols")
-    check_mask("target_mask", target_mask, targets, "targets")
+    check_mask("mask", mask, symbols.shape, "`symbols`")
+    check_mask("target_mask", target_mask, targets.shape, "`targets`")
     return over_batch(mask, symbols.shape, True), over_batch(target_mask, targets.shape, True)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_flags, describe
+from jaxrnn._core.checks import check_flags, describe, dtype_of
 from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.numerics import sum_dtype
 from jaxrnn._core.ranges import known
@@ -43,33 +43,44 @@ def check_mask(name: str, flags: Any, shape: tuple, of: str) -> None:
         )
 
 
-def real_pair(
-    predictions: Any, targets: Any, mask: Any, names: tuple[str, str] = ("predictions", "targets")
-) -> tuple[jax.Array, jax.Array, Any]:
-    """Predictions and targets in the dtype of the sums, zero where `mask` is False, and their own.
+def real_alike(mask: Any, **arrays: Any) -> tuple:
+    """Arrays in the dtype of the sums, zero where `mask` is False, and the dtype that they had.
 
     Raises unless they are floating and of one shape and dtype, and `mask` fits them.
     """
-    name, other = names
-    predictions = floating(name, predictions)
-    check_array(other, targets)
-    if targets.shape != predictions.shape:
-        raise ValueError(
-            f"`{other}` must have the shape of `{name}`, {tuple(predictions.shape)}, got "
-            f"{tuple(targets.shape)}. A last axis of size 1 is not broadcast: index it away."
-        )
-    dtype = predictions.dtype
-    if jax.dtypes.canonicalize_dtype(targets.dtype) != dtype:
-        raise TypeError(
-            f"`{other}` must be {dtype}, as `{name}` is, got {describe(targets)}. "
-            f"Nothing is promoted silently: cast with `{other}.astype({name}.dtype)`."
-        )
-    check_mask("mask", mask, targets.shape, f"`{other}`")
-    wide = sum_dtype(dtype)
-    predictions, targets = (
-        zero_where_masked(mask, jnp.asarray(x, wide)) for x in (predictions, targets)
+    (name, first), *others = arrays.items()
+    first = floating(name, first)
+    for other, x in others:
+        check_array(other, x)
+        check_same_shape(other, x, name, first.shape)
+        check_same_dtype(other, x, name, first.dtype)
+    check_mask("mask", mask, first.shape, f"`{others[-1][0]}`")
+    return *(widened(mask, x) for x in arrays.values()), first.dtype
+
+
+def widened(mask: Any, x: Any) -> jax.Array:
+    """`x` in the dtype of its sums, zero where `mask` is False."""
+    return zero_where_masked(mask, jnp.asarray(x, sum_dtype(dtype_of(x))))
+
+
+def check_same_shape(name: str, x: Any, other: str, shape: tuple) -> None:
+    """Raises unless `x` has `shape`, the shape of `other`."""
+    if x.shape == shape:
+        return
+    is_wider = (*x.shape, 1) == shape or (*shape, 1) == x.shape
+    hint = " A last axis of size 1 is not broadcast: index it away." if is_wider else ""
+    raise ValueError(
+        f"`{name}` must have the shape of `{other}`, {tuple(shape)}, got {tuple(x.shape)}.{hint}"
     )
-    return predictions, targets, dtype
+
+
+def check_same_dtype(name: str, x: Any, other: str, dtype: Any) -> None:
+    """Raises unless `x` has `dtype`, the dtype of `other`."""
+    if dtype_of(x) != dtype:
+        raise TypeError(
+            f"`{name}` must be {dtype}, as `{other}` is, got {describe(x)}. "
+            f"Nothing is promoted silently: cast with `{name}.astype({other}.dtype)`."
+        )
 
 
 def number(
@@ -84,8 +95,8 @@ def number(
     is_array = is_array and not jnp.issubdtype(value.dtype, jnp.complexfloating)
     if isinstance(value, bool) or not (is_array or isinstance(value, numbers.Real)):
         raise TypeError(
-            f"`{name}` must be {expected}, got {describe(value)}. For several numbers, call the "
-            "loss for each, or use `jax.vmap`."
+            f"`{name}` must be {expected}, got {describe(value)}. For several numbers, use "
+            "`jax.vmap`."
         )
     concrete = known(value) if is_array else value
     if concrete is not None and not is_allowed(float(concrete)):

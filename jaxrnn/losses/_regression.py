@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from jaxrnn._core.mesh import on_any_mesh
 from jaxrnn._core.shardings import replicated
-from jaxrnn.losses._arguments import number, real_pair
+from jaxrnn.losses._arguments import number, real_alike
 from jaxrnn.losses._mean import mean
 
 
@@ -23,7 +23,7 @@ def mean_squared_error(
     Raises:
       ValueError, TypeError: an argument of another shape or dtype.
     """
-    p, y, dtype = real_pair(predictions, targets, mask)
+    p, y, dtype = real_alike(mask, predictions=predictions, targets=targets)
     return mean((p - y) ** 2, mask).astype(dtype)
 
 
@@ -41,7 +41,7 @@ def mean_absolute_error(
     Raises:
       ValueError, TypeError: an argument of another shape or dtype.
     """
-    p, y, dtype = real_pair(predictions, targets, mask)
+    p, y, dtype = real_alike(mask, predictions=predictions, targets=targets)
     return mean(jnp.abs(p - y), mask).astype(dtype)
 
 
@@ -65,37 +65,9 @@ def huber(
     Raises:
       ValueError, TypeError: an argument of another shape or dtype, or `delta` is not positive.
     """
-    p, y, dtype = real_pair(predictions, targets, mask)
+    p, y, dtype = real_alike(mask, predictions=predictions, targets=targets)
     delta = number("delta", delta, p.dtype, lambda d: d > 0, "a positive number")
     error = jnp.abs(p - y)
     # The gradient of `minimum` would be 0 times infinity at an infinite error.
     inside = jnp.where(error < delta, error, delta)
     return mean(inside * (error - inside / 2), mask).astype(dtype)
-
-
-@on_any_mesh(replicated)
-def quantile_loss(
-    predictions: jax.Array,
-    targets: jax.Array,
-    mask: jax.Array | None = None,
-    *,
-    quantile: float,
-) -> jax.Array:
-    """Pinball loss, minimized by the `quantile` of the target (Koenker and Bassett, 1978).
-
-    Args:
-      predictions: floating (T, ...).
-      targets: like `predictions`.
-      mask: bool, with any of the leading axes of `targets`, True = real.
-      quantile: one number in (0, 1). It may be traced: then NaN stands for one out of range.
-
-    Raises:
-      ValueError, TypeError: an argument of another shape or dtype, or `quantile` is not in (0, 1).
-    """
-    p, y, dtype = real_pair(predictions, targets, mask)
-    quantile = number(
-        "quantile", quantile, p.dtype, lambda q: (q > 0) & (q < 1), "a number in (0, 1)"
-    )
-    error = y - p
-    values = jnp.maximum(quantile * error, (quantile - 1) * error)
-    return mean(values, mask).astype(dtype)

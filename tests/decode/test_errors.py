@@ -97,7 +97,10 @@ CASES = {
         lambda: scheduled(1.0, sample=lambda key, y: y[0]),
         "`sample` must return int",
     ),
-    "blank": (lambda: decode.ctc_greedy(LOGITS, blank=3), "`blank` must be from 0 to 2, got 3"),
+    "blank": (
+        lambda: decode.ctc_greedy(LOGITS, blank=3),
+        "`blank` must be a class, from 0 to 2, got 3",
+    ),
     "frames": (lambda: decode.ctc_greedy(LOGITS.astype(int)), "`logits` must be floating"),
     "frames and mask": (
         lambda: decode.ctc_beam_search(LOGITS, 2, np.ones((2, 4), bool)),

@@ -140,6 +140,19 @@ def test_open_sizes_of_what_is_around_a_model():
     check_open(run, ex)
 
 
+@pytest.mark.thorough
+def test_open_sizes_of_losses_over_alignments():
+    ex = cell_example(jaxrnn.lstm(H))
+
+    def run(params, carry, xs, mask, resets):
+        symbols = mask[:2].astype(int)
+        joint = jnp.stack([xs, -xs, xs], axis=1)
+        ctc = jaxrnn.losses.ctc_loss(xs, symbols, mask, mask[:2])
+        return ctc, jaxrnn.losses.rnnt_loss(joint, symbols, mask, mask[:2])
+
+    check_open(run, ex)
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 def test_open_sizes_of_a_flax_module(reverse):
     pytest.importorskip("flax", reason="flax is not installed")

@@ -257,6 +257,26 @@ FUNCTIONS = {
     "ctc, greedy": lambda ex: decode.ctc_greedy(ex.xs, ex.mask),
     "edit distance": lambda ex: decode.edit_distance(ex.resets.astype(int), ex.mask.astype(int)),
     "error rate": lambda ex: decode.error_rate(ex.resets.astype(int), ex.mask.astype(int)),
+    "f1": lambda ex: losses.f1(ex.xs, ex.xs > 0.1, ex.mask),
+    "quantiles": lambda ex: losses.quantile_loss(
+        ex.xs, ex.xs[..., 0], ex.mask, quantile=[(i + 1) / (I + 1) for i in range(I)]
+    ),
+    "gaussian": lambda ex: losses.gaussian_loss(ex.xs, jnp.sin(ex.xs), ex.xs + 1, ex.mask),
+    "mixture": lambda ex: losses.gaussian_mixture_loss(
+        ex.xs, ex.xs[..., None], jnp.sin(ex.xs)[..., None], ex.xs[..., :1], ex.mask
+    ),
+    "scaled error": lambda ex: losses.mean_absolute_scaled_error(
+        ex.xs, jnp.sin(ex.xs), ex.xs, ex.mask, ex.mask
+    ),
+    "ctc loss": lambda ex: losses.ctc_loss(
+        ex.xs, ex.resets[:2].astype(int) + 1, ex.mask, ex.mask[:2]
+    ),
+    "rnnt loss": lambda ex: losses.rnnt_loss(
+        jnp.stack([ex.xs, jnp.sin(ex.xs), ex.xs], axis=1),
+        ex.resets[:2].astype(int) + 1,
+        ex.mask,
+        ex.mask[:2],
+    ),
     "penalty": lambda ex: losses.temporal_activation_penalty(ex.xs, ex.mask, ex.resets),
 }
 

@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 
 from jaxrnn import losses
-from tests.subjects.test_losses import LABELS, LOGITS, MASK, PREDICTIONS, TARGETS, B, K, T
+from tests.subjects.test_losses import (
+    LABELS,
+    LOGITS,
+    MASK,
+    PREDICTIONS,
+    SYMBOLS,
+    TARGETS,
+    B,
+    K,
+    T,
+)
 
 CLASSES = {
     "cross_entropy": losses.cross_entropy,
@@ -19,6 +29,7 @@ CLASSES = {
 every_loss_of_classes = pytest.mark.parametrize("name", CLASSES)
 UNIT = jax.nn.sigmoid(TARGETS)
 INTEGERS = jnp.ones((T, B, K), jnp.int32)
+JOINED = jnp.zeros((T, len(SYMBOLS) + 1, B, K))
 
 
 @every_loss_of_classes
@@ -112,6 +123,27 @@ def test_binary_labels_out_of_range(label):
     jax.tree.map(np.testing.assert_array_equal, got, jax.value_and_grad(loss)(LOGITS, UNIT, masked))
 
 
+@pytest.mark.parametrize("loss", [losses.binary_cross_entropy, losses.binary_accuracy, losses.f1])
+def test_binary_labels_are_bools_or_integers_too(loss):
+    want = loss(LOGITS, (TARGETS > 0).astype(LOGITS.dtype), MASK)
+    for dtype in (bool, np.int8, np.uint8, np.int64, np.uint64):
+        labels = np.asarray(TARGETS > 0).astype(dtype)
+        for array in (labels, jnp.asarray(labels)):
+            np.testing.assert_array_equal(loss(LOGITS, array, MASK), want)
+            assert loss(LOGITS.astype(jnp.float16), array, MASK).dtype == jnp.float16
+    wrong = np.asarray(TARGETS > 0).astype(np.int64)
+    wrong[0, 0, 0] = 2**32 + 1
+    masked = MASK.at[0, 0].set(False)
+    for logits in (LOGITS, LOGITS.astype(jnp.float16)):
+        with pytest.raises(ValueError, match=r"`labels` must be from 0 to 1, got.*4294967297"):
+            loss(logits, wrong, MASK)
+        run = jax.jit(jax.value_and_grad(loss))
+        assert np.isnan(run(logits, wrong, MASK)[0])
+        assert all(np.isfinite(got).all() for got in run(logits, wrong, masked))
+    with jax.enable_x64(False):
+        assert np.isnan(jax.jit(lambda m: loss(jnp.zeros((T, B, K)), wrong, m))(MASK))
+
+
 @pytest.mark.parametrize("values", [[1, 0, 1, 1], [True, False, True, True]])
 @pytest.mark.parametrize("array", [np.array, jnp.array])
 def test_the_mean_of_hits_is_a_float(values, array):
@@ -176,12 +208,23 @@ def test_an_option_out_of_range_is_named(name, value, of):
 
 
 @every_option
-@pytest.mark.parametrize(
-    "value", ["1", None, True, [0.1, 0.5], np.array([0.1, 0.5]), 0.5j, jnp.bool_(1)]
-)
+@pytest.mark.parametrize("value", ["1", None, True, np.array([[0.1, 0.5]]), 0.5j, jnp.bool_(1)])
 def test_an_option_that_is_no_number_is_named(name, value):
     with pytest.raises(TypeError, match=f"`{name}` must be a.* number.*, got"):
         OPTIONS[name][0](value)
+
+
+def test_several_quantiles_are_the_mean_of_each():
+    y, levels = TARGETS[..., 0], np.linspace(0.1, 0.9, K)
+    each = [
+        losses.quantile_loss(PREDICTIONS[..., k], y, MASK, quantile=q) for k, q in enumerate(levels)
+    ]
+    several = functools.partial(losses.quantile_loss, PREDICTIONS, y, MASK)
+    for of in (list, tuple, np.array, jnp.array, np.float32):
+        np.testing.assert_allclose(several(quantile=of(levels)), np.mean(each), rtol=1e-6)
+    traced = jax.jit(lambda q: several(quantile=q))
+    np.testing.assert_allclose(traced(levels), np.mean(each), rtol=1e-12)
+    assert np.isnan(traced(levels + 0.5))
 
 
 FLOATING = {
@@ -190,12 +233,19 @@ FLOATING = {
         lambda x: losses.perplexity(x, LABELS),
         lambda x: losses.accuracy(x, LABELS),
         lambda x: losses.binary_cross_entropy(x, UNIT),
+        lambda x: losses.f1(x, UNIT),
+        lambda x: losses.ctc_loss(x, SYMBOLS),
+        lambda x: losses.rnnt_loss(x, SYMBOLS),
+        lambda x: losses.gaussian_mixture_loss(x, x, x, x),
     ],
+    "means": [lambda x: losses.gaussian_loss(x, x, x)],
     "predictions": [
         lambda x: losses.mean_squared_error(x, x),
         lambda x: losses.mean_absolute_error(x, x),
         lambda x: losses.huber(x, x),
         lambda x: losses.quantile_loss(x, x, quantile=0.5),
+        lambda x: losses.quantile_loss(x, x, quantile=[0.5, 0.9]),
+        lambda x: losses.mean_absolute_scaled_error(x, x, x),
     ],
     "ys": [
         lambda x: losses.activation_penalty(x, MASK),
@@ -234,10 +284,20 @@ WRONG = {
         ValueError,
         r"`labels` must have shape \(7, 3\).*got \(3, 7\)",
     ),
-    "binary labels of integers": (
-        lambda: losses.binary_cross_entropy(LOGITS, INTEGERS),
+    "binary labels of another dtype": (
+        lambda: losses.binary_cross_entropy(LOGITS, UNIT.astype(jnp.float32)),
         TypeError,
-        r"`labels` must be float64, as `logits` is, got int32.*`labels.astype\(logits.dtype\)`",
+        r"`labels` must be float64, as `logits` is, got float32.*`labels.astype\(logits.dtype\)`",
+    ),
+    "binary labels of complex numbers": (
+        lambda: losses.f1(LOGITS, UNIT.astype(complex)),
+        TypeError,
+        "`labels` must be float64, as `logits` is, got complex128",
+    ),
+    "binary labels of classes": (
+        lambda: losses.binary_cross_entropy(LOGITS, LABELS),
+        ValueError,
+        r"`labels` must have the shape of `logits`, \(7, 3, 5\), got \(7, 3\)\.$",
     ),
     "no classes": (
         lambda: losses.cross_entropy(LOGITS[..., :0], LABELS),
@@ -252,7 +312,118 @@ WRONG = {
     "targets of another shape": (
         lambda: losses.huber(PREDICTIONS, TARGETS[..., :1]),
         ValueError,
-        r"`targets` must have the shape of `predictions`, \(7, 3, 5\), got \(7, 3, 1\)",
+        r"`targets` must have the shape of `predictions`, \(7, 3, 5\), got \(7, 3, 1\)\.$",
+    ),
+    "targets with an axis of size 1": (
+        lambda: losses.huber(PREDICTIONS, TARGETS[..., None]),
+        ValueError,
+        "`targets` must have the shape of `predictions`.*A last axis of size 1 is not broadcast",
+    ),
+    "predictions without quantiles": (
+        lambda: losses.quantile_loss(PREDICTIONS, TARGETS, quantile=[0.1, 0.9]),
+        ValueError,
+        r"`predictions` must be \(7, 3, 5, 2\).*the 2 quantiles. Got \(7, 3, 5\)",
+    ),
+    "no quantile": (
+        lambda: losses.quantile_loss(PREDICTIONS, TARGETS, quantile=[]),
+        ValueError,
+        "`quantile` must hold one number or more, got none",
+    ),
+    "one quantile out of range": (
+        lambda: losses.quantile_loss(LOGITS[..., :2], TARGETS[..., 0], quantile=(0.1, 1.0)),
+        ValueError,
+        r"`quantile` must be a number in \(0, 1\), got 1.0",
+    ),
+    "one quantile of words": (
+        lambda: losses.quantile_loss(LOGITS[..., :2], TARGETS[..., 0], quantile=(0.1, "0.9")),
+        TypeError,
+        r"`quantile` must be a number in \(0, 1\), got str",
+    ),
+    "mask of the quantiles": (
+        lambda: losses.quantile_loss(
+            LOGITS[..., :2], TARGETS[..., 0], jnp.ones((T, B, 2), bool), quantile=(0.1, 0.9)
+        ),
+        ValueError,
+        r"`mask` must match the leading axes \(T, ...\) of `targets` \(7, 3\)",
+    ),
+    "scales of another shape": (
+        lambda: losses.gaussian_loss(PREDICTIONS, PREDICTIONS[..., :1], TARGETS),
+        ValueError,
+        r"`log_scales` must have the shape of `means`, \(7, 3, 5\), got \(7, 3, 1\)",
+    ),
+    "scales of another dtype": (
+        lambda: losses.gaussian_loss(PREDICTIONS, PREDICTIONS.astype(jnp.float32), TARGETS),
+        TypeError,
+        "`log_scales` must be float64, as `means` is, got float32",
+    ),
+    "components of another number": (
+        lambda: losses.gaussian_mixture_loss(
+            LOGITS, LOGITS[..., :2, None], LOGITS[..., None], TARGETS[..., :1]
+        ),
+        ValueError,
+        r"`means` must be \(T, ..., K, D\), \(7, 3, 5, 1\).*got \(7, 3, 2, 1\)",
+    ),
+    "components of another dtype": (
+        lambda: losses.gaussian_mixture_loss(
+            LOGITS, LOGITS[..., None], LOGITS[..., None].astype(jnp.float32), TARGETS[..., :1]
+        ),
+        TypeError,
+        "`log_scales` must be float64, as `logits` is, got float32",
+    ),
+    "no component": (
+        lambda: losses.gaussian_mixture_loss(LOGITS[..., :0], LOGITS, LOGITS, TARGETS),
+        ValueError,
+        "`logits` must be.*K > 0 components",
+    ),
+    "targets of a mixture without their axis": (
+        lambda: losses.gaussian_mixture_loss(
+            LOGITS, LOGITS[..., None], LOGITS[..., None], TARGETS[..., 0]
+        ),
+        ValueError,
+        r"`targets` must be \(T, ..., D\).*got \(7, 3\).*`targets\[..., None\]`",
+    ),
+    "a mask of the values of a mixture": (
+        lambda: losses.gaussian_mixture_loss(
+            LOGITS, LOGITS[..., None], LOGITS[..., None], TARGETS[..., :1], INTEGERS[..., :1] > 0
+        ),
+        ValueError,
+        r"`mask` must match.*of `targets` without their last axis, \(7, 3\), got \(7, 3, 1\)",
+    ),
+    "history of another batch": (
+        lambda: losses.mean_absolute_scaled_error(PREDICTIONS, TARGETS, TARGETS[:, :2]),
+        ValueError,
+        r"`history` must be \(S, ...\).*`targets` \(7, 3, 5\) after time, got \(7, 2, 5\)",
+    ),
+    "history of another dtype": (
+        lambda: losses.mean_absolute_scaled_error(
+            PREDICTIONS, TARGETS, TARGETS.astype(jnp.float32)
+        ),
+        TypeError,
+        "`history` must be float64, as `predictions` is, got float32",
+    ),
+    "history of one season": (
+        lambda: losses.mean_absolute_scaled_error(PREDICTIONS, TARGETS, TARGETS, season=T),
+        ValueError,
+        "`history` must have more than `season` = 7 steps",
+    ),
+    "a season of half a step": (
+        lambda: losses.mean_absolute_scaled_error(PREDICTIONS, TARGETS, TARGETS, season=0.5),
+        TypeError,
+        "`season` must be a positive integer, got 0.5",
+    ),
+    "history mask of another length": (
+        lambda: losses.mean_absolute_scaled_error(
+            PREDICTIONS, TARGETS, TARGETS, history_mask=MASK[1:]
+        ),
+        ValueError,
+        "`history_mask` must match the leading axes.*of `history`",
+    ),
+    "forecast of one number": (
+        lambda: losses.mean_absolute_scaled_error(
+            PREDICTIONS[0, 0, 0], TARGETS[0, 0, 0], TARGETS[:, 0, 0]
+        ),
+        ValueError,
+        r"`targets` must be \(T, ...\), got \(\)",
     ),
     "targets of another dtype": (
         lambda: losses.huber(PREDICTIONS, TARGETS.astype(jnp.float32)),
@@ -305,6 +476,72 @@ WRONG = {
         r"`ys` must be \(T, ..., H\)",
     ),
 }
+for _name, _loss, _logits in (
+    ("ctc_loss", losses.ctc_loss, LOGITS),
+    ("rnnt_loss", losses.rnnt_loss, JOINED),
+):
+    for _case, _arguments, _options, _exception, _message in (
+        (
+            "logits without a batch",
+            (LOGITS[0, 0], SYMBOLS),
+            {},
+            ValueError,
+            r"`logits` must be \(T",
+        ),
+        (
+            "no class",
+            (_logits[..., :0], SYMBOLS),
+            {},
+            ValueError,
+            "`logits` must be.*K > 0 classes",
+        ),
+        ("floats", (_logits, TARGETS[:2, :, 0]), {}, TypeError, "`targets` must be integers"),
+        ("a list", (_logits, SYMBOLS.tolist()), {}, TypeError, "`targets` must be an array"),
+        (
+            "another batch",
+            (_logits, SYMBOLS[:, :2]),
+            {},
+            ValueError,
+            r"`targets` must be \(U, ...\) with the batch axes \(3,\).*got \(2, 2\)",
+        ),
+        (
+            "a class too many",
+            (_logits, SYMBOLS + 1),
+            {},
+            ValueError,
+            "`targets` must be from 0 to 4",
+        ),
+        (
+            "the blank",
+            (_logits, SYMBOLS - 1),
+            {},
+            ValueError,
+            "`targets` must not hold the blank, 0",
+        ),
+        ("blank 4", (_logits, SYMBOLS), {"blank": 4}, ValueError, "must not hold the blank, 4"),
+        ("blank 5", (_logits, SYMBOLS), {"blank": 5}, ValueError, "`blank` must be.*0 to 4, got 5"),
+        ("blank -1", (_logits, SYMBOLS), {"blank": -1}, ValueError, "`blank` must be.*got -1"),
+        ("blank 0.5", (_logits, SYMBOLS), {"blank": 0.5}, TypeError, "`blank` must be an integer"),
+        (
+            "mask",
+            (_logits, SYMBOLS, MASK.T),
+            {},
+            ValueError,
+            "`mask` must match.*steps of `logits`",
+        ),
+        ("target mask", (_logits, SYMBOLS, None, MASK), {}, ValueError, "`target_mask` must match"),
+        ("flags", (_logits, SYMBOLS, None, SYMBOLS), {}, TypeError, "`target_mask` must be bool"),
+    ):
+        WRONG[f"{_name}: {_case}"] = (
+            functools.partial(_loss, *_arguments, **_options),
+            _exception,
+            _message,
+        )
+WRONG["logits of another number of symbols"] = (
+    lambda: losses.rnnt_loss(JOINED[:, 1:], SYMBOLS),
+    ValueError,
+    r"`logits` must be \(T, U \+ 1, ..., K\) with U = 2.*got \(7, 2, 3, 5\).*start symbol",
+)
 for _name, _loss in {
     "masked_mean": losses.masked_mean,
     "activation_penalty": losses.activation_penalty,

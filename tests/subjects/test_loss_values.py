@@ -11,7 +11,16 @@ from jax.extend.core import Literal
 
 from jaxrnn import losses
 from jaxrnn.losses._mean import count_real
-from tests.subjects.test_losses import LABELS, LOGITS, MASK, PREDICTIONS, TARGETS
+from tests.subjects.test_losses import (
+    LABELS,
+    LOGITS,
+    MASK,
+    PREDICTIONS,
+    QUANTILES,
+    SYMBOLS,
+    TARGETS,
+    symbols_of,
+)
 
 INF = np.inf
 LOWEST = float(np.finfo(np.float32).min)
@@ -26,7 +35,25 @@ PAIRS = {
     "mean_absolute_error": losses.mean_absolute_error,
     "huber": losses.huber,
     "quantile_loss": functools.partial(losses.quantile_loss, quantile=0.9),
+    "quantiles": lambda x, y, mask=None: losses.quantile_loss(
+        x, y[..., 0], mask, quantile=QUANTILES
+    ),
     "binary_cross_entropy": losses.binary_cross_entropy,
+    "binary_accuracy": losses.binary_accuracy,
+    "f1": losses.f1,
+    "gaussian_loss": lambda x, y, mask=None: losses.gaussian_loss(x, x / 2, y, mask),
+    "gaussian_mixture_loss": lambda x, y, mask=None: losses.gaussian_mixture_loss(
+        x, x[..., None], x[..., None], y[..., :1], mask
+    ),
+    "mean_absolute_scaled_error": lambda x, y, mask=None: losses.mean_absolute_scaled_error(
+        x, y, x, mask, mask
+    ),
+}
+ALIGNED = {
+    "ctc_loss": lambda x, mask=None: losses.ctc_loss(x, SYMBOLS, mask, symbols_of(mask)),
+    "rnnt_loss": lambda x, mask=None: losses.rnnt_loss(
+        jnp.stack([x, -x, x / 2], axis=1), SYMBOLS, mask, symbols_of(mask)
+    ),
 }
 PENALTIES = {
     "masked_mean": losses.masked_mean,
@@ -36,6 +63,16 @@ PENALTIES = {
 
 CROSS, BINARY = losses.cross_entropy, losses.binary_cross_entropy
 ROW = [2.0, 1.0, -INF]
+
+
+def unit_normal(x, y):
+    return losses.gaussian_loss(x, jnp.zeros_like(x), y)
+
+
+def spike(x, y):
+    return losses.gaussian_loss(x, jnp.full_like(x, -INF), y)
+
+
 # A loss, its two arguments, its value and its gradient.
 EDGES = {
     "an excluded class": (CROSS, ROW, 0, 0.313262, [-0.268941, 0.268941, 0]),
@@ -51,6 +88,40 @@ EDGES = {
     "squared": (losses.mean_squared_error, [INF, 1.0], [0.0, 0.0], INF, [INF, 1]),
     "huber": (losses.huber, [-INF, 0.5], [0.0, 0.0], INF, [-0.5, 0.25]),
     "quantile": (PAIRS["quantile_loss"], [INF, -INF], [0.0, 0.0], INF, [0.05, -0.45]),
+    "two quantiles": (
+        functools.partial(losses.quantile_loss, quantile=(0.25, 0.5)),
+        [[INF, 3.0], [1.0, 1.0]],
+        [1.0, 3.0],
+        INF,
+        [[0.1875, 0.125], [-0.0625, -0.125]],
+    ),
+    "right or wrong": (losses.binary_accuracy, [INF, -INF, 0.0], [1.0, 1.0, 0.0], 2 / 3, [0, 0, 0]),
+    "no positive": (losses.f1, [-1.0, -INF], [0.0, 0.0], 0, [0, 0]),
+    "no hit": (losses.f1, [1.0, -INF], [0.0, 1.0], 0, [0, 0]),
+    "no positive label": (losses.f1, [1.0, -1.0], [0.0, 0.0], 0, [0, 0]),
+    "far from normal": (unit_normal, [INF, 1.0], [0.0, 1.0], INF, [INF, 0]),
+    "certain and exact": (spike, [2.0], [2.0], -INF, [0]),
+    "an excluded component": (
+        lambda x, y: losses.gaussian_mixture_loss(x, y, 0 * y, y[:, 0]),
+        [[2.0, 2.0, -INF]],
+        [[[1.0], [1.0], [1.0]]],
+        0.918939,
+        [[0, 0, 0]],
+    ),
+    "a series that never changes": (
+        lambda x, y: losses.mean_absolute_scaled_error(x, y, jnp.ones_like(y)),
+        [[1.0, 5.0], [2.0, 3.0]],
+        [[1.0, 5.0], [2.0, 4.0]],
+        INF,
+        [[0, 0], [0, 0]],
+    ),
+    "exact, and never changed": (
+        lambda x, y: losses.mean_absolute_scaled_error(x, y, jnp.float32([[1, 1], [1, 3]])),
+        [[1.0, 5.0], [2.0, 3.0]],
+        [[1.0, 5.0], [2.0, 7.0]],
+        0.5,
+        [[0, 0], [0, -0.125]],
+    ),
 }
 
 
@@ -89,13 +160,14 @@ def test_the_gradient_of_binary_labels():
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
-@pytest.mark.parametrize("name", [*SCORES, *PAIRS, *PENALTIES])
+@pytest.mark.parametrize("name", [*SCORES, *PAIRS, *PENALTIES, *ALIGNED])
 def test_narrow_floats_are_summed_in_float32(name, dtype):
     """The result has the dtype of the predictions, and is right to its last digits."""
     unit = jax.nn.sigmoid(TARGETS)
-    x, others = (PREDICTIONS, ()) if name in PENALTIES else (LOGITS, (LABELS,))
+    alone = {**PENALTIES, **ALIGNED}
+    x, others = (PREDICTIONS, ()) if name in alone else (LOGITS, (LABELS,))
     others = (unit,) if name in PAIRS else others
-    loss = {**SCORES, **PAIRS, **PENALTIES}[name]
+    loss = {**SCORES, **PAIRS, **alone}[name]
     narrow = [a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a for a in (x, *others)]
     exact = [a.astype(jnp.float64) if a.dtype == dtype else a for a in narrow]
     got = loss(*narrow, mask=MASK)
@@ -177,10 +249,10 @@ def test_a_count_beyond_int32():
     assert count_real(mask[:, None], (2**16, 1, 2**18), jnp.float32) == 2.0**34
 
 
-@pytest.mark.parametrize("name", [*SCORES, *PAIRS, *PENALTIES])
+@pytest.mark.parametrize("name", [*SCORES, *PAIRS, *PENALTIES, *ALIGNED])
 def test_no_rank_is_promoted(name):
     """Programs may have JAX refuse it: `jax_numpy_rank_promotion`."""
-    loss = {**SCORES, **PAIRS, **PENALTIES}[name]
+    loss = {**SCORES, **PAIRS, **PENALTIES, **ALIGNED}[name]
     others = (jax.nn.sigmoid(TARGETS),) if name in PAIRS else (LABELS,) if name in SCORES else ()
     with jax.numpy_rank_promotion("raise"):
         for mask in (None, MASK, MASK[:, 0]):

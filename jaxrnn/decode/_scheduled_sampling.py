@@ -125,7 +125,7 @@ def _check_rate(rate: Any, num_steps: int, key: Any) -> None:
             f"`rate` must be one number or one for each of the {num_steps} steps, got shape "
             f"{np.shape(rate)}."
         )
-    values = known(jnp.asarray(rate))
+    values = known(rate if hasattr(rate, "dtype") else np.asarray(rate))
     if values is not None and not ((values >= 0) & (values <= 1)).all():
         raise ValueError(f"`rate` must be in [0, 1], got values up to {values.max()}.")
     if key is None and (values is None or not np.isin(values, (0, 1)).all()):

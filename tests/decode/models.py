@@ -35,7 +35,34 @@ def prompts(lengths, num_steps, seed=0):
     return np.where(mask, symbols, 77), mask  # the padding holds what is no symbol
 
 
-def next_log_p(model, params, symbols, context=None):
-    """log p of the symbol after these, by the model on the whole sequence."""
-    _, logits = jax.jit(model.apply)(params, None, jnp.asarray(symbols), context=context)
-    return np.asarray(jax.nn.log_softmax(logits[-1]))
+@functools.lru_cache
+def single_step(kind):
+    """One step of a model for one sequence, compiled once."""
+    model, params = language_model(kind)
+
+    @jax.jit
+    def run(carry, symbol, context):
+        carry, logits = jaxrnn.step(model, params, carry, symbol, context=context)
+        return carry, jax.nn.log_softmax(logits)
+
+    return run, model.init_carry(params, jnp.zeros((1,), jnp.int32))
+
+
+class Reader:
+    """log p of the symbol after any others, by one step for each of them."""
+
+    def __init__(self, kind, context=None):
+        self.run, start = single_step(kind)
+        self.context, self.seen = context, {(): (start, None)}
+
+    def read(self, symbols):
+        """The carry after these symbols, and log p of the next one."""
+        symbols = tuple(map(int, symbols))
+        if symbols not in self.seen:
+            carry, _ = self.read(symbols[:-1])
+            carry, log_p = self.run(carry, jnp.int32(symbols[-1]), self.context)
+            self.seen[symbols] = carry, np.asarray(log_p)
+        return self.seen[symbols]
+
+    def log_p(self, symbols):
+        return self.read(symbols)[1]

@@ -47,8 +47,8 @@ def ctc_loss(
         blank or is no class, where the targets are known. A traced one gives NaN.
       ImportError: optax, which computes the loss, is not installed.
 
-    References:
-      Graves, Fernández, Gomez and Schmidhuber, 2006.
+    References: Graves, Fernández, Gomez and Schmidhuber, 2006, "Connectionist temporal
+    classification: labelling unsegmented sequence data with recurrent neural networks".
     """
     logits = floating("logits", logits)
     if logits.ndim < 2 or logits.shape[-1] == 0:

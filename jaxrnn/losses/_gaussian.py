@@ -66,8 +66,8 @@ def gaussian_mixture_loss(
     Raises:
       ValueError, TypeError: an argument of another shape or dtype.
 
-    References:
-      Bishop, 1994; Graves, 2013.
+    References: Bishop, 1994, "Mixture density networks"; Graves, 2013, "Generating sequences with
+    recurrent neural networks".
     """
     logits = floating("logits", logits)
     _check_components(logits, means, log_scales, targets)

@@ -50,8 +50,7 @@ def mean_absolute_scaled_error(
       ValueError, TypeError: an argument of another shape or dtype, `history` is not longer than
         `season`, or `season` is not a positive integer.
 
-    References:
-      Hyndman and Koehler, 2006.
+    References: Hyndman and Koehler, 2006, "Another look at measures of forecast accuracy".
     """
     p, y, dtype = real_alike(mask, predictions=predictions, targets=targets)
     _check_history(history, history_mask, targets, dtype, season)

@@ -52,8 +52,7 @@ def rnnt_loss(
       ValueError, TypeError: an argument of another shape or dtype; or a real symbol that is the
         blank or is no class, where the targets are known. A traced one gives NaN.
 
-    References:
-      Graves, 2012.
+    References: Graves, 2012, "Sequence transduction with recurrent neural networks".
     """
     logits = floating("logits", logits)
     if logits.ndim < 3 or logits.shape[-1] == 0:

@@ -77,16 +77,17 @@ def run(
     seq_lengths: jax.Array | None,
     mask: jax.Array | None,
     resets: jax.Array | None,
+    num_feature_axes: int | None,
     **choices: bool | None,
 ) -> Any:
     """Runs the time-first ``apply(carry, xs, mask=, resets=)`` with the conventions of Flax.
 
-    A choice that is None takes the value of the attribute of `module` with that name. `apply`
-    returns the carry, the outputs, and whether the outputs are a sequence; they are not if the
-    layer pools over time.
+    `num_feature_axes` is None where it depends on the dtype of the inputs. A choice that is None
+    takes the value of the attribute of `module` with that name. `apply` returns the carry, the
+    outputs, and whether the outputs are a sequence; they are not if the layer pools over time.
     """
     chosen = {k: getattr(module, k) if v is None else v for k, v in choices.items()}
-    num_batch_axes = _count_batch_axes(inputs, module.num_feature_axes)
+    num_batch_axes = _count_batch_axes(inputs, num_feature_axes)
     time_axis = 0 if chosen["time_major"] else num_batch_axes
     _check_flags(inputs.shape[: num_batch_axes + 1], mask=mask, resets=resets)
     xs, flags = jax.tree.map(lambda x: jnp.moveaxis(x, time_axis, 0), (inputs, (mask, resets)))

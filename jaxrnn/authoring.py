@@ -19,6 +19,7 @@ from jaxrnn._core.types import hidden, nothing, unchanged
 from jaxrnn.cells._affine import Affine, affine_update
 from jaxrnn.cells._gated import draw_gates, project, recur, zero_carry
 from jaxrnn.cells._normalization import normalize
+from jaxrnn.cells.conv._convolution import convolve
 
 __all__ = [
     "Affine",
@@ -32,6 +33,7 @@ __all__ = [
     "check_rate",
     "check_size",
     "context_field",
+    "convolve",
     "draw",
     "draw_gates",
     "hidden",

@@ -14,7 +14,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxrnn._batch_major import annotated, as_layer, check_steppable, path_names, run
 from jaxrnn._core.memo import remembered
 from jaxrnn._core.types import Carry, Cell, Layer, Params
-from jaxrnn.engines import step
+from jaxrnn.engines import explain, step
 from jaxrnn.layers._compose import keeps_time
 
 
@@ -32,8 +32,9 @@ class RNN(nn.Module):
       return_carry: whether to return (carry, outputs) rather than the outputs.
       reverse: whether to read, and return, each sequence from its end. Padding stays at the end.
       keep_order: with `reverse`, whether to return the outputs in the order of the inputs.
-      num_feature_axes: the number of axes of one input. None means 1 for floating inputs, and 0 for
-        integer symbols.
+      num_feature_axes: the number of axes of one input. None means 1 for floating inputs and 0 for
+        integer symbols, or what the cell says, such as 3 for pictures. A layer with a convolutional
+        cell needs it.
       partitioning: mesh axis names for parameters, as in `flax.linen.with_partitioning`; for
         example ``{"kernel": (None, "model")}``, for each parameter of that name.
     """
@@ -94,6 +95,8 @@ class RNN(nn.Module):
 
         def apply(carry, xs, **flags):
             params = _parameters(self, layer, xs)
+            if self.num_feature_axes is None and isinstance(self.cell, Layer):
+                _check_has_one_feature_axis(layer, params, xs, context)
             carry, ys = layer.apply(params, carry, xs, **flags, key=key, context=context)
             return carry, ys, keeps_time(layer, params, xs)
 
@@ -105,6 +108,7 @@ class RNN(nn.Module):
             seq_lengths=seq_lengths,
             mask=mask,
             resets=resets,
+            num_feature_axes=_num_feature_axes(self),
             return_carry=return_carry,
             time_major=time_major,
             reverse=reverse,
@@ -120,14 +124,19 @@ class RNNCell(nn.RNNCellBase):
     Attributes:
       cell: a `jaxrnn.Cell`.
       param_dtype: the dtype of the parameters and the carry; inputs must have it too.
-      num_feature_axes: the number of axes of one input.
+      num_feature_axes: the number of axes of one input; None means what the cell says.
       partitioning: as in `RNN`.
     """
 
     cell: Cell
     param_dtype: Any = jnp.float32
-    num_feature_axes: int = 1
+    num_feature_axes: int | None = None
     partitioning: Mapping[str, tuple] | None = None
+
+    def __post_init__(self):
+        if self.num_feature_axes is None:
+            object.__setattr__(self, "num_feature_axes", getattr(self.cell, "num_feature_axes", 1))
+        super().__post_init__()
 
     @nn.compact
     def __call__(self, carry: Carry, inputs: jax.Array) -> tuple[Carry, Any]:
@@ -148,6 +157,30 @@ class RNNCell(nn.RNNCellBase):
         if self.scope is None or not self.scope.variables().get("params"):
             return self.cell.init_carry(self.cell.init(rng, x), x)
         return self.cell.init_carry(_stored(self, jax.eval_shape(self.cell.init, rng, x)), x)
+
+
+def _num_feature_axes(module: RNN) -> int | None:
+    """What the module or its cell says; None for 1, or 0 for integer symbols."""
+    own = getattr(module.cell, "num_feature_axes", 1)
+    return own if module.num_feature_axes is None and own > 1 else module.num_feature_axes
+
+
+def _check_has_one_feature_axis(layer: Layer, params: Params, xs: jax.Array, context: Any) -> None:
+    """Raises if a cell within `layer` reads pictures: then the axes of `xs` may be mistaken."""
+    cells = remembered(_cells_run, layer, None, (params, xs, context)) if xs.ndim > 2 else ()
+    for cell in cells:
+        if cell.num_feature_axes > 1:
+            raise ValueError(
+                f"`num_feature_axes` of the RNN must be given, because its layer has {cell!r}, "
+                f"which reads inputs with {cell.num_feature_axes} axes."
+            )
+
+
+def _cells_run(layer, _, arguments):
+    """The cells that `layer` runs. No steps are enough to tell."""
+    params, xs, context = arguments
+    none = jax.ShapeDtypeStruct((0, *xs.shape[1:]), xs.dtype)
+    return [found.cell for found in explain(layer, none, params=params, context=context)]
 
 
 def _parameters(module: nn.Module, thing: Cell | Layer, x: Any) -> Params:

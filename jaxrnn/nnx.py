@@ -120,6 +120,7 @@ class RNN(nnx.Module):
             seq_lengths=seq_lengths,
             mask=mask,
             resets=resets,
+            num_feature_axes=self.num_feature_axes,
             return_carry=return_carry,
             time_major=time_major,
             reverse=reverse,

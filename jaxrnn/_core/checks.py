@@ -273,8 +273,8 @@ def check_no_features(name: str, flags: Any, batch: tuple[int, ...]) -> None:
     if flags is not None and flags.ndim > 1 + len(batch):
         raise ValueError(
             f"`{name}` must be (T, ...), one value for each step of each sequence, got "
-            f"{tuple(flags.shape)} where the batch axes are {batch}. The last axis of floating "
-            f"inputs holds features: reduce it, as with `{name}.any(-1)`."
+            f"{tuple(flags.shape)} where the batch axes are {batch}. The axes of the inputs after "
+            f"them hold features: reduce these, as with `{name}.any(-1)`."
         )
 
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from jaxrnn._core.masking import over_batch
 from jaxrnn._core.numerics import is_floating
+from jaxrnn._core.sharing import Axes, shared_shape
 from jaxrnn._core.types import Carry, Cell
 
 
@@ -58,7 +59,7 @@ def noisy(cell: Cell, draw: Callable, update: Callable) -> Cell:
         if not isinstance(x, Noisy):
             return cell.project(params, x), None
         own, inner = x.noise
-        _check_fits(own, x.x)
+        _check_fits(own, x.x, cell.num_feature_axes)
         return cell.project(params, x.x if inner is None else Noisy(x.x, inner)), own
 
     def update_with(params, carry, u, v):
@@ -89,26 +90,29 @@ def without_noise(x: Any) -> Any:
     return x.x if isinstance(x, Noisy) else x
 
 
-def batch_axes(x: Any) -> tuple[int, ...]:
+def batch_axes(x: Any, num_feature_axes: int = 1) -> tuple[int, ...]:
     """The batch axes of a step ``x``, an array (..., I) or a pytree of arrays.
 
-    The array with the most axes tells: its last axis holds features, unless it holds integer
-    symbols.
+    The array with the most axes tells: its last `num_feature_axes` are those of one input, of which
+    integer symbols lack the last one.
     """
-    shapes = [leaf.shape[: leaf.ndim - is_floating(leaf)] for leaf in jax.tree.leaves(x)]
-    return max(shapes, key=len)
+
+    def batch(leaf):
+        return leaf.shape[: max(0, leaf.ndim - num_feature_axes + (not is_floating(leaf)))]
+
+    return max(map(batch, jax.tree.leaves(x)), key=len)
 
 
-def without_batch(x: Any) -> Any:
+def without_batch(x: Any, num_feature_axes: int = 1) -> Any:
     """The shape and dtype of one of the inputs in ``x``."""
-    count = len(batch_axes(x))
+    count = len(batch_axes(x, num_feature_axes))
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[count:], leaf.dtype), x)
 
 
-def _check_fits(noise, x):
+def _check_fits(noise, x, num_feature_axes):
     if not all(hasattr(leaf, "shape") for leaf in jax.tree.leaves(x)):
         return
-    batch = batch_axes(x)
+    batch = batch_axes(x, num_feature_axes)
     for leaf in jax.tree.leaves(noise):
         if leaf.shape[: len(batch)] != batch:
             raise ValueError(
@@ -176,10 +180,13 @@ def _threefry(key):
 Rate = float | jax.Array  # a traced one in a sweep by `jax.vmap`
 
 
-def keep(key: jax.Array, rate: Rate, shape: tuple) -> jax.Array:
-    """What dropout with this rate keeps, bool: the same draw whether 64 bits are on or off."""
+def keep(key: jax.Array, rate: Rate, shape: tuple, shared_axes: Axes = ()) -> jax.Array:
+    """What dropout with this rate keeps, bool: the same draw whether 64 bits are on or off.
+
+    Its shape is `shape`, with 1 along the axes over which a draw is shared.
+    """
     share = 1 - in_dtype(rate, jnp.float32)
-    return jax.random.uniform(key, shape, jnp.float32) < share
+    return jax.random.uniform(key, shared_shape(shape, shared_axes), jnp.float32) < share
 
 
 def drop(kept: jax.Array, x: jax.Array, rate: Rate) -> jax.Array:
@@ -197,11 +204,16 @@ def is_zero(rate: Rate) -> bool:
     return not isinstance(rate, jax.Array) and rate == 0
 
 
-def keep_leaves(key: jax.Array, rates: list[Rate], carry: Carry) -> list[jax.Array]:
+def keep_leaves(
+    key: jax.Array, rates: list[Rate], carry: Carry, shared_axes: Axes = ()
+) -> list[jax.Array]:
     """`keep` for each leaf of a carry, or of its shapes, with a rate each."""
+
+    def keep_leaf(key, rate, leaf):
+        return keep(key, rate, leaf.shape, shared_axes if is_floating(leaf) else ())
+
     leaves = jax.tree.leaves(carry)
-    keys = jax.random.split(key, len(leaves))
-    return [keep(k, r, leaf.shape) for k, r, leaf in zip(keys, rates, leaves, strict=True)]
+    return list(map(keep_leaf, jax.random.split(key, len(leaves)), rates, leaves))
 
 
 def count_steps(

@@ -1,5 +1,6 @@
 """How the results of a call are divided on a mesh: as its arguments are."""
 
+import itertools
 from typing import Any
 
 import jax
@@ -56,7 +57,14 @@ def _like_carry(given, carry, batch):
 
 
 def _like_batch(tree, batch):
-    return jax.tree.map(lambda leaf: _spec(leaf, batch) or PartitionSpec(), tree)
+    """The specs of arrays that begin with all of these axes or, as a count of steps, with some."""
+
+    def spec(leaf):
+        pairs = zip(leaf.shape, batch, strict=False)
+        same = itertools.takewhile(lambda pair: pair[0] == pair[1][0], pairs)
+        return PartitionSpec(*(names for _, (_, names) in same))
+
+    return jax.tree.map(spec, tree)
 
 
 def _leading_axes(xs):

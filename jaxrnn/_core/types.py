@@ -8,7 +8,7 @@ NamedTuples; nothing is hidden in an object, and behavior changes by wrapping:
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jaxrnn._core.checks import describe
+from jaxrnn._core.checks import check_size, describe
 from jaxrnn._core.construction import Constructed
 
 Params = Any  # a pytree of arrays
@@ -53,6 +53,7 @@ class _CellFields(NamedTuple):
     output: Callable[[Params, Carry, Any], Any] = hidden
     prepare: Callable[[Params, Any], Params] = unchanged
     noise: Callable[[Params, Any, Any, Any], Any] | None = None
+    num_feature_axes: int = 1
 
 
 class Cell(Constructed, _CellFields):
@@ -83,6 +84,8 @@ class Cell(Constructed, _CellFields):
         `jaxrnn.zoneout`: what one sequence needs at its step number `step`, from its own key. x is
         an example of one input (I,). The cell then also takes `jaxrnn.Noisy` inputs; without noise
         it is deterministic.
+      num_feature_axes: how many axes one input has, (I,) by default: 3 for pictures
+        (height, width, channels). All axes before them are batch axes.
 
     Leading axes of ``x`` and of the carry are batch axes: `project`, `recur` and `output` accept
     any number of them (``x @ params.kernel`` does). Every leaf of the carry keeps its shape and
@@ -172,9 +175,11 @@ def check_cell(cell: Any) -> None:
             f"`cell` must be a Cell such as `jaxrnn.lstm(128)`, got {cell!r}. "
             "Make one of your own with `jaxrnn.Cell` or `jaxrnn.from_step`."
         )
-    for name, function in zip(cell._fields, cell, strict=True):
+    *functions, num_feature_axes = cell
+    for name, function in zip(cell._fields, functions, strict=False):
         if not callable(function) and not (name == "noise" and function is None):
             raise TypeError(f"`{name}` of a Cell must be a function, got {function!r}.")
+    check_size("num_feature_axes", num_feature_axes)
 
 
 def check_splits(name: str, cell: Any) -> None:

@@ -2,6 +2,8 @@
 
 from jaxrnn._core.exports import functions as _functions
 from jaxrnn.cells._gated import HiddenCarry, LSTMCarry
+from jaxrnn.cells.conv._conv_gru import ConvGRUParams, ResetBeforeConvGRUParams, conv_gru
+from jaxrnn.cells.conv._conv_lstm import ConvLSTMParams, conv_lstm
 from jaxrnn.cells.gated._coupled_lstm import CoupledLSTMParams, coupled_lstm
 from jaxrnn.cells.gated._elman import ElmanParams, elman
 from jaxrnn.cells.gated._gru import GRUParams, ResetBeforeGRUParams, gru

@@ -76,6 +76,8 @@ def draw_gates(
     hidden_size: int,
     num_gates: int,
     inits: tuple[Initializer | None, ...],
+    *,
+    kernel_size: tuple[int, ...] = (),
 ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
     """Draws the kernel (I, G*H), the recurrent kernel (H, G*H) and the bias (G*H,) of a cell.
 
@@ -85,6 +87,7 @@ def draw_gates(
       hidden_size: H.
       num_gates: G.
       inits: an initializer for each of the three; None for a cell without a bias.
+      kernel_size: the leading axes of both kernels, for a cell that convolves.
 
     Returns:
       The three arrays, in the dtype of x; None for a bias without an initializer.
@@ -93,7 +96,7 @@ def draw_gates(
     check_features(x)
     width = num_gates * hidden_size
     names = "kernel", "recurrent_kernel", "bias"
-    shapes = (x.shape[-1], width), (hidden_size, width), (width,)
+    shapes = (*kernel_size, x.shape[-1], width), (*kernel_size, hidden_size, width), (width,)
     given = zip(names, inits, jax.random.split(key, 3), shapes, strict=True)
     return tuple(draw(*each, x.dtype) for each in given)
 

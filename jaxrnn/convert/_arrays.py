@@ -93,6 +93,15 @@ def check_matrix(name: str, array: np.ndarray) -> None:
         )
 
 
+def check_kernel(name: str, array: np.ndarray) -> None:
+    """Raises unless `array` is a kernel of a convolution, (*K, C, N), in 1 to 3 dimensions."""
+    if not 3 <= array.ndim <= 5 or 0 in array.shape:
+        raise ValueError(
+            f"`{name}` must be the kernel of a convolution, (*K, C, N), with 1 to 3 spatial axes "
+            f"and no empty axis, got {array.shape}. Is it the kernel of another cell?"
+        )
+
+
 def count_gates(name: str, columns: int, hidden_size: int, known: Iterable[int]) -> int:
     """G, from the G*H columns of a matrix. Raises unless G is one of `known`."""
     gates, rest = divmod(columns, hidden_size)

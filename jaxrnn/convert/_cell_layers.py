@@ -8,13 +8,14 @@ import numpy as np
 from jaxrnn._core.checks import describe
 from jaxrnn._core.types import Params
 from jaxrnn.cells import (
+    ConvLSTMParams,
     CoupledLSTMParams,
     GRUParams,
     PeepholeLSTMParams,
     ProjectedLSTMParams,
     ResetBeforeGRUParams,
 )
-from jaxrnn.convert._arrays import as_numpy, check_matrix, check_shapes
+from jaxrnn.convert._arrays import as_numpy, check_kernel, check_matrix, check_shapes
 from jaxrnn.convert._gates import ALL_GATES, CellParams
 from jaxrnn.layers import BidirectionalParams
 
@@ -101,9 +102,10 @@ def _checked(peer: str, cells: Collection[type], params: Any, label: str) -> Cel
     _check_type(peer, cells, params, label)
     fields = params._asdict()
     arrays = {name: as_numpy(name, a) for name, a in fields.items() if a is not None}
+    check = check_kernel if isinstance(params, ConvLSTMParams) else check_matrix
     for name in ("kernel", "recurrent_kernel", "projection"):
         if name in fields:
-            check_matrix(name, as_numpy(name, fields[name]))
+            check(name, as_numpy(name, fields[name]))
     check_shapes(arrays, _shapes(type(params), arrays))
     cell = type(params)(**{name: arrays.get(name) for name in fields})
     lacks = {fields[name] is None for name in _BIASES if name in fields}
@@ -120,12 +122,12 @@ def _with_biases(params):
 
 def _shapes(cell, arrays):
     """The shape of each array, given the shapes of the kernels."""
-    width = len(arrays["recurrent_kernel"])  # of the outputs
-    hidden_size = len(arrays.get("projection", arrays["recurrent_kernel"]))
+    *window, width, _ = arrays["recurrent_kernel"].shape  # of the outputs; a window to convolve
+    hidden_size = len(arrays["projection"]) if "projection" in arrays else width
     columns = len(ALL_GATES[cell]) * hidden_size
     return {
-        "kernel": (len(arrays["kernel"]), columns),
-        "recurrent_kernel": (width, columns),
+        "kernel": (*window, arrays["kernel"].shape[-2], columns),
+        "recurrent_kernel": (*window, width, columns),
         "bias": (columns,),
         "recurrent_bias": (hidden_size,),
         "projection": (hidden_size, width),
@@ -133,11 +135,21 @@ def _shapes(cell, arrays):
     }
 
 
+def _check_no_peephole(peer, params, label):
+    """Raises if a ConvLSTM has peepholes, which are an option of ours."""
+    if isinstance(params, ConvLSTMParams) and params.peephole is not None:
+        raise TypeError(
+            f"{label}`params` are ConvLSTMParams with peepholes, which the ConvLSTM of {peer} does "
+            "not have. If they are zeros, pass `params._replace(peephole=None)`."
+        )
+
+
 def _check_type(peer, cells, params, label):
     """Raises unless `params` are of a cell that the library has."""
-    if type(params) in cells:
-        return
     name = type(params).__name__
+    if type(params) in cells:
+        _check_no_peephole(peer, params, label)
+        return
     for ours, theirs in ((GRUParams, ResetBeforeGRUParams), (ResetBeforeGRUParams, GRUParams)):
         if isinstance(params, ours) and theirs in cells:
             raise TypeError(

@@ -1,14 +1,14 @@
 """Trees of Flax weights, which have nearly the same names in linen and nnx."""
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn.activations import Activation
-from jaxrnn.cells import ElmanParams, GRUParams, LSTMParams
+from jaxrnn.cells import ConvLSTMParams, ElmanParams, GRUParams, LSTMParams
 from jaxrnn.convert._arrays import (
     all_numpy,
     check_mapping,
@@ -19,6 +19,7 @@ from jaxrnn.convert._arrays import (
     flatten,
 )
 from jaxrnn.convert._cell_layers import CellLayer
+from jaxrnn.convert._flax_conv import CONV_KERNELS, read_conv, written_conv
 from jaxrnn.convert._gates import CELLS, GATES, CellParams
 from jaxrnn.convert._network import Network, chain, directed, usual_unit
 
@@ -57,6 +58,8 @@ def _read(tree: Any) -> CellParams:
     check_mapping(tree, "the weights of Flax modules, nested by name")
     leaves = all_numpy(flatten(within("cell", tree)))
     arrays = {name.replace("if_/", "if/"): array for name, array in leaves.items()}
+    if CONV_KERNELS[0] in arrays:
+        return read_conv(arrays)
     cell, paths = _recognize(arrays)
     every = itertools.chain.from_iterable(paths.values())
     check_names(f"a Flax cell for {cell.__name__}", arrays, every)
@@ -112,10 +115,14 @@ def written(layer: CellLayer, paths_of: Callable[[type[CellParams]], Paths]) -> 
     trees = []
     for cell in layer:
         tree = {}
-        for field, paths in paths_of(type(cell)).items():
-            parts = np.split(getattr(cell, field), len(paths), axis=-1)
-            for path, part in zip(paths, parts, strict=True):
-                module, name = path.split("/")
-                tree.setdefault(module, {})[name] = jnp.array(part)
+        is_conv = isinstance(cell, ConvLSTMParams)
+        for path, array in written_conv(cell) if is_conv else _by_path(cell, paths_of(type(cell))):
+            module, name = path.split("/")
+            tree.setdefault(module, {})[name] = jnp.array(array)
         trees.append({"cell": tree})
     return dict(zip(_DIRECTIONS, trees, strict=True)) if trees[1:] else trees[0]
+
+
+def _by_path(cell: CellParams, paths: Paths) -> Iterator[tuple[str, np.ndarray]]:
+    for field, names in paths.items():
+        yield from zip(names, np.split(getattr(cell, field), len(names), axis=-1), strict=True)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxrnn.cells import (
+    ConvLSTMParams,
     CoupledLSTMParams,
     ElmanParams,
     GRUParams,
@@ -22,15 +23,17 @@ CellParams = (
     | ProjectedLSTMParams
     | PeepholeLSTMParams
     | CoupledLSTMParams
+    | ConvLSTMParams
 )
 # The cells that most libraries have.
 GATES = {LSTMParams: "ifgo", GRUParams: "rzn", ResetBeforeGRUParams: "rzn", ElmanParams: "h"}
 CELLS = {len(GATES[cell]): cell for cell in (LSTMParams, GRUParams, ElmanParams)}
-# And those that torch or ONNX has.
+# And those that torch, ONNX, Keras or Flax has.
 ALL_GATES = GATES | {
     ProjectedLSTMParams: "ifgo",
     PeepholeLSTMParams: "ifgo",
     CoupledLSTMParams: "igo",
+    ConvLSTMParams: "ifgo",
 }
 
 

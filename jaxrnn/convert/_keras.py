@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxrnn._core.types import Params
 from jaxrnn.activations import Activation
+from jaxrnn.cells import ConvLSTMParams
 from jaxrnn.convert._cell_layers import cell_layers
 from jaxrnn.convert._feedforward import checked_dense, checked_embed, entries_of
 from jaxrnn.convert._gates import GATES
@@ -26,13 +27,13 @@ def from_keras(source: Any, *, activation: Activation | None = None) -> Network:
     Masking layer.
 
     Args:
-      source: a built LSTM, GRU, SimpleRNN, Bidirectional, RNN of an LSTMCell, GRUCell,
-        SimpleRNNCell or StackedRNNCells of these, Dense, TimeDistributed(Dense), Embedding or
-        Dropout; a Sequential or functional model of them, models in models included, whose layers
-        form a chain; or a sequence of any of these. A mapping of arrays, ``{"kernel": ...,
-        "recurrent_kernel": ..., "bias": ...}``, can stand for a recurrent layer. A flat bias, (6H,)
-        of a GRU or (8H,) of an LSTM, shows that the arrays are of a CuDNNGRU or CuDNNLSTM of Keras
-        2, which stores its kernels transposed.
+      source: a built LSTM, GRU, SimpleRNN, ConvLSTM1D to 3D with ``padding="same"``, Bidirectional,
+        RNN of an LSTMCell, GRUCell, SimpleRNNCell or StackedRNNCells of these, Dense,
+        TimeDistributed(Dense), Embedding or Dropout; a Sequential or functional model of them,
+        models in models included, whose layers form a chain; or a sequence of any of these. A
+        mapping of arrays, ``{"kernel": ..., "recurrent_kernel": ..., "bias": ...}``, can stand for
+        a recurrent layer. A flat bias, (6H,) of a GRU or (8H,) of an LSTM, shows that the arrays
+        are of a CuDNNGRU or CuDNNLSTM of Keras 2, which stores its kernels transposed.
       activation: the activation of a SimpleRNN. None means the activation of the layer, or tanh if
         only arrays are given.
 
@@ -55,9 +56,10 @@ def to_keras(params: Params) -> list[np.ndarray]:
 
     Args:
       params: `LSTMParams`, `GRUParams` (for ``reset_after=True``, the Keras default),
-        `ResetBeforeGRUParams` (for ``reset_after=False``) or `ElmanParams`, a
-        `BidirectionalParams` of two of them, `DenseParams` or `EmbedParams`, or a tuple of any, as
-        in `jaxrnn.stack`. Layers without parameters, such as `jaxrnn.dropout`, are left out.
+        `ResetBeforeGRUParams` (for ``reset_after=False``), `ElmanParams` or `ConvLSTMParams`
+        without peepholes, a `BidirectionalParams` of two of them, `DenseParams` or `EmbedParams`,
+        or a tuple of any, as in `jaxrnn.stack`. Layers without parameters, such as
+        `jaxrnn.dropout`, are left out.
 
     Returns:
       The arrays in the order of `set_weights` of a layer, or, for a tuple, of a Sequential. Without
@@ -74,5 +76,5 @@ def _written(i: int, entry: Params) -> list[np.ndarray]:
         return [array for array in checked_dense(entry) if array is not None]
     if isinstance(entry, EmbedParams):
         return list(checked_embed(entry))
-    (layer,) = cell_layers("Keras", tuple(GATES), entry, first=i)
+    (layer,) = cell_layers("Keras", (*GATES, ConvLSTMParams), entry, first=i)
     return [array for cell in layer for array in written_cell(cell)]

@@ -15,7 +15,7 @@ from jaxrnn.convert._network import Part, Unit, one_way, two_way, unit, usual_un
 
 _MERGE = {"concat": "concat", "sum": "sum", "mul": "mul", "ave": "mean"}
 _RECURRENT = "LSTM", "GRU", "SimpleRNN", "RNN"
-_CELLS = "LSTMCell", "GRUCell", "SimpleRNNCell"
+_CELLS = "LSTMCell", "GRUCell", "SimpleRNNCell", "ConvLSTMCell"
 _ACTIVATIONS = {
     "tanh": jnp.tanh,
     "relu": jax.nn.relu,
@@ -80,8 +80,9 @@ def _feedforward(source: Any, label: str) -> Iterator[Part]:
         is_layer = is_a(source, "Layer")
         cause = f"{label} has no jaxrnn layer" if is_layer else f"got {describe(source)}"
         raise TypeError(
-            "`source` must consist of Keras LSTM, GRU, SimpleRNN, RNN, Bidirectional, Dense, "
-            "TimeDistributed(Dense), Embedding and Dropout layers, or be a mapping of arrays: "
+            "`source` must consist of Keras LSTM, GRU, SimpleRNN, RNN, ConvLSTM1D to 3D, "
+            "Bidirectional, Dense, TimeDistributed(Dense), Embedding and Dropout layers, or be a "
+            "mapping of arrays: "
             f"{cause}. For a larger model, pass a list of such layers. Load arrays without names "
             "into a layer first."
         )
@@ -133,8 +134,8 @@ def _cells(source: Any) -> list[Any]:
 def _unit(cell: Any, given: Activation | None, label: str) -> Unit:
     if not is_a(cell, *_CELLS):
         raise TypeError(
-            f"{label} has the cell {describe(cell)}, which must be an LSTMCell, GRUCell or "
-            "SimpleRNNCell, or a StackedRNNCells of them."
+            f"{label} has the cell {describe(cell)}, which must be an LSTMCell, GRUCell, "
+            "SimpleRNNCell or ConvLSTMCell, or a StackedRNNCells of them."
         )
     _check_built(cell)
     names = "kernel", "recurrent_kernel", "bias"
@@ -146,7 +147,20 @@ def _unit(cell: Any, given: Activation | None, label: str) -> Unit:
         params,
         gate_activation=_activation(cell, "recurrent_activation", label),
         activation=_activation(cell, "activation", label),
+        **(_convolution(cell, label) if is_a(cell, "ConvLSTMCell") else {}),
     )
+
+
+def _convolution(cell: Any, label: str) -> dict[str, Any]:
+    """The options of a ConvLSTM. Raises if its convolution does not keep the size of pictures."""
+    usual = {"padding": "same", "data_format": "channels_last", "strides": (1,) * cell.rank}
+    for name, value in usual.items():
+        if getattr(cell, name) != value:
+            raise ValueError(
+                f"`{name}` of {label} must be {value!r}, as in `jaxrnn.conv_lstm`, whose pictures "
+                f"keep their size and have their channels last, got {getattr(cell, name)!r}."
+            )
+    return {"dilation": cell.dilation_rate} if any(d > 1 for d in cell.dilation_rate) else {}
 
 
 def _activation(cell: Any, field: str, label: str) -> Activation:

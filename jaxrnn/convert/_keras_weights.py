@@ -4,9 +4,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jaxrnn.cells import GRUParams, ResetBeforeGRUParams
-from jaxrnn.convert._arrays import check_matrix, check_names, check_shapes, count_gates
+from jaxrnn.cells import ConvLSTMParams, GRUParams, ResetBeforeGRUParams
+from jaxrnn.convert._arrays import (
+    check_kernel,
+    check_matrix,
+    check_names,
+    check_shapes,
+    count_gates,
+)
 from jaxrnn.convert._gates import (
+    ALL_GATES,
     CELLS,
     GATES,
     CellParams,
@@ -27,6 +34,8 @@ def read_cell(arrays: Mapping[str, np.ndarray], reset_after: bool | None) -> Cel
       reset_after: of a GRU; None means by the shape of its bias.
     """
     check_names("a Keras layer", arrays, ["kernel", "recurrent_kernel"], optional=["bias"])
+    if arrays["recurrent_kernel"].ndim > 2:
+        return _read_conv(arrays)
     for name in ("kernel", "recurrent_kernel"):
         check_matrix(name, arrays[name])
     hidden_size, columns = arrays["recurrent_kernel"].shape
@@ -42,6 +51,17 @@ def read_cell(arrays: Mapping[str, np.ndarray], reset_after: bool | None) -> Cel
     if ordered[-1] is None and cell is GRUParams:
         return cell(*ordered, None)
     return join_biases(TwoBiases(*ordered[:2], *ordered[-1]), cell) if shape[1:] else cell(*ordered)
+
+
+def _read_conv(arrays):
+    """The parameters of a ConvLSTM, whose gates i f c o are in our order."""
+    for name in ("kernel", "recurrent_kernel"):
+        check_kernel(name, arrays[name])
+    *window, features, columns = arrays["recurrent_kernel"].shape
+    count_gates("recurrent_kernel", columns, features, {4})
+    kernel = (*window, arrays["kernel"].shape[-2], columns)
+    check_shapes(arrays, {"kernel": kernel, "bias": (columns,)})
+    return ConvLSTMParams(arrays["kernel"], arrays["recurrent_kernel"], arrays.get("bias"))
 
 
 def _from_cudnn(arrays, gates):
@@ -76,5 +96,5 @@ def written_cell(params: CellParams) -> list[np.ndarray]:
     if isinstance(params, GRUParams) and params.bias is not None:
         kernel, recurrent_kernel, *biases = split_biases(params)
         arrays = [kernel, recurrent_kernel, np.stack(biases)]
-    gates = GATES[type(params)]
+    gates = ALL_GATES[type(params)]
     return [reorder(array, gates, _ORDER[len(gates)]) for array in arrays]

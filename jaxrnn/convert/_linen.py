@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jaxrnn._core.types import Params
 from jaxrnn.activations import Activation
+from jaxrnn.cells import ConvLSTMParams
 from jaxrnn.convert._arrays import check_mapping
 from jaxrnn.convert._cell_layers import cell_layers
 from jaxrnn.convert._flax import FLAX_CELLS, linen_paths, read_layers, written
@@ -18,9 +19,10 @@ def from_linen(variables: Mapping, *, activation: Activation | None = None) -> N
 
     Args:
       variables: the variables, or their ``"params"``, of an `nn.RNN` of an LSTMCell,
-        OptimizedLSTMCell, GRUCell or SimpleCell, of an `nn.Bidirectional` of two RNNs, of an
-        `nn.Sequential` of either, or of a cell. For a larger model, pass the entry of its recurrent
-        module.
+        OptimizedLSTMCell, GRUCell, SimpleCell or ConvLSTMCell, of an `nn.Bidirectional` of two
+        RNNs, of an `nn.Sequential` of either, or of a cell. Of a ConvLSTMCell they do not record
+        `strides` and `padding`, which must be the defaults. For a larger model, pass the entry of
+        its recurrent module.
       activation: the activation of a SimpleCell. None means tanh.
 
     Returns:
@@ -43,19 +45,19 @@ def to_linen(params: Params) -> dict[str, Any]:
     """The variables of Flax linen modules with these parameters.
 
     Args:
-      params: `LSTMParams`, `GRUParams` or `ElmanParams`, a `BidirectionalParams` of two of them, or
-        a tuple of either, as in `jaxrnn.stack`.
+      params: `LSTMParams`, `GRUParams`, `ElmanParams` or `ConvLSTMParams` without peepholes, a
+        `BidirectionalParams` of two of them, or a tuple of either, as in `jaxrnn.stack`.
 
     Returns:
-      ``{"params": ...}`` for an `nn.RNN` of an LSTMCell, OptimizedLSTMCell, GRUCell or SimpleCell,
-      for an `nn.Bidirectional` of two RNNs, or, for a tuple, for an `nn.Sequential` of either.
+      ``{"params": ...}`` for an `nn.RNN` of an LSTMCell, OptimizedLSTMCell, GRUCell, SimpleCell or
+      ConvLSTMCell, for an `nn.Bidirectional` of two RNNs, or, for a tuple, for an `nn.Sequential`
+      of either.
 
     Raises:
       ValueError, TypeError: Flax has no such cell, or the shapes are inconsistent.
     """
-    layers = [
-        written(layer, linen_paths) for layer in cell_layers("Flax", FLAX_CELLS, params, fill=True)
-    ]
+    found = cell_layers("Flax", (*FLAX_CELLS, ConvLSTMParams), params, fill=True)
+    layers = [written(layer, linen_paths) for layer in found]
     if type(params) is not tuple:
         return {"params": layers[0]}
     return {"params": {f"layers_{i}": layer for i, layer in enumerate(layers)}}

@@ -1,7 +1,7 @@
 """Networks: layers built from the parameters of their cells."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ import numpy as np
 from jaxrnn._core.types import Cell, Layer, Params
 from jaxrnn.activations import Activation
 from jaxrnn.cells import (
+    ConvLSTMParams,
     CoupledLSTMParams,
     ElmanParams,
     GRUParams,
@@ -17,6 +18,7 @@ from jaxrnn.cells import (
     PeepholeLSTMParams,
     ProjectedLSTMParams,
     ResetBeforeGRUParams,
+    conv_lstm,
     coupled_lstm,
     elman,
     gru,
@@ -71,10 +73,10 @@ class Part(NamedTuple):
     label: str = ""  # what the other library calls it
 
 
-def unit(params: CellParams, **activations: Activation) -> Unit:
-    """The cell with these parameters, and these activations in place of its usual ones."""
-    sizes = len(params.kernel), len(params.recurrent_kernel)
-    return Unit(_cell(params, activations), as_jax(params), *sizes)
+def unit(params: CellParams, **options: Any) -> Unit:
+    """The cell with these parameters and options, such as activations in place of the usual."""
+    sizes = params.kernel.shape[-2], params.recurrent_kernel.shape[-2]
+    return Unit(_cell(params, options), as_jax(params), *sizes)
 
 
 def usual_unit(params: CellParams, activation: Activation) -> Unit:
@@ -136,11 +138,14 @@ def _check_widths(parts: Sequence[Part]) -> None:
             source, width = name, part.outputs
 
 
-def _cell(params: CellParams, activations: dict[str, Activation]) -> Cell:
+def _cell(params: CellParams, given: dict[str, Any]) -> Cell:
     options = {"use_bias": False} if params.bias is None else {}
     if isinstance(params, ProjectedLSTMParams):
         return projected_lstm(*params.projection.shape, **options)
-    options |= activations
+    options |= given
+    if isinstance(params, ConvLSTMParams):
+        *kernel_size, features, _ = params.recurrent_kernel.shape
+        return conv_lstm(features, tuple(kernel_size), **options)
     if isinstance(params, ResetBeforeGRUParams):
         options["reset_after"] = False
     if isinstance(params, CoupledLSTMParams) and params.peephole is not None:

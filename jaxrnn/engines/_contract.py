@@ -45,7 +45,7 @@ def check_arguments(
     """
     if carry is not None:
         check_given_carry(carry, initial)
-    batch = batch_axes(without_noise(x))
+    batch = batch_axes(without_noise(x), cell.num_feature_axes)
     check_no_features("mask", mask, batch)
     check_no_features("resets", resets, batch)
     trace = jax.make_jaxpr(functools.partial(checked_step, cell), return_shape=True)
@@ -77,11 +77,11 @@ def checked_step(cell: Cell, params: Params, carry: Carry, x: Any) -> tuple[Carr
     u = cell.project(params, x)
     if is_whole(cell):
         new, y = advance(cell, params, carry, u)
-        _check_new(new, carry, x)
+        _check_new(cell, new, carry, x)
         return new, y
     new = cell.update(params, carry, u, cell.recur(params, carry))
     _check_is_no_pair(new, carry)
-    _check_new(new, carry, x)
+    _check_new(cell, new, carry, x)
     return new, cell.output(params, new, u)
 
 
@@ -97,8 +97,8 @@ def _check_is_no_pair(new, carry):
         )
 
 
-def _check_new(new, carry, x):
-    batch = batch_axes(without_noise(x))
+def _check_new(cell, new, carry, x):
+    batch = batch_axes(without_noise(x), cell.num_feature_axes)
     for got, given in zip(jax.tree.leaves(new), jax.tree.leaves(carry), strict=False):
         if batch and tuple(got.shape) == (*batch, *given.shape):
             raise ValueError(

@@ -15,6 +15,7 @@ from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.matching import check_carry, check_no_carry
 from jaxrnn._core.noise import count_steps, drop, for_each_step, is_zero, keep
+from jaxrnn._core.sharing import check_shared_axes, shared_shape
 from jaxrnn._core.types import Layer
 
 
@@ -23,7 +24,7 @@ class DropoutCarry(NamedTuple):
 
 
 @constructor
-def dropout(rate: float) -> Layer:
+def dropout(rate: float, *, shared_axes: tuple[int, ...] = ()) -> Layer:
     """Dropout: sets features to zero with probability `rate`, and divides others by ``1 - rate``.
 
     The draw for a feature depends only on the key, the position in the batch, and the number of
@@ -33,20 +34,25 @@ def dropout(rate: float) -> Layer:
 
     Args:
       rate: the probability, in [0, 1).
+      shared_axes: the axes of a step over which one draw is shared, counted from the last, -1:
+        ``(-3, -2)`` drops whole channels of pictures (..., height, width, channels).
 
     Returns:
       A `Layer` without parameters, (), and with carry `DropoutCarry`: (T, ..., I) -> (T, ..., I).
 
     Raises:
-      ValueError, TypeError: `rate` is not in [0, 1).
+      ValueError, TypeError: `rate` is not in [0, 1), or `shared_axes` are not axes of a step.
 
     References: Srivastava et al., 2014, "Dropout: a simple way to prevent neural networks from
-    overfitting".
+    overfitting"; of whole channels: Tompson et al., 2015, "Efficient object localization using
+    convolutional networks".
     """
     rate = check_rate("rate", rate)
+    check_shared_axes(shared_axes)
 
     def init_carry(params, xs):
-        return DropoutCarry(jnp.zeros(example(xs).shape[:-1], jnp.int32))
+        drawn = shared_shape(example(xs).shape, shared_axes)
+        return DropoutCarry(jnp.zeros(drawn[:-1], jnp.int32))
 
     def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
         check_features(example(xs))
@@ -59,8 +65,9 @@ def dropout(rate: float) -> Layer:
         if key is not None and not is_zero(rate):
 
             def at(row_key, position):
-                return keep(jax.random.fold_in(row_key, position), rate, xs.shape[-1:])
+                return keep(jax.random.fold_in(row_key, position), rate, drawn[-1:])
 
+            drawn = shared_shape(xs.shape[1:], shared_axes)
             xs = drop(for_each_step(at, key, positions), xs, rate)
         return DropoutCarry(last), xs
 
@@ -68,7 +75,7 @@ def dropout(rate: float) -> Layer:
 
 
 @constructor
-def variational_dropout(rate: float) -> Layer:
+def variational_dropout(rate: float, *, shared_axes: tuple[int, ...] = ()) -> Layer:
     """Variational dropout: one draw per sequence, so a feature is dropped at all steps or at none.
 
     The draw depends only on the key and the position in the batch, so it is the same in chunks, and
@@ -77,17 +84,19 @@ def variational_dropout(rate: float) -> Layer:
 
     Args:
       rate: the probability, in [0, 1).
+      shared_axes: the axes of a step over which one draw is shared, as in `jaxrnn.dropout`.
 
     Returns:
       A `Layer` without parameters or carry, both (): (T, ..., I) -> (T, ..., I).
 
     Raises:
-      ValueError, TypeError: `rate` is not in [0, 1).
+      ValueError, TypeError: `rate` is not in [0, 1), or `shared_axes` are not axes of a step.
 
     References: Gal and Ghahramani, 2016, "A theoretically grounded application of dropout in
     recurrent neural networks".
     """
     rate = check_rate("rate", rate)
+    check_shared_axes(shared_axes)
 
     def init_carry(params, xs):
         return ()
@@ -97,13 +106,14 @@ def variational_dropout(rate: float) -> Layer:
         batch = jax.ShapeDtypeStruct(xs.shape[1:-1], xs.dtype)
         check_mask_and_resets(mask, resets, batch)
         check_no_carry(carry)
+        drawn = shared_shape(xs.shape[1:], shared_axes)
         xs = zero_where_masked(mask, jnp.asarray(xs))
         if key is not None and not is_zero(rate):
 
             def at(row_key, position):
-                return keep(row_key, rate, xs.shape[-1:])
+                return keep(row_key, rate, drawn[-1:])
 
-            once = for_each_step(at, key, jnp.zeros((1, *xs.shape[1:-1]), jnp.int32))
+            once = for_each_step(at, key, jnp.zeros((1, *drawn[:-1]), jnp.int32))
             xs = drop(once, xs, rate)
         return (), xs
 

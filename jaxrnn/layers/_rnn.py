@@ -65,7 +65,8 @@ def rnn(cell: Cell, *, reverse: bool = False, implementation: str | None = None)
         check_params_of(cell, params, example(xs))  # `noise` may compute with them
         carry, positions, last = _count(cell, params, carry, xs, mask, resets, reverse)
         if key is not None:
-            draw = functools.partial(cell.noise, params, x=without_batch(example(xs)))
+            x = without_batch(example(xs), cell.num_feature_axes)
+            draw = functools.partial(cell.noise, params, x=x)
             xs = Noisy(xs, for_each_step(draw, key, positions))
         carry, ys = run(params, carry, xs, **options)
         return CountedCarry(carry, last), ys
@@ -90,7 +91,7 @@ def _count(
     cell: Cell, params: Params, carry: Carry, xs: Any, mask: Any, resets: Any, reverse: bool
 ) -> tuple[Carry, jax.Array, jax.Array]:
     """The cell's carry, the number of each step, and the number after the last step."""
-    batch = batch_axes(example(xs))
+    batch = batch_axes(example(xs), cell.num_feature_axes)
     if isinstance(carry, CountedCarry):
         carry, start = carry
         expected = jax.ShapeDtypeStruct(batch, jnp.int32)

@@ -93,6 +93,11 @@ def attention(
     "Attention-based models for speech recognition" (location).
     """
     check_splits("attention", cell)
+    if cell.num_feature_axes != 1:
+        raise ValueError(
+            "`attention` needs a cell for inputs (..., I), whose state is one vector to ask with, "
+            f"and an input of {cell!r} has {cell.num_feature_axes} axes."
+        )
     check_size("memory_size", memory_size)
     check_size("size", size)
     check_size("width", width)

@@ -11,6 +11,7 @@ from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import check_no_leaf_resets
 from jaxrnn._core.noise import check_no_state_dropout, without_batch, without_noise
 from jaxrnn._core.numerics import is_floating
+from jaxrnn._core.sharing import check_shared_axes, shared_shape
 from jaxrnn._core.types import Carry, Cell, Params, check_cell
 
 
@@ -20,13 +21,16 @@ class LearnedCarryParams(NamedTuple):
 
 
 @constructor
-def learned_carry(cell: Cell) -> Cell:
+def learned_carry(cell: Cell, *, shared_axes: tuple[int, ...] = ()) -> Cell:
     """`cell`, whose initial carry is a parameter, shared by all sequences.
 
     It starts from the initial carry of `cell`. A reset restores it too, and brings it gradient.
 
     Args:
-      cell: any cell for inputs (..., I).
+      cell: any cell for inputs (..., I), or pictures.
+      shared_axes: the axes of a leaf along which its values are shared, counted from the last, -1:
+        ``(-3, -2)`` learns one value for each channel of pictures (..., height, width, channels),
+        whatever their size. Otherwise each pixel has its own.
 
     Returns:
       A `Cell` with parameters `LearnedCarryParams` and the carry of `cell`. The engines that
@@ -34,20 +38,26 @@ def learned_carry(cell: Cell) -> Cell:
 
     Raises:
       ValueError, TypeError: `cell` is not a `Cell`, its input is not (..., I), or it comes from
-        `jaxrnn.state_dropout` or `jaxrnn.reset_leaves`, which go outside.
+        `jaxrnn.state_dropout` or `jaxrnn.reset_leaves`, which go outside; or `shared_axes` are not
+        axes of the leaves.
     """
     check_cell(cell)
+    check_shared_axes(shared_axes)
+
+    def learned(leaf):
+        if not is_floating(leaf):
+            return None
+        return leaf[tuple(map(slice, shared_shape(leaf.shape, shared_axes)))]
 
     def init(key, x):
         check_no_leaf_resets("learned_carry", without_noise(x))
         if len(jax.tree.leaves(x)) == 1:
             jax.tree.map(check_features, x)
         params = cell.init(key, x)
-        carry = cell.init_carry(params, without_batch(without_noise(x)))
+        one = without_batch(without_noise(x), cell.num_feature_axes)
+        carry = cell.init_carry(params, one)
         check_no_state_dropout("learned_carry", carry)
-        return LearnedCarryParams(
-            params, jax.tree.map(lambda leaf: leaf if is_floating(leaf) else None, carry)
-        )
+        return LearnedCarryParams(params, jax.tree.map(learned, carry))
 
     def init_carry(params, x):
         def take(learned, fixed):

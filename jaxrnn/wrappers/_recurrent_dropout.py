@@ -11,11 +11,12 @@ from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import inside_leaf_resets
 from jaxrnn._core.noise import StateDropoutCarry, drop, keep, keep_leaves, noisy
 from jaxrnn._core.numerics import is_floating
+from jaxrnn._core.sharing import check_shared_axes
 from jaxrnn._core.types import Cell, check_cell, check_splits
 
 
 @constructor
-def candidate_dropout(cell: Cell, rate: float) -> Cell:
+def candidate_dropout(cell: Cell, rate: float, *, shared_axes: tuple[int, ...] = ()) -> Cell:
     """Drops units of the candidate, which is what the gates write into the carry.
 
         c' = σ(f) c + σ(i) d(tanh(g))     LSTM
@@ -27,20 +28,25 @@ def candidate_dropout(cell: Cell, rate: float) -> Cell:
     Args:
       cell: one whose `update` takes ``drop``, a function that it applies to its candidate, as
         ``update(params, carry, u, v, drop=lambda candidate: candidate)``: `jaxrnn.lstm` and
-        `jaxrnn.gru`, with layer normalization or without.
+        `jaxrnn.gru`, with layer normalization or without, and `jaxrnn.conv_lstm` and
+        `jaxrnn.conv_gru`.
       rate: the probability, in [0, 1).
+      shared_axes: the axes of the candidate over which one draw is shared, counted from the last,
+        -1: ``(-3, -2)`` drops whole channels of pictures (..., height, width, channels).
 
     Returns:
       A `Cell` with the parameters and the carry of `cell`. It draws random numbers where the layer
       that runs it is given a key, and drops nothing elsewhere.
 
     Raises:
-      ValueError, TypeError: `rate` is not in [0, 1), or `cell` has no such update.
+      ValueError, TypeError: `rate` is not in [0, 1), `shared_axes` are not axes of the candidate,
+        or `cell` has no such update.
 
     References: Semeniuta, Severyn and Barth, 2016, "Recurrent dropout without memory loss".
     """
     check_cell(cell)
     rate = check_rate("rate", rate)
+    check_shared_axes(shared_axes)
     if "drop" not in inspect.signature(cell.update).parameters:
         raise TypeError(
             "`cell` must have an `update` that takes `drop`, a function for its candidate: "
@@ -49,7 +55,8 @@ def candidate_dropout(cell: Cell, rate: float) -> Cell:
         )
 
     def draw(params, key, step, x):
-        return keep(jax.random.fold_in(key, step), rate, _candidate_shape(cell, params, x))
+        shape = _candidate_shape(cell, params, x)
+        return keep(jax.random.fold_in(key, step), rate, shape, shared_axes)
 
     def update(params, carry, u, v, kept):
         if kept is None:
@@ -78,7 +85,7 @@ def _candidate_shape(cell, params, x):
 
 
 @constructor
-def state_dropout(cell: Cell, rate: float) -> Cell:
+def state_dropout(cell: Cell, rate: float, *, shared_axes: tuple[int, ...] = ()) -> Cell:
     """Drops units of the state that the recurrent product reads, the same ones at every step.
 
         v = U d(h)
@@ -90,20 +97,23 @@ def state_dropout(cell: Cell, rate: float) -> Cell:
     Args:
       cell: any cell but one from `jaxrnn.from_step`.
       rate: the probability, in [0, 1).
+      shared_axes: the axes of a leaf over which one draw is shared, counted from the last, -1:
+        ``(-3, -2)`` drops whole channels of pictures (..., height, width, channels).
 
     Returns:
       A `Cell` with the parameters of `cell` and carry `StateDropoutCarry`. It draws random numbers
       where the layer that runs it is given a key, and drops nothing elsewhere.
 
     Raises:
-      ValueError, TypeError: `rate` is not in [0, 1), or `cell` comes from `from_step`, or
-        from `jaxrnn.reset_leaves`, which goes outside.
+      ValueError, TypeError: `rate` is not in [0, 1), `shared_axes` are not axes of the leaves, or
+        `cell` comes from `from_step`, or from `jaxrnn.reset_leaves`, which goes outside.
 
     References: Gal and Ghahramani, 2016, "A theoretically grounded application of dropout in
     recurrent neural networks".
     """
     check_splits("state_dropout", cell)
     rate = check_rate("rate", rate)
+    check_shared_axes(shared_axes)
 
     def init_carry(params, x):
         carry = cell.init_carry(params, x)
@@ -115,7 +125,7 @@ def state_dropout(cell: Cell, rate: float) -> Cell:
 
     def draw(params, key, step, x):
         carry = jax.eval_shape(cell.init_carry, params, x)
-        return keep_leaves(key, [rate] * len(jax.tree.leaves(carry)), carry)
+        return keep_leaves(key, [rate] * len(jax.tree.leaves(carry)), carry, shared_axes)
 
     def update(params, carry, u, v, kept):
         new = cell.update(params, carry.carry, u, v)

@@ -59,7 +59,7 @@ def reset_leaves(cell: Cell) -> Cell:
     def restored(params, carry, x, resets):
         """The carry from which the step of `cell` is made."""
         initial = cell.init_carry(params.params, without_noise(x))
-        _check_resets(resets, carry, batch_axes(without_noise(x)))
+        _check_resets(resets, carry, batch_axes(without_noise(x), cell.num_feature_axes))
         return jax.tree.map(select, resets, initial, carry)
 
     def project(params, x):

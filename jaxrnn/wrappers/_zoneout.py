@@ -10,11 +10,12 @@ from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import inside_leaf_resets, select
 from jaxrnn._core.noise import check_no_state_dropout, in_dtype, is_zero, keep_leaves, noisy
 from jaxrnn._core.numerics import is_floating
+from jaxrnn._core.sharing import check_shared_axes
 from jaxrnn._core.types import Carry, Cell, check_splits
 
 
 @constructor
-def zoneout(cell: Cell, rate: float | Carry) -> Cell:
+def zoneout(cell: Cell, rate: float | Carry, *, shared_axes: tuple[int, ...] = ()) -> Cell:
     """Keeps units of the carry unchanged, each with probability `rate` at each step.
 
         c' = k c + (1 - k) cell(c)        k ~ Bernoulli(rate), with random numbers
@@ -26,6 +27,8 @@ def zoneout(cell: Cell, rate: float | Carry) -> Cell:
       cell: any cell but one from `jaxrnn.from_step`.
       rate: the probability, in [0, 1), for every floating leaf of the carry; or a carry that holds
         one for each leaf, such as ``LSTMCarry(h=0.05, c=0.5)``.
+      shared_axes: the axes of a leaf over which one draw is shared, counted from the last, -1:
+        ``(-3, -2)`` keeps whole channels of pictures (..., height, width, channels).
 
     Returns:
       A `Cell` with the parameters and the carry of `cell`. It draws random numbers where the layer
@@ -33,18 +36,20 @@ def zoneout(cell: Cell, rate: float | Carry) -> Cell:
 
     Raises:
       ValueError, TypeError: a rate is not in [0, 1), the rates do not have the structure of the
-        carry, or `cell` comes from `from_step`, or from `jaxrnn.state_dropout` or
-        `jaxrnn.reset_leaves`, which go outside.
+        carry, `shared_axes` are not axes of its leaves, or `cell` comes from `from_step`, or from
+        `jaxrnn.state_dropout` or `jaxrnn.reset_leaves`, which go outside.
 
     References: Krueger et al., 2017, "Zoneout: regularizing RNNs by randomly preserving hidden
     activations".
     """
     check_splits("zoneout", cell)
     rate = jax.tree.map(functools.partial(check_rate, "rate"), rate)
+    check_shared_axes(shared_axes)
 
     def draw(params, key, step, x):
         carry = jax.eval_shape(cell.init_carry, params, x)
-        return keep_leaves(jax.random.fold_in(key, step), _rates(rate, carry), carry)
+        rates = _rates(rate, carry)
+        return keep_leaves(jax.random.fold_in(key, step), rates, carry, shared_axes)
 
     def update(params, carry, u, v, renew):
         rates = _rates(rate, carry)

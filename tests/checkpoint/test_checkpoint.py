@@ -26,7 +26,7 @@ from jaxrnn.checkpoint._weight_file import DTYPES
 from jaxrnn.checkpoint._weight_header import checksum, make_header
 from tests.devices import with_devices
 from tests.laws.compiled import compilations
-from tests.laws.tables import CELLS, LAYERS, B, I, T
+from tests.laws.tables import CELLS, LAYERS, B, T, features
 
 safetensors = pytest.importorskip("safetensors", reason="safetensors is not installed")
 from safetensors.numpy import load_file  # noqa: E402
@@ -84,11 +84,12 @@ def saved(path):
 @pytest.mark.parametrize("name", [*LAYERS, *CELLS])
 def test_parameters_of_every_layer_and_cell(name, path):
     if name in LAYERS:
-        xs = jax.ShapeDtypeStruct((T, B, I), jnp.float64)
+        xs = jax.ShapeDtypeStruct((T, B, *LAYERS[name].features), jnp.float64)
         symbols = jax.ShapeDtypeStruct((T, B), jnp.int32)
         like = init_shapes(LAYERS[name].layer.init, symbols if LAYERS[name].vocabulary else xs)
     else:
-        like = init_shapes(CELLS[name].cell.init, jax.ShapeDtypeStruct((B, I), jnp.float64))
+        cell = CELLS[name].cell
+        like = init_shapes(cell.init, jax.ShapeDtypeStruct((B, *features(cell)), jnp.float64))
     params = random_like(like)
     save(path, params)
     assert_same_bits(load(path, like), params)

@@ -195,6 +195,13 @@ def with_states():
     return keras.Model(start, ys)
 
 
+class OwnCell(layers.Layer):
+    state_size = output_size = I
+
+    def call(self, inputs, states):
+        return inputs + states[0], [inputs]
+
+
 def built(*parts, shape=(None, None, I)):
     model = keras.Sequential(parts)
     model.build(shape)
@@ -230,9 +237,9 @@ BAD = {
         r"`a` \(LSTM\) returns 5 features, but `b` \(LSTM\) expects 3 features",
     ),
     "a cell of another kind": (
-        lambda: built(layers.ConvLSTM1D(2, 3, name="conv"), shape=(None, 4, 5, 6)),
+        lambda: built(layers.RNN(OwnCell(), name="own")),
         TypeError,
-        r"`conv` \(ConvLSTM1D\)",
+        r"`own` \(RNN\) has the cell OwnCell",
     ),
     "stacked cells in both directions": (
         lambda: built(layers.Bidirectional(rnn(layers.LSTMCell(H), layers.LSTMCell(H)), name="b")),

@@ -6,14 +6,15 @@ import pytest
 
 import jaxrnn
 from jaxrnn.engines._unroll import ENGINES, NAMES
-from tests.laws.tables import CELLS, B, H, I, T, cell_example
+from tests.laws.tables import CELLS, B, H, I, T, cell_example, features
 
 XS = jax.ShapeDtypeStruct((T, B, I), jnp.float32)
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_every_engine_has_a_reason_for_every_cell(name):
-    found = jaxrnn.explain(CELLS[name].cell, XS)
+    cell = CELLS[name].cell
+    found = jaxrnn.explain(cell, jax.ShapeDtypeStruct((T, B, *features(cell)), jnp.float32))
     assert tuple(found.reasons) == NAMES
     assert all(isinstance(reason, str) and reason for reason in found.reasons.values())
     assert found.reasons[found.implementation] == "the first engine with nothing against it"

@@ -48,14 +48,18 @@ def computations(text):
 
 
 def products_in_loops(text):
-    """For each loop of an HLO module, in order, the number of matrix products in its body."""
+    """For each loop of an HLO module, the number of matrix products and convolutions in its body.
+
+    The loops are in order.
+    """
     bodies = computations(text)
 
     def count(name):
         total = 0
         for line in bodies.get(name, ()):
-            total += len(re.findall(r" dot\(", line))
-            total += len(re.findall(r'custom_call_target="[^"]*(?:gemm|matmul|dot)', line, re.I))
+            total += len(re.findall(r" (?:dot|convolution)\(", line))
+            name = r'custom_call_target="[^"]*(?:gemm|matmul|dot|conv)'
+            total += len(re.findall(name, line, re.I))
             for called in re.findall(r"(?:calls|to_apply|body)=%?([\w.\-]+)", line):
                 total += count(called)
         return total

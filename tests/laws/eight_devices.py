@@ -23,6 +23,7 @@ from tests.laws.tables import (
     I,
     LayerCase,
     assert_close,
+    features,
     floats,
     layer_example,
     total,
@@ -30,7 +31,10 @@ from tests.laws.tables import (
 
 T, B = 8, 8
 KEY = jax.random.key(11)
-ROWS = LAYERS | {f"rnn({name})": LayerCase(jaxrnn.rnn(c.cell)) for name, c in CELLS.items()}
+ROWS = LAYERS | {
+    f"rnn({name})": LayerCase(jaxrnn.rnn(case.cell), features(case.cell))
+    for name, case in CELLS.items()
+}
 KINDS = "auto", "explicit", "explicit, set"
 # Where each array is divided: sequences (T, B, ...), rows (B, ...) and parameters.
 WAYS = {

@@ -100,6 +100,58 @@ def gru_reset_before(params, carry, x):
     return (h,), h
 
 
+def convolve(x, kernel, dilation=None):
+    """Pictures (*S, C) with a kernel (*K, C, N): (*S, N), zeros outside of the picture."""
+    window = kernel.shape[:-2]
+    dilation = dilation or (1,) * len(window)
+    before = [(k - 1) * d // 2 for k, d in zip(window, dilation, strict=True)]
+    y = np.zeros((*x.shape[:-1], kernel.shape[-1]))
+    for at in np.ndindex(x.shape[:-1]):
+        for tap in np.ndindex(window):
+            place = tuple(
+                a + t * d - b for a, t, d, b in zip(at, tap, dilation, before, strict=True)
+            )
+            if all(0 <= p < size for p, size in zip(place, x.shape, strict=False)):
+                y[at] += x[place] @ kernel[tap]
+    return y
+
+
+def conv_lstm(dilation=None):
+    def step(params, carry, x):
+        h, c = carry
+        a = convolve(x, params.kernel, dilation) + convolve(h, params.recurrent_kernel)
+        i, f, g, o = np.split(a + params.bias, 4, axis=-1)
+        p_i, p_f, p_o = (0, 0, 0) if params.peephole is None else np.split(params.peephole, 3)
+        c_new = sigmoid(f + p_f * c) * c + sigmoid(i + p_i * c) * np.tanh(g)
+        h = sigmoid(o + p_o * c_new) * np.tanh(c_new)
+        return (h, c_new), h
+
+    return step
+
+
+def conv_gru(dilation=None):
+    def step(params, carry, x):
+        (h,) = carry
+        u_r, u_z, u_n = _three(convolve(x, params.kernel, dilation) + params.bias)
+        v_r, v_z, v_n = _three(convolve(h, params.recurrent_kernel))
+        r, z = sigmoid(u_r + v_r), sigmoid(u_z + v_z)
+        n = np.tanh(u_n + r * (v_n + params.recurrent_bias))
+        h = z * h + (1 - z) * n
+        return (h,), h
+
+    return step
+
+
+def conv_gru_reset_before(params, carry, x):
+    (h,) = carry
+    u_r, u_z, u_n = _three(convolve(x, params.kernel) + params.bias)
+    kernel_r, kernel_z, kernel_n = _three(params.recurrent_kernel)
+    r, z = sigmoid(u_r + convolve(h, kernel_r)), sigmoid(u_z + convolve(h, kernel_z))
+    n = np.tanh(u_n + convolve(r * h, kernel_n))
+    h = z * h + (1 - z) * n
+    return (h,), h
+
+
 def normalize(x):
     return (x - x.mean()) / np.sqrt(x.var() + 1e-5)
 

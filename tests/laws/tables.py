@@ -14,13 +14,14 @@ from jaxrnn import activations, authoring
 from tests.laws import oracle
 
 T, B, I, H, P = 7, 3, 5, 4, 2  # pairwise different, so that no axis passes for another
+FEATURES = {1: (I,), 2: (I, P), 3: (I, P, P), 4: (P, P, P, 1)}  # an input, by its number of axes
 
 
 class CellCase(NamedTuple):
     cell: jaxrnn.Cell
     oracle: Callable | None = None
     torch: str | None = None
-    products: tuple[int, int] = (1, 1)  # matrix products in the forward and the backward loop
+    products: tuple[int, int] = (1, 1)  # products and convolutions in the forward, backward loop
 
 
 class LeakyParams(NamedTuple):
@@ -191,6 +192,13 @@ def regularized():
     return jaxrnn.state_dropout(jaxrnn.zoneout(cell, jaxrnn.LSTMCarry(h=0.1, c=0.4)), 0.25)
 
 
+def regularized_pictures():
+    """`regularized`, with one draw for each channel, and one for each pixel of the candidate."""
+    cell = jaxrnn.candidate_dropout(jaxrnn.conv_lstm(H, (3,)), 0.3)
+    cell = jaxrnn.zoneout(jaxrnn.learned_carry(cell), 0.3, shared_axes=(-2,))
+    return jaxrnn.state_dropout(cell, 0.25, shared_axes=(-2,))
+
+
 CELLS = {
     "elman": CellCase(jaxrnn.elman(H), oracle.elman(np.tanh), "RNN"),
     "lstm": CellCase(jaxrnn.lstm(H), oracle.lstm, "LSTM"),
@@ -242,6 +250,19 @@ CELLS = {
     "regularized": CellCase(regularized()),
     "reset_leaves": CellCase(forgetting()),
     "whole": CellCase(whole(), products=(2, 4)),
+    "conv_lstm": CellCase(jaxrnn.conv_lstm(H, (3,)), oracle.conv_lstm()),
+    "conv_gru": CellCase(jaxrnn.conv_gru(H, (3,)), oracle.conv_gru()),
+    "conv_gru_reset_before": CellCase(
+        jaxrnn.conv_gru(H, (3,), reset_after=False), oracle.conv_gru_reset_before, products=(2, 2)
+    ),
+    "conv_lstm_2d": CellCase(
+        jaxrnn.conv_lstm(H, (3, 2), dilation=(1, 2), use_peepholes=True),
+        oracle.conv_lstm(dilation=(1, 2)),
+    ),
+    "conv_gru_3d": CellCase(
+        jaxrnn.conv_gru(H, (2, 1, 3), dilation=2), oracle.conv_gru(dilation=(2, 2, 2))
+    ),
+    "conv_regularized": CellCase(regularized_pictures()),
 }
 
 
@@ -266,11 +287,22 @@ LIKE_ANOTHER = {
     "attention_fed_back",
     "attention_location",
     "reset_leaves",
+    "conv_lstm",
+    "conv_gru",
+}
+# Convolutions take long to compile: all laws of these run with --thorough.
+COSTLY = {
+    "conv_gru_reset_before",
+    "conv_lstm_2d",
+    "conv_gru_3d",
+    "conv_regularized",
+    "pictures",
 }
 
 
 class LayerCase(NamedTuple):
     layer: jaxrnn.Layer
+    features: tuple[int, ...] = FEATURES[1]  # the axes of an input
     vocabulary: int | None = None  # of integer inputs
     causal: bool = True
     pools: bool = False  # returns no sequence
@@ -340,6 +372,16 @@ LAYERS = {
         causal=False,
         pools=True,
     ),
+    "pictures": LayerCase(
+        jaxrnn.stack(
+            jaxrnn.dropout(0.4, shared_axes=(-3, -2)),
+            jaxrnn.rnn(jaxrnn.zoneout(jaxrnn.conv_lstm(H, (3, 2)), 0.3, shared_axes=(-3, -2))),
+            jaxrnn.variational_dropout(0.4),
+            jaxrnn.rnn(jaxrnn.conv_gru(P, (1, 3))),
+            jaxrnn.dense(3),
+        ),
+        features=FEATURES[3],
+    ),
 }
 
 
@@ -365,7 +407,7 @@ class Example(NamedTuple):
 
     params: object
     carry: object
-    xs: jax.Array  # (T, B, I)
+    xs: jax.Array  # (T, B, I), or (T, B, *S, C)
     mask: jax.Array  # bool (T, B): full, empty, ragged
     resets: jax.Array  # bool (T, B)
 
@@ -404,27 +446,41 @@ def cast(tree, dtype):
     return jax.tree.map(leaf_as, tree)
 
 
+def features(cell, size=I):
+    """The axes of one input of `cell`, (I,) if it has one."""
+    return (size,) if cell.num_feature_axes == 1 else FEATURES[cell.num_feature_axes]
+
+
 def cell_example(cell, *, shape=(T, B, I), dtype=jnp.float64, seed=0):
+    """`shape` is of the inputs (..., I) of most cells; those of others end in their own axes."""
     keys = jax.random.split(jax.random.key(seed), 4)
-    xs = jnp.asarray(generator(keys[0]).standard_normal(shape).astype(dtype))
-    params = initialized(cell, jax.ShapeDtypeStruct(shape[-1:], jnp.float64))
+    *lead, size = shape
+    one = features(cell, size)
+    xs = jnp.asarray(generator(keys[0]).standard_normal((*lead, *one)).astype(dtype))
+    params = initialized(cell, jax.ShapeDtypeStruct(one, jnp.float64))
     params = noisy(cast(params, dtype), keys[1])
-    carry = noisy(cell.init_carry(params, jax.ShapeDtypeStruct(shape[1:], dtype)), keys[2])
-    return Example(params, carry, xs, *flags(shape[:-1], keys[3]))
+    carry = noisy(cell.init_carry(params, jax.ShapeDtypeStruct(xs.shape[1:], dtype)), keys[2])
+    return Example(params, carry, xs, *flags(lead, keys[3]))
 
 
 def layer_example(case, *, shape=(T, B, I), dtype=jnp.float64, seed=0):
     keys = jax.random.split(jax.random.key(seed), 4)
     rng = generator(keys[0])
+    shape = shape if len(case.features) == 1 else (*shape[:-1], *case.features)
     if case.vocabulary:
         xs = jnp.asarray(rng.integers(0, case.vocabulary, shape[:-1], np.int32))
         like = jax.ShapeDtypeStruct((T, B), np.int32)
     else:
         xs = jnp.asarray(rng.standard_normal(shape).astype(dtype))
-        like = jax.ShapeDtypeStruct((T, B, shape[-1]), jnp.float64)
+        like = jax.ShapeDtypeStruct((T, B, *shape[-len(case.features) :]), jnp.float64)
     params = noisy(cast(initialized(case.layer, like), dtype), keys[1])
     carry = noisy(case.layer.init_carry(params, xs), keys[2])
-    return Example(params, carry, xs, *flags(shape[:-1], keys[3]))
+    return Example(params, carry, xs, *flags(shape[: -len(case.features)], keys[3]))
+
+
+def over_features(flags, xs):
+    """`flags` (T, ...) with as many axes as `xs`."""
+    return flags.reshape(*flags.shape, *[1] * (xs.ndim - flags.ndim))
 
 
 def flags(shape, key):
@@ -446,11 +502,16 @@ def floats(tree):
 def total(tree):
     """A scalar that every floating leaf enters with weights of its own."""
     leaves = floats(tree)
-    weights = [jnp.cos(jnp.arange(leaf.size, dtype=leaf.dtype)) for leaf in leaves]
+    weights = [_weights(leaf.size, leaf.dtype) for leaf in leaves]
     return sum(
         (w.reshape(leaf.shape) * jnp.sin(leaf)).sum()
         for w, leaf in zip(weights, leaves, strict=True)
     )
+
+
+def _weights(size, dtype):
+    wide = authoring.sum_dtype(dtype)  # a narrow dtype cannot count so far
+    return jnp.cos(jnp.arange(size, dtype=wide)).astype(dtype)
 
 
 def assert_close(actual, expected, tolerance):

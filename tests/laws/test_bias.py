@@ -18,6 +18,9 @@ CELLS = {
     "layer_norm_gru": jaxrnn.layer_norm_gru,
     "peephole_lstm": jaxrnn.peephole_lstm,
     "coupled_lstm": jaxrnn.coupled_lstm,
+    # One sequence of B pixels.
+    "conv_lstm": lambda size, **options: jaxrnn.conv_lstm(size, (3,), **options),
+    "conv_gru": lambda size, **options: jaxrnn.conv_gru(size, (3,), **options),
 }
 BIASES = "bias", "recurrent_bias"
 KEY = jax.random.key(0)

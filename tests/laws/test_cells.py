@@ -22,8 +22,10 @@ from tests.laws.tables import (
     assert_close,
     assert_same,
     cell_example,
+    features,
     floats,
     noisy,
+    over_features,
     total,
 )
 
@@ -33,7 +35,7 @@ split_cell = pytest.mark.parametrize("name", [n for n, c in CELLS.items() if not
 
 def implementations(cell):
     """The engines that run `cell` here in float64, "scan" first."""
-    xs = jax.ShapeDtypeStruct((T, B, I), jnp.float64)
+    xs = jax.ShapeDtypeStruct((T, B, *features(cell)), jnp.float64)
     found = []
     for name in ("scan", "xla", "native", "associative"):
         with contextlib.suppress(ValueError):
@@ -64,7 +66,7 @@ def unroller(name, **choices):
     run = jax.jit(functools.partial(jaxrnn.unroll, CELLS[name].cell, **choices))
 
     def call(params, carry, xs, *, mask=None, resets=None):
-        shape = xs.shape[:-1]
+        shape = xs.shape[: -CELLS[name].cell.num_feature_axes]
         mask = jnp.ones(shape, bool) if mask is None else mask
         resets = jnp.zeros(shape, bool) if resets is None else resets
         return run(params, carry, xs, mask=mask, resets=resets)
@@ -221,9 +223,10 @@ def test_padding_is_never_read(name, implementation):
         return total(out), out
 
     run = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
-    (_, clean), clean_grads = run(ex.params, jnp.where(ex.mask[..., None], ex.xs, 0))
+    real = over_features(ex.mask, ex.xs)
+    (_, clean), clean_grads = run(ex.params, jnp.where(real, ex.xs, 0))
     for poison in (np.nan, np.inf, 1e30):
-        (_, dirty), dirty_grads = run(ex.params, jnp.where(ex.mask[..., None], ex.xs, poison))
+        (_, dirty), dirty_grads = run(ex.params, jnp.where(real, ex.xs, poison))
         assert_same((dirty, dirty_grads), (clean, clean_grads))
     assert np.isfinite(dirty_grads[1]).all()
     assert (np.asarray(dirty_grads[1])[~np.asarray(ex.mask)] == 0).all()

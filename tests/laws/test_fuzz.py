@@ -13,7 +13,17 @@ import numpy as np
 import pytest
 
 import jaxrnn
-from tests.laws.tables import LAYERS, B, I, T, assert_close, assert_same, floats, layer_example
+from tests.laws.tables import (
+    LAYERS,
+    B,
+    I,
+    T,
+    assert_close,
+    assert_same,
+    floats,
+    layer_example,
+    over_features,
+)
 
 KEY = jax.random.key(7)
 POISON = (np.nan, np.inf, -np.inf, np.finfo(np.float32).max, -1e-40)
@@ -50,8 +60,9 @@ def test_poisoned_padding_changes_no_bit(any_layer, thorough):
             xs, poison = rng.integers(0, case.vocabulary, (T, B)), -(2**31)
             blank = mask
         else:
-            xs, poison = rng.normal(size=(T, B, I)), rng.choice(POISON, (T, B, I))
-            blank = mask[..., None]
+            shape = T, B, *case.features
+            xs, poison = rng.normal(size=shape), rng.choice(POISON, shape)
+            blank = over_features(mask, xs)
         xs = xs.astype(ex.xs.dtype)
         clean = run(ex.params, ex.carry, np.where(blank, xs, np.zeros_like(xs)), mask, resets)
         dirty = run(ex.params, ex.carry, np.where(blank, xs, poison).astype(xs.dtype), mask, resets)
@@ -69,7 +80,7 @@ def test_the_gradient_of_a_padded_batch_is_the_sum_over_its_rows(any_layer, thor
 
     def loss(params, xs, mask, resets):
         carry, ys = case.layer.apply(params, None, xs, mask=mask, resets=resets)
-        steps, features = np.arange(len(ys))[:, None, None], np.arange(ys.shape[-1])
+        steps, features = over_features(np.arange(len(ys)), ys), np.arange(ys.shape[-1])
         weights = jnp.cos(jnp.asarray(steps + 0.7 * features))
         return (weights * jnp.sin(ys)).sum() + sum(jnp.sin(x).sum() for x in floats(carry))
 
@@ -79,7 +90,7 @@ def test_the_gradient_of_a_padded_batch_is_the_sum_over_its_rows(any_layer, thor
         mask = np.arange(T)[:, None] < lengths
         resets = rng.random((T, B)) < 0.2
         xs = rng.integers(0, case.vocabulary or 2, (T, B))
-        xs = xs if case.vocabulary else rng.normal(size=(T, B, I))
+        xs = xs if case.vocabulary else rng.normal(size=(T, B, *case.features))
         xs = xs.astype(ex.xs.dtype)
         whole = grad(ex.params, xs, mask, resets)
         rows = [

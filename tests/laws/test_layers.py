@@ -18,6 +18,7 @@ from tests.laws.tables import (
     assert_same,
     floats,
     layer_example,
+    over_features,
     total,
 )
 
@@ -37,10 +38,11 @@ def uncounted(carry):
 @functools.cache
 def apply(name):
     """Compiled for whatever mask and resets, so that the tests share its programs."""
-    run = jax.jit(functools.partial(LAYERS[name].layer.apply, key=KEY))
+    case = LAYERS[name]
+    run = jax.jit(functools.partial(case.layer.apply, key=KEY))
 
     def call(params, carry, xs, *, mask=None, resets=None):
-        shape = xs.shape if LAYERS[name].vocabulary else xs.shape[:-1]
+        shape = xs.shape if case.vocabulary else xs.shape[: -len(case.features)]
         mask = jnp.ones(shape, bool) if mask is None else mask
         resets = jnp.zeros(shape, bool) if resets is None else resets
         return run(params, carry, xs, mask=mask, resets=resets)
@@ -87,7 +89,7 @@ def test_chunks(name):
 @every_layer
 def test_padding_is_never_read(name):
     case, ex = LAYERS[name], layer_example(LAYERS[name])
-    mask = ex.mask if case.vocabulary else ex.mask[..., None]
+    mask = ex.mask if case.vocabulary else over_features(ex.mask, ex.xs)
     poison = -7 if case.vocabulary else np.nan
 
     def loss(params, xs):

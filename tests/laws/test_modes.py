@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 import jaxrnn
-from tests.laws.tables import CELLS, LAYERS, I, cell_example, layer_example, total
+from tests.laws.tables import (
+    CELLS,
+    LAYERS,
+    I,
+    cell_example,
+    layer_example,
+    over_features,
+    total,
+)
 
 ONE_BY_ONE = {
     "x64 off": lambda: jax.enable_x64(False),
@@ -55,7 +63,7 @@ def poisoned(xs, mask):
     if not jnp.issubdtype(xs.dtype, jnp.floating):
         return xs
     with jax.debug_nans(False):
-        return jnp.where(mask[..., None], xs, jnp.full_like(xs, jnp.nan))
+        return jnp.where(over_features(mask, xs), xs, jnp.full_like(xs, jnp.nan))
 
 
 def skip_unless_thorough(name, mode, few, thorough):
@@ -80,7 +88,7 @@ def test_cell(name, mode, thorough):
             return total(jaxrnn.unroll(cell, params, carry, xs, mask=mask, resets=resets))
 
         value, grads = jax.value_and_grad(loss, allow_int=True)(params, carry)
-        _, y = jaxrnn.step(cell, params, carry, jnp.ones(SHAPE[1:], xs.dtype))
+        _, y = jaxrnn.step(cell, params, carry, jnp.ones(xs.shape[1:], xs.dtype))
     assert np.isfinite(value)
     for grad in jax.tree.leaves(grads):
         assert grad.dtype == jax.dtypes.float0 or np.isfinite(grad).all()

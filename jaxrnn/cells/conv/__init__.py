@@ -1,0 +1,1 @@
+"""Convolutional cells, whose state is a picture. One file per cell."""

@@ -16,6 +16,7 @@ class _ChoiceFields(NamedTuple):
     sample: Callable | None
     length: int
     stop: int | None
+    num_axes: int  # of the batch
 
 
 class Choices(Constructed, _ChoiceFields):

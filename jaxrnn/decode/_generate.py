@@ -77,7 +77,7 @@ def generate(
     check_prompt(prompt, mask, carry)
     num_symbols = check_logits(model, params, prompt)
     check_symbols(prompt, mask, stop, num_symbols)
-    choices = Choices(sample, int(length), stop)
+    choices = Choices(sample, int(length), stop, prompt.ndim - 1)
     keys = keys_of_rows(key, prompt.shape[1:])
     given = params, carry, prompt, mask, keys, context, start
     names = "params", "carry", "prompt", "mask", "key", "context", "start"

@@ -41,6 +41,7 @@ def sample_path(
     mask: jax.Array | None = None,
     carry: Carry | None = None,
     context: Any = None,
+    num_feature_axes: int = 1,
     start: int | jax.Array = 0,
 ) -> Path:
     """Free running: draws each step from the model's output for all before it, and feeds it back.
@@ -62,6 +63,7 @@ def sample_path(
       mask: bool (P, ...), True = a real step of the prompt.
       carry: before the prompt; None means the initial carry.
       context: as in `jaxrnn.unroll`.
+      num_feature_axes: how many axes one input has, as of a `jaxrnn.Cell`: 3 for pictures.
       start: the number of steps drawn before, with this key, by calls that this one continues.
 
     Returns:
@@ -74,10 +76,10 @@ def sample_path(
     check_layer("`model`", model)
     check_size("length", length)
     check_prompt(prompt, mask, None)
-    batch = batch_axes(prompt)[1:]
+    batch = batch_axes(prompt, num_feature_axes)[1:]
     keys = keys_of_rows(key, batch)
     check_drawn(sample, keys, shapes(model, params, prompt)[1], prompt, len(batch))
-    choices = Choices(sample, int(length), None)
+    choices = Choices(sample, int(length), None, len(batch))
     names = "params", "carry", "prompt", "mask", "key", "context", "start"
     given = params, carry, prompt, mask, keys, context, start
 
@@ -90,7 +92,7 @@ def sample_path(
 
 @as_one_program
 def _loop(model, choices, params, carry, prompt, mask, keys, context, start):
-    prompt, num_axes = jnp.asarray(prompt), len(batch_axes(prompt)) - 1
+    prompt, num_axes = jnp.asarray(prompt), choices.num_axes
     start = jnp.asarray(start, jnp.int32)
 
     def draw(count, y):

@@ -33,6 +33,7 @@ def scheduled_sampling(
     sample: Callable[[jax.Array | None, Any], jax.Array] = greedy,
     mask: jax.Array | None = None,
     context: Any = None,
+    num_feature_axes: int = 1,
 ) -> tuple[Carry, Any]:
     """Runs a decoder on given inputs, each replaced by the decoder's own output at a given rate.
 
@@ -55,6 +56,7 @@ def scheduled_sampling(
         one.
       mask: bool (T, ...), True = a real step.
       context: as in `jaxrnn.unroll`.
+      num_feature_axes: how many axes one input has, as of a `jaxrnn.Cell`: 3 for pictures.
 
     Returns:
       The carry after the last step and the outputs ys, (T, ..., K), as ``model.apply`` does.
@@ -69,21 +71,22 @@ def scheduled_sampling(
     num_steps = check_sequence(xs)
     check_flags("mask", mask, xs)
     _check_rate(rate, num_steps, key)
-    batch = batch_axes(xs)[1:]
+    batch = batch_axes(xs, num_feature_axes)[1:]
     keys = keys_of_rows(key, batch)
     check_drawn(sample, keys, shapes(model, params, xs)[1], xs, len(batch))
     names = "params", "carry", "xs", "key", "rate", "mask", "context"
     given = params, carry, xs, keys, rate, mask, context
 
     def run(arguments):
-        return _loop(model, Choices(sample, num_steps, None), *arguments.values())
+        choices = Choices(sample, num_steps, None, len(batch))
+        return _loop(model, choices, *arguments.values())
 
     return with_auto_axes(run, dict(zip(names, given, strict=True)), like_sequence)
 
 
 @as_one_program
 def _loop(model, choices, params, carry, xs, keys, rate, mask, context):
-    num_axes = len(batch_axes(xs)) - 1
+    num_axes = choices.num_axes
     xs = zero_where_masked(mask, xs)
     carry, none = model.apply(params, carry, xs[:0], context=context)
     y = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[1:], leaf.dtype), none)

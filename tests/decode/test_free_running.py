@@ -147,3 +147,21 @@ def test_a_rate_for_each_step():
     np.testing.assert_allclose(free[:2], run_scheduled(1.0)[1][:2], rtol=1e-6)
     jitted = jax.jit(lambda r: scheduled_sampling(model, params, None, SYMBOLS, KEY, r, mask=REAL))
     assert_close(jitted(rates)[1], free, 1e-5)
+
+
+def test_a_path_of_pictures():
+    """Each sequence has a key, not each pixel."""
+    model = jaxrnn.rnn(jaxrnn.conv_gru(1, (2,)))
+    prompt = jnp.ones((2, B, 5, 1))
+    params = model.init(KEY, prompt)
+
+    def sample(key, y):
+        return y + jax.random.normal(key, (), y.dtype)
+
+    run = functools.partial(sample_path, model, params, sample=sample, num_feature_axes=2)
+    path = run(prompt, KEY, 2)
+    assert path.xs.shape == (2, B, 5, 1)
+    noise = path.xs - path.ys
+    np.testing.assert_allclose(noise, jnp.broadcast_to(noise[:, :, :1], noise.shape), rtol=1e-9)
+    alone = run(prompt[:, 1], jax.random.split(KEY, B)[1], 2)
+    assert_close(path.xs[:, 1], alone.xs, 1e-12)

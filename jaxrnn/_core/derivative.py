@@ -111,7 +111,6 @@ def _linear_maps(cell, params, before, us, vs):
 
     steps = before, us, vs
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), steps)
-    stacked = dependent(residuals, params, one)
     structure = None
 
     def leaves_of(params, step):
@@ -119,8 +118,10 @@ def _linear_maps(cell, params, before, us, vs):
         leaves, structure = jax.tree.flatten(residuals(params, step))
         return leaves
 
-    axes = [0 if flag else None for flag in stacked]
-    leaves = jax.vmap(leaves_of, in_axes=(None, 0), out_axes=axes)(params, steps)
+    with jax.disable_jit(False):  # in a program, an array that is there twice is kept twice
+        stacked = dependent(residuals, params, one)
+        run = jax.jit(leaves_of, inline=True)
+        leaves = jax.vmap(run, (None, 0), [0 if f else None for f in stacked])(params, steps)
     once = [None if flag else leaf for leaf, flag in zip(leaves, stacked, strict=True)]
 
     def apply(step, dcarry, dv):

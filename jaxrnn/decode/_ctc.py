@@ -114,6 +114,6 @@ def _log_probabilities(logits: jax.Array, mask: jax.Array) -> jax.Array:
 
 
 def _labels(symbols: jax.Array, mask: jax.Array, scores: jax.Array, dtype: Any) -> Labels:
-    is_lost = jnp.isnan(scores)
+    is_lost = jnp.isnan(scores)[None]
     symbols = jnp.where(mask, symbols, 0)
     return Labels(jnp.where(is_lost, -1, symbols), mask | is_lost, scores.astype(dtype))

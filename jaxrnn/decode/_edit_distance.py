@@ -50,11 +50,11 @@ def _distances(symbols, targets, mask, target_mask):
 
     def read(distances, step):  # distances (U + 1, ...), to the first targets
         symbol, is_real = step
-        replaced = distances[:-1] + (symbol != targets).astype(jnp.int32)
+        replaced = distances[:-1] + (symbol[None] != targets).astype(jnp.int32)
         new = jnp.minimum(distances + 1, jnp.concatenate([distances[:1] + 1, replaced]))
         # Insertions: from the best column before, one for each column between.
         new = columns + jax.lax.cummin(new - columns, axis=0)
-        return jnp.where(is_real, new, distances), None
+        return jnp.where(is_real[None], new, distances), None
 
     start = jnp.broadcast_to(columns, (targets.shape[0] + 1, *batch))
     distances, _ = jax.lax.scan(read, start, (symbols, mask))

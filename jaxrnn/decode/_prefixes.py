@@ -62,17 +62,17 @@ def _extended(prefixes: Prefixes, log_p: jax.Array, blank: int) -> tuple:
     any_end = prefixes.log_p
     labels = jnp.arange(num_labels, dtype=jnp.int32)
     # A label that repeats the last one needs a blank between them.
-    repeats = labels == prefixes.last[:, None]
-    longer = log_p + jnp.where(repeats, prefixes.blank[:, None], any_end[:, None])
+    repeats = labels[None] == prefixes.last[:, None]
+    longer = log_p[None] + jnp.where(repeats, prefixes.blank[:, None], any_end[:, None])
     longer = longer.at[:, blank].set(-jnp.inf)
 
     # A longer sequence may be in the beam already: it gets the probability, and is no candidate.
     is_there = any_end > -jnp.inf
     extends = jnp.all(prefixes.before[None] == prefixes.hashes[:, None], axis=-1)
-    extends &= is_there[:, None] & is_there & (prefixes.last >= 0)  # (shorter, longer)
+    extends &= is_there[:, None] & (is_there & (prefixes.last >= 0))[None]  # (shorter, longer)
     own = jnp.maximum(prefixes.last, 0)
     joined = jnp.where(extends, longer[:, own], -jnp.inf)
-    taken = extends[:, :, None] & (labels == prefixes.last[:, None])  # (shorter, longer, label)
+    taken = extends[:, :, None] & repeats[None]  # (shorter, longer, label)
     longer = jnp.where(jnp.any(taken, axis=1), -jnp.inf, longer)
 
     stay_label = jnp.logaddexp(
@@ -108,4 +108,4 @@ def _hashed(hashes: jax.Array, labels: jax.Array) -> jax.Array:
     mixed = hashes ^ (labels[:, None].astype(jnp.uint32) * jnp.uint32(0x9E3779B1) + jnp.uint32(1))
     for multiplier, shift in zip(_MULTIPLIERS, (16, 13), strict=True):
         mixed = (mixed ^ (mixed >> shift)) * jnp.uint32(multiplier)
-    return (mixed ^ (mixed >> 16)) * jnp.asarray([1, 0x27D4EB2F], jnp.uint32)
+    return (mixed ^ (mixed >> 16)) * jnp.asarray([[1, 0x27D4EB2F]], jnp.uint32)

@@ -107,9 +107,10 @@ def attention(
     def init(key, x):
         if feed_back:
             check_no_leaf_resets("attention", without_noise(x))
-        inner = cell.init(jax.random.split(key, 5)[0], x)
+        cell_key, *keys = jax.random.split(key, 5)
+        inner = cell.init(cell_key, x)
         h, u = _shapes(cell, inner, without_noise(x))
-        return AttentionParams(inner, *draw(key, h, _width(u) if feed_back else None))
+        return AttentionParams(inner, *draw(keys, h, _width(u) if feed_back else None))
 
     def init_carry(params, x):
         check_params(params, AttentionParams)

@@ -21,11 +21,11 @@ class Draw(NamedTuple):
     kernel_init: Initializer
     score_init: Initializer
 
-    def __call__(self, key: jax.Array, h: Any, gates: int | None) -> tuple[jax.Array | None, ...]:
+    def __call__(self, keys: list, h: Any, gates: int | None) -> tuple[jax.Array | None, ...]:
         """The parameters beside those of the cell: query, key, score, location and feed.
 
         Args:
-          key: a random key; the cell has drawn with the first of the five that it splits into.
+          keys: four random keys.
           h: the shape of the hidden state.
           gates: the width of what the cell projects; None unless the attention is fed back.
         """
@@ -34,20 +34,19 @@ class Draw(NamedTuple):
                 f"`score='dot'` needs a hidden state as wide as the memory: H is {h.shape[-1]}, "
                 f"and `memory_size` {self.memory_size}. Use 'general', which maps one to the other."
             )
-        keys = jax.random.split(key, 5)
         is_additive = self.score in ("additive", "location")
         width = {"dot": None, "general": self.memory_size}.get(self.score, self.size)
-        location_key = jax.random.fold_in(keys[2], 1)
+        location_key = jax.random.fold_in(keys[1], 1)
 
         def kernel(key, rows, columns):
             return self.kernel_init(key, (rows, columns), h.dtype)
 
         return (
-            kernel(keys[1], h.shape[-1], width) if width else None,
-            kernel(keys[2], self.memory_size, self.size) if is_additive else None,
-            self.score_init(keys[3], (self.size,), h.dtype) if is_additive else None,
+            kernel(keys[0], h.shape[-1], width) if width else None,
+            kernel(keys[1], self.memory_size, self.size) if is_additive else None,
+            self.score_init(keys[2], (self.size,), h.dtype) if is_additive else None,
             kernel(location_key, self.width, self.size) if self.score == "location" else None,
-            kernel(keys[4], self.memory_size, gates) if self.feed_back else None,
+            kernel(keys[3], self.memory_size, gates) if self.feed_back else None,
         )
 
 

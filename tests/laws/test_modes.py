@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import jaxrnn
+from jaxrnn import decode
 from tests.laws.tables import (
     CELLS,
     LAYERS,
@@ -114,3 +115,34 @@ def test_layer(name, mode, thorough):
     assert np.isfinite(value)
     for grad in jax.tree.leaves(grads):
         assert grad.dtype == jax.dtypes.float0 or np.isfinite(grad).all()
+
+
+def decoded(model, params, context):
+    """Every decoder once, on symbols (3, 3) and frames (5, 2, 4)."""
+    symbols, key = jnp.zeros((3, 3), jnp.int32), jax.random.key(0)
+    real = jnp.array([[True, False, True], [True, True, True], [True, True, False]])
+    sample = decode.categorical(temperature=0.7, top_k=3, top_p=0.9, min_p=0.01)
+    options = {"mask": real, "context": context}
+    frames = jnp.sin(jnp.arange(40.0)).reshape(5, 2, 4)
+    return [
+        decode.generate(model, params, symbols, key, 4, sample=sample, stop=1, **options).mask,
+        decode.beam_search(model, params, symbols, 3, 4, stop=1, **options).scores,
+        decode.scheduled_sampling(model, params, None, symbols, key, 0.5, **options)[1],
+        decode.ctc_greedy(frames).scores,
+        decode.ctc_beam_search(frames, 3).scores,
+        decode.edit_distance(symbols, jnp.ones((2, 3), jnp.int32), real),
+        decode.error_rate(symbols, symbols, real, real),
+    ]
+
+
+@every_mode()
+def test_decoders(mode, thorough):
+    if mode == "disable_jit" and not thorough:
+        pytest.skip("needs --thorough")
+    with MODES[mode]():
+        cell = jaxrnn.attention(jaxrnn.gru(3), 2)
+        model = jaxrnn.stack(jaxrnn.embed(4, 3), jaxrnn.rnn(cell), jaxrnn.dense(4))
+        params = model.init(jax.random.key(1), jnp.zeros((3, 3), jnp.int32))
+        outs = decoded(model, params, {"memory": jnp.ones((3, 2, 2), jnp.float32)})
+    for out in outs:
+        assert np.isfinite(out).all()

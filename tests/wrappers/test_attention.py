@@ -168,6 +168,18 @@ def test_a_decoder_streams(feed_back):
     assert_close((state, jnp.stack(ys)), (carry, want), 1e-12)
 
 
+def test_its_gradient_without_jit():
+    layer = jaxrnn.stack(jaxrnn.rnn(attending("general", True)[0]), jaxrnn.dense(2))
+    params = layer.init(KEY, XS)
+
+    def loss(params):
+        return total(layer.apply(params, None, XS[:2], context=CONTEXT)[1])
+
+    want = jax.jit(jax.grad(loss))(params)
+    with jax.disable_jit():
+        assert_close(jax.grad(loss)(params), want, 1e-12)
+
+
 def test_a_memory_can_be_shared_and_mapped():
     cell, params = attending("general", False)
     one = {"memory": MEMORY[0]}

@@ -116,6 +116,7 @@ def random_tree(rng, depth=3):
     return dict(zip(keys, inner(3), strict=True))
 
 
+@pytest.mark.thorough
 def test_random_trees(path):
     rng = np.random.default_rng(0)
     for _ in range(40):

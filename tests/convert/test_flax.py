@@ -97,7 +97,9 @@ def nnx_peer(case, **options):
 
 
 @every_cell
-@pytest.mark.parametrize("peer_of", [linen_peer, nnx_peer])
+@pytest.mark.parametrize(
+    "peer_of", [linen_peer, pytest.param(nnx_peer, marks=pytest.mark.thorough)]
+)
 def test_outputs_gradients_and_round_trip(cell, peer_of):
     case = Case(cell, layers=2, directions=2)
     check_conversion(case, peer_of(case))

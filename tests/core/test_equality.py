@@ -147,6 +147,7 @@ def test_an_eager_call_of_a_rebuilt_cell_compiles_nothing():
     assert compiled == []
 
 
+@pytest.mark.thorough
 def test_nothing_leaks_from_a_cell_that_holds_a_traced_array():
     @jax.jit
     def loss(weight):

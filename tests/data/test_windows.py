@@ -67,6 +67,7 @@ def test_windows_in_order_are_the_sequences_apart(window):
     assert_close([jnp.array(y) for y in got], want, 1e-13)
 
 
+@pytest.mark.thorough
 def test_truncated_backpropagation():
     """With one sequence to a row, a window has the gradient of that sequence truncated."""
     window, (xs, targets) = 4, (ragged((10,)), ragged((10,)))

@@ -65,6 +65,7 @@ def test_pieces_jit_and_vmap_of_a_path():
     assert_close(whole.xs, rows, 1e-12)
 
 
+@pytest.mark.thorough
 def test_a_path_has_a_gradient():
     model, params, prompt = series_model()
 
@@ -149,6 +150,7 @@ def test_a_rate_for_each_step():
     assert_close(jitted(rates)[1], free, 1e-5)
 
 
+@pytest.mark.thorough
 def test_a_path_of_pictures():
     """Each sequence has a key, not each pixel."""
     model = jaxrnn.rnn(jaxrnn.conv_gru(1, (2,)))

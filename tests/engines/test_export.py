@@ -117,6 +117,7 @@ def test_open_sizes_of_a_layer(any_layer):
     check_open(run, ex)
 
 
+@pytest.mark.thorough
 def test_open_sizes_with_random_numbers(any_layer):
     layer, ex = LAYERS[any_layer].layer, layer_example(LAYERS[any_layer])
 
@@ -126,6 +127,7 @@ def test_open_sizes_with_random_numbers(any_layer):
     check_open(run, ex)
 
 
+@pytest.mark.thorough
 def test_open_sizes_of_what_is_around_a_model():
     ex = cell_example(jaxrnn.lstm(H))
 

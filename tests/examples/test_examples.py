@@ -50,6 +50,7 @@ def test_the_recurrent_policy_learns_by_memory():
     assert forgets < 0.3
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("as_users_run")
 def test_a_rollout_equals_its_replay():
     """What the policy did step by step, while episodes ended, it does in one unroll."""

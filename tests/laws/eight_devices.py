@@ -43,7 +43,7 @@ WAYS = {
     "tensor": (P(None, "data"), P("data"), "model"),
 }
 FEW = {"noise"}
-DEFAULT = {("auto", "data"), *(("explicit, set", way) for way in WAYS)}
+DEFAULT = {("explicit, set", "data"), ("explicit, set", "tensor")}
 
 
 def make_mesh(kind):
@@ -288,7 +288,7 @@ FUNCTIONS = {
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[thorough] * (name not in ("unroll", "entropy", "generate")))
+        pytest.param(name, marks=[thorough] * (name not in ("unroll", "generate")))
         for name in FUNCTIONS
     ],
 )

@@ -288,10 +288,10 @@ LIKE_ANOTHER = {
     "attention_location",
     "reset_leaves",
     "conv_lstm",
-    "conv_gru",
 }
 # Convolutions take long to compile: all laws of these run with --thorough.
 COSTLY = {
+    "conv_gru",
     "conv_gru_reset_before",
     "conv_lstm_2d",
     "conv_gru_3d",

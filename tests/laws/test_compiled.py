@@ -142,6 +142,7 @@ def lru(size):
     )
 
 
+@pytest.mark.thorough
 def test_a_linear_recurrent_unit_has_no_product_in_its_loops():
     jax.config.update("jax_numpy_dtype_promotion", "standard")
     try:

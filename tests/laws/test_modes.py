@@ -51,10 +51,10 @@ THEIR_OWN = {"leaky", "independent", "twice", "whole", "linear"}
 
 SHAPE = 3, 3, I
 FEW_CELLS = "attention_fed_back", "regularized"  # of the others, where it is thorough
-FEW_LAYERS = "stack", "noise_two_way"
+FEW_LAYERS = ("stack",)
 SLOW = {
     ("stack", "disable_jit"),
-    ("noise_two_way", "disable_jit"),
+    ("regularized", "disable_jit"),
     *(("attention_fed_back", m) for m in MODES if m != "all together"),
 }
 

@@ -44,6 +44,7 @@ def test_its_products_are_narrow_and_summed_in_float32():
     assert str(product.outvars[0].aval.dtype) == "float32"
 
 
+@pytest.mark.thorough
 def test_gradients_are_float32():
     layer = jaxrnn.cast(MODEL, jnp.bfloat16)
     params = layer.init(jax.random.key(0), XS)

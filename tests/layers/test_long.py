@@ -38,7 +38,7 @@ def plain():
     return value_and_gradient(DEEP, params, xs, **options)
 
 
-@pytest.mark.parametrize("chunk", ["sqrt", 100])
+@pytest.mark.parametrize("chunk", [pytest.param("sqrt", marks=pytest.mark.thorough), 100])
 def test_remat_changes_no_value_and_no_gradient(chunk, plain):
     params, xs, options = example(DEEP, 11)
     actual = value_and_gradient(jaxrnn.remat(DEEP, chunk=chunk), params, xs, **options)

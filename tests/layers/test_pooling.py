@@ -91,6 +91,7 @@ def test_finite_differences(name):
     check_grads(lambda xs: pool(xs, MASKS["holes"]), (example(),), order=2, modes=("fwd", "rev"))
 
 
+@pytest.mark.thorough
 def test_gradients_of_attention():
     def pooled(params):
         return ATTENTION.apply(params, example(), MASKS["holes"])

@@ -100,6 +100,7 @@ def test_a_mean_by_axis_name():
     assert_close(mapped(EX.params, EX.carry, EX.xs), rows, 1e-13)
 
 
+@pytest.mark.thorough
 @every_engine
 def test_vmap_and_scan_of_a_sharded_layer(implementation):
     """jax#7047: `vmap` and `scan` of a layer that runs within `shard_map`."""
@@ -128,6 +129,7 @@ def test_vmap_and_scan_of_a_sharded_layer(implementation):
         assert_close((carry.h[i], carry.c[i], ys[i].reshape(T, B, H)), (h, c, want), 1e-13)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("batch_size", [2, 5])
 def test_posterior_samples_in_batches(batch_size):
     """numpyro#1341: `jax.lax.map` over samples of the parameters, some at a time."""

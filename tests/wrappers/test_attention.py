@@ -190,6 +190,7 @@ def test_a_memory_can_be_shared_and_mapped():
     assert_close(mapped(XS, CONTEXT), run(XS, context=CONTEXT)[1], 1e-12)
 
 
+@pytest.mark.thorough
 def test_a_cell_that_draws_can_attend():
     cell = jaxrnn.attention(jaxrnn.zoneout(jaxrnn.lstm(H), 0.3), D)
     layer = jaxrnn.remat(jaxrnn.rnn(cell), chunk=3)

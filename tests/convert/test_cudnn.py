@@ -40,6 +40,7 @@ def peer_of(case):
     return Peer(to_cudnn, functools.partial(from_cudnn, **sizes), gradients(apply))
 
 
+@pytest.mark.thorough
 def test_outputs_gradients_and_round_trip():
     case = Case(LSTMParams, layers=2, directions=2)
     check_conversion(case, peer_of(case))

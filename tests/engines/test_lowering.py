@@ -81,7 +81,7 @@ CELLS = {
 
 @pytest.mark.skipif(problem() is not None, reason="the native kernels were not built")
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.thorough] * (n != "gru")) for n in CELLS]
+    "name", [pytest.param(n, marks=[pytest.mark.thorough] * (n != "elman")) for n in CELLS]
 )
 def test_a_native_program_is_exported(name):
     """Values, gradients, second derivatives, and both under `vmap`."""

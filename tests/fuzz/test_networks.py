@@ -1,4 +1,4 @@
-"""Random networks obey the laws: 4 by default, 288 where the run is thorough."""
+"""Random networks obey the laws: 3 by default, 288 where the run is thorough."""
 
 import jax
 import pytest
@@ -8,7 +8,7 @@ from tests.fuzz.laws import check
 
 @pytest.mark.parametrize("part", range(8))
 def test_random_networks_obey_the_laws(part, thorough):
-    if part >= 4 and not thorough:
+    if part not in (1, 2, 3) and not thorough:
         pytest.skip("needs --thorough")
     count = 36 if thorough else 1
     for seed in range(part * count, (part + 1) * count):

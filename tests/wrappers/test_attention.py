@@ -168,6 +168,7 @@ def test_a_decoder_streams(feed_back):
     assert_close((state, jnp.stack(ys)), (carry, want), 1e-12)
 
 
+@pytest.mark.thorough
 def test_its_gradient_without_jit():
     layer = jaxrnn.stack(jaxrnn.rnn(attending("general", True)[0]), jaxrnn.dense(2))
     params = layer.init(KEY, XS)

@@ -79,6 +79,7 @@ def test_no_gradient_crosses_the_reset_of_a_leaf():
     assert gradient.h.all()
 
 
+@pytest.mark.thorough
 def test_layers_chunks_noise_and_single_steps():
     cell = jaxrnn.reset_leaves(jaxrnn.zoneout(LSTM, 0.4))
     layer = jaxrnn.remat(jaxrnn.stack(jaxrnn.rnn(cell), jaxrnn.dense(2)), chunk=3)

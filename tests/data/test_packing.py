@@ -50,6 +50,7 @@ def test_sequences_without_steps():
     ],
     ids=["one way", "two ways"],
 )
+@pytest.mark.thorough
 def test_packed_equals_apart(layer):
     sequences = ragged(7, 5, seed=1)
     assert min(map(len, sequences)) == 0

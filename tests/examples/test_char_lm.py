@@ -187,6 +187,7 @@ def test_interrupt_saves_and_resume_goes_on(char_lm, tmp_path):
     assert_same_bits(arrays_in(stopped), arrays_in(straight))
 
 
+@pytest.mark.thorough
 def test_two_runs_may_save_in_one_folder(char_lm, out):
     """Each checkpoint that is read is a whole one of either run."""
     path = out / "checkpoint.safetensors"
@@ -450,6 +451,7 @@ def small_state(char_lm, small_run):
     return char_lm.start(small_run)
 
 
+@pytest.mark.thorough
 def test_carry_is_handed_on(char_lm, small_run, small_state):
     """The second window begins where the first ended; at the start of the streams none does."""
     model, optimizer, window = small_run.model, small_run.optimizer, small_run.config["window"]

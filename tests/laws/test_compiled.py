@@ -270,6 +270,7 @@ def test_blocks_are_the_plain_scan(name, num_steps, reverse, every_step_is_large
 
 
 @pytest.mark.parametrize("implementation", ["scan", "xla"])
+@pytest.mark.thorough
 def test_the_size_of_a_program_does_not_depend_on_the_number_of_steps(implementation):
     cell = jaxrnn.lstm(H)
 

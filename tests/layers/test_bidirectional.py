@@ -42,6 +42,7 @@ def test_a_padded_row_equals_the_row_alone(name, side):
 
 @every_kind
 @pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.thorough
 def test_packed_segments_equal_segments_alone(name, padded):
     ex = layer_example(LAYERS[name])
     segments = [(0, 3), (3, 4), (4, T)]

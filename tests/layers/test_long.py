@@ -76,6 +76,7 @@ def test_a_hundred_thousand_steps_fit_in_two_gib():
     assert temporaries(layer, 100_000) < 2 * 2**30
 
 
+@pytest.mark.thorough
 def test_truncation_changes_no_value():
     params, xs, options = example(DEEP, 11)
     cut = jaxrnn.truncate(DEEP, 4)

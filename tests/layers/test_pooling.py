@@ -86,6 +86,7 @@ def test_padding_is_never_read(name, side):
 
 
 @every_pool
+@pytest.mark.thorough
 def test_finite_differences(name):
     pool, _ = POOLS[name]
     check_grads(lambda xs: pool(xs, MASKS["holes"]), (example(),), order=2, modes=("fwd", "rev"))

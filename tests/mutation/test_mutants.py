@@ -39,6 +39,7 @@ def test_each_mutant_has_one_change(tmp_path):
     }
 
 
+@pytest.mark.thorough
 def test_a_seed_draws_the_same_mutants():
     assert draw(5, 3, "wrappers") == draw(5, 3, "wrappers") != draw(5, 4, "wrappers")
     assert {mutant.path.split("/")[1] for mutant in draw(5, 3, "wrappers")} == {"wrappers"}

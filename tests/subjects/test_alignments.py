@@ -123,6 +123,7 @@ def test_the_mean_over_the_sequences(name):
 
 
 @both
+@pytest.mark.thorough
 def test_forward_mode_and_second_order(name):
     n = np.flatnonzero(np.isfinite(defined(name)[0]) & (cases(name)[3].sum(axis=1) == 2))[-1]
     x, *others = (part[n] for part in cases(name))

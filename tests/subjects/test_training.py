@@ -57,6 +57,7 @@ def test_equals_a_python_loop_over_windows(length):
     assert_close((state, carry, values), (want, want_carry, jnp.stack(want_values)), 1e-12)
 
 
+@pytest.mark.thorough
 def test_accumulated_windows_are_truncated_backpropagation():
     choices = {"accumulator_dtype": jnp.float64}
     every = optax.MultiSteps(optax.sgd(0.1), LENGTH // WINDOW, **choices)

@@ -12,7 +12,7 @@ from jaxrnn._core.shardings import like_decoded
 from jaxrnn._core.types import Carry, Layer, Params
 from jaxrnn.decode._beams import Search, search
 from jaxrnn.decode._checks import check_logits, check_number, check_prompt, check_symbols
-from jaxrnn.decode._feeding import as_one_program, feed, read
+from jaxrnn.decode._feeding import as_int32, as_one_program, feed, read
 
 
 class Beams(NamedTuple):
@@ -60,7 +60,7 @@ def beam_search(
       beams: N, the number of sequences to keep, and to return.
       length: L, the largest number of symbols. A sequence that has not ended is cut off there.
       stop: the symbol that ends a sequence; None means that all have L symbols.
-      length_penalty: 0 or more. Larger numbers favor longer sequences.
+      length_penalty: from 0 to 10. Larger numbers favor longer sequences.
       mask: bool (P, ...), True = a real symbol of the prompt.
       carry: before the prompt; None means the initial carry.
       context: as in `jaxrnn.unroll`. All beams of a row read the same one.
@@ -77,13 +77,14 @@ def beam_search(
     """
     check_size("beams", beams)
     check_size("length", length)
-    check_number("length_penalty", length_penalty, lambda x: x >= 0, "a number of 0 or more")
+    check_number("length_penalty", length_penalty, lambda x: 0 <= x <= 10, "a number from 0 to 10")
     check_prompt(prompt, mask, None)
-    check_symbols(prompt, mask, stop, check_logits(model, params, prompt))
+    check_symbols(prompt, mask, stop, check_logits(model, params, prompt)[0])
     if mask is not None and mask.shape != prompt.shape:
         raise ValueError(
             f"`mask` must have the shape of `prompt`, {prompt.shape}, got {describe(mask)}."
         )
+    stop = None if stop is None else int(stop)
     how = Search(int(beams), int(length), stop, float(length_penalty))
     names = "params", "carry", "prompt", "mask", "context"
     given = dict(zip(names, (params, carry, prompt, mask, context), strict=True))
@@ -107,7 +108,7 @@ def _search_rows(model, how, params, carry, prompt, mask, context):
     axes = _axes_of(model, params, carry, prompt), 1, 1, 0
     for _ in range(prompt.ndim - 1):
         search_row = jax.vmap(search_row, axes, (1, 0, 0))
-    symbols, lengths, scores = search_row(carry, prompt.astype(jnp.int32), mask, context)
+    symbols, lengths, scores = search_row(carry, as_int32(prompt), mask, context)
     steps = jnp.arange(how.length, dtype=jnp.int32)
     return Beams(symbols, jax.vmap(lambda step: step < lengths)(steps), scores)
 

@@ -33,8 +33,8 @@ def check_prompt(prompt: Any, mask: Any, carry: Any) -> None:
         )
 
 
-def check_logits(model: Layer, params: Params, prompt: Any) -> int:
-    """The number of symbols V; raises unless `model` maps symbols to floating logits (..., V)."""
+def check_logits(model: Layer, params: Params, prompt: Any) -> tuple[int, Any]:
+    """V and the dtype of logits (..., V); raises unless `model` maps symbols to floating logits."""
     check_layer("`model`", model)
     if not jnp.issubdtype(prompt.dtype, jnp.integer):
         raise TypeError(
@@ -49,7 +49,7 @@ def check_logits(model: Layer, params: Params, prompt: Any) -> int:
             f"{tuple(prompt.shape)}, got {jax.tree.map(describe, ys)}. Does it end in "
             "`jaxrnn.dense(V)`?"
         )
-    return ys.shape[-1]
+    return ys.shape[-1], ys.dtype
 
 
 def check_symbols(prompt: Any, mask: Any, stop: Any, num_symbols: int) -> None:
@@ -57,7 +57,8 @@ def check_symbols(prompt: Any, mask: Any, stop: Any, num_symbols: int) -> None:
     check_known("prompt", prompt, mask, 0, num_symbols - 1, cause=_CAUSE)
     if stop is None:
         return
-    if isinstance(stop, bool) or not hasattr(stop, "__index__"):
+    is_traced = isinstance(stop, jax.core.Tracer)
+    if isinstance(stop, bool) or is_traced or not hasattr(stop, "__index__"):
         raise TypeError(f"`stop` must be an integer or None, got {describe(stop)}.")
     if not 0 <= stop < num_symbols:
         raise ValueError(f"`stop` must be a symbol, from 0 to {num_symbols - 1}, got {stop}.")
@@ -72,7 +73,8 @@ def keys_of_rows(key: Any, batch: tuple[int, ...]) -> jax.Array | None:
         return None
     is_typed = hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     num_axes = len(batch) if is_typed else len(batch) + 1  # a raw key is an array of numbers
-    if batch and np.ndim(key) == num_axes and key.shape[: len(batch)] == batch:
+    is_key = is_typed or getattr(key, "dtype", None) == jnp.uint32
+    if batch and is_key and np.ndim(key) == num_axes and key.shape[: len(batch)] == batch:
         return key
     check_key(key)
     return jax.random.split(key, batch) if batch else key
@@ -100,14 +102,21 @@ def check_frames(logits: Any, mask: Any, blank: Any) -> jax.Array:
 
 def check_drawn(sample: Any, keys: Any, ys: Any, xs: Any, num_axes: int) -> None:
     """Raises unless `sample` makes an input, a step of a row of `xs`, of an output of that row."""
+    if not callable(sample) or getattr(sample, "__name__", "") == "categorical":
+        raise TypeError(
+            "`sample` must be a function `(key, y) -> x`, such as `jaxrnn.decode.greedy` or "
+            f"`jaxrnn.decode.categorical()`, got {sample!r}."
+        )
     lead = 1 + num_axes
     y = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[lead:], leaf.dtype), ys)
     key = None if keys is None else jax.ShapeDtypeStruct(keys.shape[num_axes:], keys.dtype)
     x = jax.eval_shape(sample, key, y)
     want = jax.ShapeDtypeStruct(xs.shape[lead:], dtype_of(xs))
-    are_symbols = all(jnp.issubdtype(getattr(z, "dtype", None), jnp.integer) for z in (x, want))
+    are_symbols = all(
+        hasattr(z, "dtype") and jnp.issubdtype(z.dtype, jnp.integer) for z in (x, want)
+    )
     fits = getattr(x, "shape", None) == want.shape
-    if not fits or not (are_symbols or x.dtype == want.dtype):
+    if not fits or not (are_symbols or getattr(x, "dtype", None) == want.dtype):
         raise TypeError(
             f"`sample` must return {describe(want)}, one step of one row, got "
             f"{jax.tree.map(describe, x)} from an output {jax.tree.map(describe, y)}."

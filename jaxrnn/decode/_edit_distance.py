@@ -9,6 +9,7 @@ from jaxrnn._core.checks import describe
 from jaxrnn._core.compaction import compacted
 from jaxrnn._core.masking import over_batch
 from jaxrnn._core.mesh import on_any_mesh
+from jaxrnn._core.ranges import check_known
 from jaxrnn._core.shardings import like_frames, replicated
 from jaxrnn.losses._arguments import check_mask
 
@@ -38,13 +39,15 @@ def edit_distance(
     reversals".
     """
     mask, target_mask = _masks(symbols, targets, mask, target_mask)
-    return _distances(symbols, targets, mask, target_mask)
+    if symbols.dtype != targets.dtype:
+        symbols, targets = _wide("symbols", symbols, mask), _wide("targets", targets, target_mask)
+    return _distances(jnp.asarray(symbols), jnp.asarray(targets), mask, target_mask)
 
 
 @jax.jit
 def _distances(symbols, targets, mask, target_mask):
-    symbols, mask = compacted(_wide(symbols), mask)
-    targets, target_mask = compacted(_wide(targets), target_mask)
+    symbols, mask = compacted(symbols, mask)
+    targets, target_mask = compacted(targets, target_mask)
     batch = symbols.shape[1:]
     columns = jnp.arange(targets.shape[0] + 1, dtype=jnp.int32).reshape(-1, *(1,) * len(batch))
 
@@ -82,13 +85,16 @@ def error_rate(
       ValueError, TypeError: as in `edit_distance`.
     """
     distances = jnp.sum(edit_distance(symbols, targets, mask, target_mask))
-    count = jnp.asarray(targets).size if target_mask is None else jnp.sum(target_mask)
+    count = jnp.sum(over_batch(target_mask, targets.shape, True))
     rate = distances.astype(jnp.float32) / jnp.asarray(count, jnp.float32)
     return jnp.where(distances == 0, jnp.zeros_like(rate), rate)
 
 
-def _wide(x: Any) -> jax.Array:
-    """`x` in a dtype that compares with that of others: unsigned ones are of other symbols."""
+def _wide(name: str, x: Any, mask: Any) -> jax.Array:
+    """`x` in int32, to be compared with integers of another width; raises where it does not fit."""
+    limits = jnp.iinfo(jnp.int32)
+    cause = "Number the symbols first, or give both in one dtype."
+    check_known(name, x, mask, limits.min, limits.max, cause=cause)
     return jnp.asarray(x).astype(jnp.int32)
 
 

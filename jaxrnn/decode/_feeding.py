@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxrnn._core.construction import Constructed
 from jaxrnn._core.equality import fixed_key
+from jaxrnn._core.ranges import is_index
 from jaxrnn._core.types import Carry, Layer, Params
 
 
@@ -37,6 +38,15 @@ def as_one_program(run: Callable) -> Callable:
         return (compiled if is_fixed else run)(model, choices, *arrays)
 
     return choose
+
+
+def as_int32(symbols: jax.Array) -> jax.Array:
+    """Symbols in int32, and -1, which is none, for those that int32 does not hold."""
+    symbols = jnp.asarray(symbols)
+    if symbols.dtype.itemsize < 4 or symbols.dtype == jnp.int32:
+        return symbols.astype(jnp.int32)
+    fits = is_index(symbols, 2**31 - 1)
+    return jnp.where(fits, symbols.astype(jnp.int32), jnp.int32(-1))
 
 
 def over_rows(function: Callable, num_axes: int) -> Callable:

@@ -9,8 +9,14 @@ from jaxrnn._core.checks import check_size
 from jaxrnn._core.mesh import with_auto_axes
 from jaxrnn._core.shardings import like_decoded
 from jaxrnn._core.types import Carry, Layer, Params
-from jaxrnn.decode._checks import check_logits, check_prompt, check_symbols, keys_of_rows
-from jaxrnn.decode._feeding import Choices, as_one_program, draw_rows, feed, read
+from jaxrnn.decode._checks import (
+    check_drawn,
+    check_logits,
+    check_prompt,
+    check_symbols,
+    keys_of_rows,
+)
+from jaxrnn.decode._feeding import Choices, as_int32, as_one_program, draw_rows, feed, read
 from jaxrnn.decode._samplers import Sampler, categorical
 
 
@@ -75,10 +81,13 @@ def generate(
     """
     check_size("length", length)
     check_prompt(prompt, mask, carry)
-    num_symbols = check_logits(model, params, prompt)
+    num_symbols, dtype = check_logits(model, params, prompt)
     check_symbols(prompt, mask, stop, num_symbols)
+    stop = None if stop is None else int(stop)
     choices = Choices(sample, int(length), stop, prompt.ndim - 1)
     keys = keys_of_rows(key, prompt.shape[1:])
+    logits = jax.ShapeDtypeStruct((*prompt.shape, num_symbols), dtype)
+    check_drawn(sample, keys, logits, prompt, prompt.ndim - 1)
     given = params, carry, prompt, mask, keys, context, start
     names = "params", "carry", "prompt", "mask", "key", "context", "start"
 
@@ -99,7 +108,7 @@ class _State(NamedTuple):
 
 @as_one_program
 def _loop(model, choices, params, carry, prompt, mask, keys, context, start):
-    prompt, batch = prompt.astype(jnp.int32), prompt.shape[1:]
+    prompt, batch = as_int32(prompt), prompt.shape[1:]
     start = jnp.asarray(start, jnp.int32)
     padding = 0 if choices.stop is None else choices.stop
     may_end = mask is not None or choices.stop is not None

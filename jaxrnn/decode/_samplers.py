@@ -88,7 +88,8 @@ def _tempered(logits: jax.Array, temperature: Any) -> jax.Array:
     """The logits divided by the temperature; at 0, -inf but for the most likely symbol."""
     temperature = jnp.asarray(temperature, logits.dtype)
     is_cold = temperature == 0
-    tempered = (logits - jnp.max(logits)) / jnp.where(is_cold, 1, temperature)
+    best = jnp.max(logits)  # which may be infinite
+    tempered = jnp.where(logits == best, 0, logits - best) / jnp.where(is_cold, 1, temperature)
     is_best = jnp.arange(logits.size) == jnp.argmax(logits)
     return jnp.where(is_cold, jnp.where(is_best, 0, -jnp.inf).astype(logits.dtype), tempered)
 

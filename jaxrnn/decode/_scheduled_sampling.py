@@ -18,7 +18,7 @@ from jaxrnn._core.ranges import known
 from jaxrnn._core.shardings import like_sequence
 from jaxrnn._core.types import Carry, Layer, Params, check_layer
 from jaxrnn.decode._checks import check_drawn, check_number, keys_of_rows
-from jaxrnn.decode._feeding import Choices, as_one_program, feed, over_rows
+from jaxrnn.decode._feeding import Choices, as_int32, as_one_program, feed, over_rows
 from jaxrnn.decode._samplers import greedy
 
 
@@ -87,6 +87,8 @@ def scheduled_sampling(
 @as_one_program
 def _loop(model, choices, params, carry, xs, keys, rate, mask, context):
     num_axes = choices.num_axes
+    if jnp.issubdtype(xs.dtype, jnp.integer):  # a narrow dtype may not hold what is drawn
+        xs = as_int32(xs)
     xs = zero_where_masked(mask, xs)
     carry, none = model.apply(params, carry, xs[:0], context=context)
     y = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[1:], leaf.dtype), none)

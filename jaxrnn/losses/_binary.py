@@ -56,7 +56,7 @@ def binary_accuracy(
     """
     x, y, dtype = _real_labels(logits, labels, mask)
     hits = ((x > 0) == (y > 0.5)).astype(x.dtype)
-    return mean(jnp.where(_is_label(y), hits, jnp.nan), mask).astype(dtype)
+    return mean(jnp.where(_is_known(x, y), hits, jnp.nan), mask).astype(dtype)
 
 
 @on_any_mesh(replicated)
@@ -78,7 +78,7 @@ def f1(logits: jax.Array, labels: jax.Array, mask: jax.Array | None = None) -> j
     x, y, dtype = _real_labels(logits, labels, mask)
     predicted, positive = (zero_where_masked(mask, flags) for flags in (x > 0, y > 0.5))
     hits = (predicted & positive).astype(x.dtype).sum()
-    errors = jnp.where(_is_label(y), (predicted != positive).astype(x.dtype), jnp.nan).sum()
+    errors = jnp.where(_is_known(x, y), (predicted != positive).astype(x.dtype), jnp.nan).sum()
     score = 2 * hits / jnp.where(hits + errors == 0, 1, 2 * hits + errors)
     return score.astype(dtype)
 
@@ -110,6 +110,10 @@ def _as_floating(labels: Any, dtype: Any) -> Any:
     # Compared before they are cast, because float16 has no 2**20, and int32 no 2**32.
     zero, one = (jnp.asarray(labels == label) for label in (0, 1))
     return jnp.where(zero, 0, jnp.where(one, 1, 2)).astype(dtype)
+
+
+def _is_known(x, y):
+    return _is_label(y) & ~jnp.isnan(x)
 
 
 def _is_label(y):

@@ -86,7 +86,8 @@ def accuracy(
     """
     logits, labels, is_label, mask = real_steps(logits, labels, mask, ignore_label)
     hits = jax.lax.argmax(logits, logits.ndim - 1, jnp.int32) == labels
-    hits = jnp.where(is_label, hits.astype(logits.dtype), jnp.nan)
+    is_known = is_label & ~jnp.isnan(logits).any(axis=-1)
+    hits = jnp.where(is_known, hits.astype(logits.dtype), jnp.nan)
     return mean(hits, mask).astype(logits.dtype)
 
 

@@ -62,7 +62,9 @@ def mean_absolute_scaled_error(
     scale = _mean_of_each(jnp.abs(past[season:] - past[:-season]), is_pair)
     has_scale = scale != 0
     ratio = error / jnp.where(has_scale, scale, 1)
-    ratio = jnp.where(has_scale, ratio, jnp.where(error == 0, 0, jnp.inf))
+    ratio = jnp.where(
+        has_scale, ratio, jnp.where(error == 0, 0, jnp.where(jnp.isnan(error), jnp.nan, jnp.inf))
+    )
     return mean(ratio[None], is_step.any(axis=0)[None]).astype(dtype)
 
 

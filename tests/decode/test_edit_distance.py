@@ -53,3 +53,14 @@ def test_no_targets(count, rate):
     empty = np.zeros((0, 1), int)
     assert error_rate(np.zeros((count, 1), int), empty) == rate
     assert edit_distance(np.zeros((count, 1), int), empty) == count
+
+
+def test_a_mask_may_lack_the_batch():
+    symbols, targets = np.zeros((3, 2), int), np.ones((3, 2), int)
+    assert error_rate(symbols, targets, np.ones(3, bool), np.ones(3, bool)) == 1
+    assert error_rate(symbols, targets, np.ones(3, bool), np.array([True, False, False])) == 3
+
+
+def test_large_symbols_are_told_apart():
+    assert edit_distance(np.array([2**40 + 1]), np.array([1])) == 1
+    assert edit_distance(np.array([2**32 - 1], np.uint32), np.array([5], np.uint32)) == 1

@@ -70,6 +70,25 @@ CASES = {
         pooled,
         r"`model` must return floating logits \(2, 3, 'V'\)",
     ),
+    "a traced stop": (
+        lambda: jax.jit(lambda stop: generate(stop=stop).symbols)(1),
+        "`stop` must be an integer or None",
+    ),
+    "a sampler by its name": (lambda: generate(sample="greedy"), "`sample` must be a function"),
+    "a sampler that was not made": (
+        lambda: generate(sample=decode.categorical),
+        r"`sample` must be a function .* `jaxrnn.decode.categorical\(\)`",
+    ),
+    "a sampler of floats": (
+        lambda: generate(sample=lambda key, logits: jnp.max(logits)),
+        r"`sample` must return int64\(\), one step of one row, got float32\(\)",
+    ),
+    "keys that are floats": (lambda: generate(key=np.zeros((3, 2))), "`key` must be a key"),
+    "a large penalty": (lambda: beams(length_penalty=1000.0), "`length_penalty` must be a number"),
+    "words that are too large": (
+        lambda: decode.edit_distance(np.array([2**40 + 1]), np.array([1], np.int8)),
+        "`symbols` must be from -2147483648",
+    ),
     "no beams": (lambda: beams(count=0), "`beams` must be a positive integer"),
     "penalty": (
         lambda: beams(length_penalty=-1.0),

@@ -167,3 +167,15 @@ def test_a_path_of_pictures():
     np.testing.assert_allclose(noise, jnp.broadcast_to(noise[:, :, :1], noise.shape), rtol=1e-9)
     alone = run(prompt[:, 1], jax.random.split(KEY, B)[1], 2)
     assert_close(path.xs[:, 1], alone.xs, 1e-12)
+
+
+def test_what_is_drawn_may_not_fit_into_the_given_symbols():
+    """Symbol 299 is no uint8."""
+    model = jaxrnn.stack(jaxrnn.embed(300, 2), jaxrnn.rnn(jaxrnn.elman(2)), jaxrnn.dense(300))
+    xs = np.zeros((3, 1), np.uint8)
+    *params, last = model.init(KEY, xs)
+    params = (*params, last._replace(bias=last.bias.at[299].set(100.0)))
+    narrow, wide = (
+        scheduled_sampling(model, params, None, x, None, 1.0)[1] for x in (xs, xs.astype(int))
+    )
+    np.testing.assert_array_equal(narrow, wide)

@@ -172,3 +172,17 @@ def test_a_sampler_may_be_traced():
 
 def test_equal_samplers_are_equal():
     assert repr(categorical(top_k=3)) != repr(categorical(top_k=4))
+
+
+@pytest.mark.parametrize("options", [{}, {"top_k": 2}, {"top_p": 0.5}, {"min_p": 0.5}])
+def test_an_infinite_logit_is_certain(options):
+    logits = jnp.array([0.0, 1.0, jnp.inf, 2.0])
+    assert categorical(**options)(KEY, logits) == 2
+
+
+def test_traced_symbols_beyond_int32_are_none():
+    model, params = language_model()
+    large = jnp.array([[2**32 + 3, 1]])
+    out = jax.jit(lambda x: generate(model, params, x, None, 2, sample=greedy))(large)
+    assert (out.symbols[:, 0] == -1).all()
+    assert (out.symbols[:, 1] >= 0).all()

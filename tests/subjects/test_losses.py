@@ -291,3 +291,11 @@ def test_activation_penalties():
     np.testing.assert_allclose(value, penalty(PREDICTIONS, alike, resets)[0], rtol=1e-12)
     np.testing.assert_allclose(penalty(PREDICTIONS)[0], (np.diff(ys, axis=0) ** 2).mean())
     assert penalty(PREDICTIONS[:1])[0] == 0
+
+
+def test_a_model_without_numbers_has_no_score():
+    nan, labels = jnp.full(4, jnp.nan), jnp.zeros(4, int)
+    assert jnp.isnan(losses.binary_accuracy(nan, labels))
+    assert jnp.isnan(losses.f1(nan, labels))
+    assert jnp.isnan(losses.accuracy(nan[:, None], labels))
+    assert jnp.isnan(losses.mean_absolute_scaled_error(nan, jnp.zeros(4), jnp.zeros(5)))

@@ -93,7 +93,7 @@ def _of_callable(value, seen):
 
 
 def _is_ufunc_of_jax(value):
-    """Whether it is one such as `jax.numpy.maximum`; that of a user may wrap what can change."""
+    """Whether `value` is a ufunc of `jax.numpy`. A user's own ufunc may wrap mutable state."""
     return isinstance(value, jnp.ufunc) and getattr(jnp, value.__name__, None) is value
 
 

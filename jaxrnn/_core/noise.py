@@ -93,8 +93,8 @@ def without_noise(x: Any) -> Any:
 def batch_axes(x: Any, num_feature_axes: int = 1) -> tuple[int, ...]:
     """The batch axes of a step ``x``, an array (..., I) or a pytree of arrays.
 
-    The array with the most axes tells: its last `num_feature_axes` are those of one input, of which
-    integer symbols lack the last one.
+    The array with the most axes decides. Its last `num_feature_axes` axes belong to one input;
+    integer symbols lack the last of these.
     """
 
     def batch(leaf):

@@ -8,7 +8,7 @@ from jaxrnn._core.types import Cell, Params
 
 @dataclasses.dataclass(frozen=True)
 class OfField:
-    """A function of a wrapped cell, for parameters that have those of the cell in a field.
+    """A function of a wrapped cell, whose parameters are a field of the wrapper's parameters.
 
     An engine that knows the cell by its functions finds them in here.
     """

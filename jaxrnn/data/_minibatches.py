@@ -34,7 +34,7 @@ class Minibatch(NamedTuple):
 
 
 class Minibatches:
-    """The minibatches of one epoch, each of which is made when it is read.
+    """The minibatches of one epoch, built lazily.
 
     They have a length, an index and slices: ``batches[n:]`` resumes after n steps.
     """

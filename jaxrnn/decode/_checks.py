@@ -68,7 +68,7 @@ _CAUSE = "The model has this many outputs. For padding, pass a `mask`."
 
 
 def keys_of_rows(key: Any, batch: tuple[int, ...]) -> jax.Array | None:
-    """One key for each row: a single key is split, and given keys are those of the rows."""
+    """One key for each row. A single key is split; a batch of keys is used as it is."""
     if key is None:
         return None
     is_typed = hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)

@@ -1,0 +1,43 @@
+"""Each task of the gallery runs from its command line, says a held-out score and draws."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jaxrnn
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+TASKS = sorted(path.stem for path in EXAMPLES.glob("*.py") if "QUICK =" in path.read_text())
+
+
+def run(task, *flags):
+    package = str(Path(jaxrnn.__file__).parents[1])
+    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    return subprocess.run(
+        [sys.executable, str(EXAMPLES / f"{task}.py"), *map(str, flags)],
+        env=os.environ | {"PYTHONPATH": path, "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("task", TASKS)
+def test_quick(task, tmp_path):
+    done = run(task, "--quick", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    assert re.search(r"held-out.*\d", done.stdout), done.stdout
+    pictures = list((tmp_path / "out").glob("*.png"))
+    assert pictures
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+    assert not list((tmp_path / "out").glob("*.part"))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_is_one_short_file(task):
+    assert len((EXAMPLES / f"{task}.py").read_text().splitlines()) <= 150

@@ -223,7 +223,7 @@ def dtype_of(x: Any) -> Any:
     return jax.dtypes.canonicalize_dtype(x.dtype, allow_extended_dtype=True)
 
 
-def check_flags(name: str, flags: Any, xs: Any) -> None:
+def check_flags(name: str, flags: Any, xs: Any, of: str = "xs") -> None:
     """Raises unless `flags` (a mask, or resets) is bool and fits the leading axes of `xs`."""
     if flags is None:
         return
@@ -237,8 +237,8 @@ def check_flags(name: str, flags: Any, xs: Any) -> None:
     for x in jax.tree.leaves(xs):
         if flags.ndim == 0 or flags.shape != x.shape[: flags.ndim]:
             raise ValueError(
-                f"`{name}` must match the leading axes (T, ...) of `xs` {tuple(x.shape)}, got "
-                f"{tuple(flags.shape)}. {_likely_cause(flags, x)}"
+                f"`{name}` must match the leading axes (T, ...) of `{of}` {tuple(x.shape)}, got "
+                f"{tuple(flags.shape)}. {_likely_cause(flags, x, of)}"
             )
 
 
@@ -248,11 +248,11 @@ def _flag_hint(name):
     return "Compare first, as in `xs != padding`, or use `jaxrnn.length_mask(lengths, T)`."
 
 
-def _likely_cause(flags, x):
+def _likely_cause(flags, x, of):
     if flags.shape[::-1] == x.shape[: flags.ndim]:
         return "It is time-first: is it transposed?"
     if flags.shape[1:] == x.shape[:-1]:
-        return "Does `xs` lack its time axis? A single step (B, I) is a sequence as `xs[None]`."
+        return f"Does `{of}` lack its time axis? A single step is a sequence as `{of}[None]`."
     return "It is time-first; is it transposed, or of another batch?"
 
 

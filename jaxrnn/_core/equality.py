@@ -1,14 +1,16 @@
 """A hashable stand-in for a value that cannot change: equal for equal values, functions included.
 
 Two functions from one `def` are equal if what they hold is: the values of their closure, their
-defaults, and the globals that they read. A value that can change, such as an array, a list that a
-function holds, or a module of another library, has no stand-in.
+defaults, and the globals that they read, also what they read of classes and modules. A value that
+can change, such as an array, a list that a function holds, or a module of Flax, has no stand-in.
 """
 
 import dataclasses
 import dis
+import enum
 import functools
 import inspect
+import sys
 import types
 from collections.abc import Hashable, Iterator
 from typing import Any
@@ -18,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 _CONSTANTS = bool, int, float, complex, str, bytes, type(None), type(Ellipsis), np.dtype, type
+_CONSTANTS += (enum.Enum,)
 _PURE = {"jax", "jaxlib", "jaxrnn", "numpy"}  # their functions read no state
 
 
@@ -56,7 +59,7 @@ def fixed(value: Any, seen: frozenset = frozenset()) -> Hashable:
         return _known(value.fixed_key)
     if isinstance(value, tuple):
         return type(value), tuple(fixed(item, seen) for item in value)
-    if isinstance(value, types.ModuleType):
+    if isinstance(value, types.ModuleType) and _is_pure(value.__name__):
         return types.ModuleType, value.__name__
     if isinstance(value, functools.partial):
         return functools.partial, fixed((value.func, value.args, items(value.keywords)), seen)
@@ -84,6 +87,8 @@ def _of_callable(value, seen):
         return type(value), _hashed(value)
     if inspect.isfunction(value):
         return _of_function(value, seen)
+    if inspect.ismethod(value) and isinstance(value.__self__, type):
+        return value.__self__, fixed(value.__func__, seen)
     if isinstance(value, (jax.custom_jvp, jax.custom_vjp)):
         rules = tuple(vars(value).get(name) for name in ("fun", "jvp", "fwd", "bwd"))
         return id(value), _hashed(value), fixed(rules, seen)
@@ -112,34 +117,65 @@ def _of_function(function, seen):
         return who
     seen |= {id(function)}
     held = function.__defaults__, items(function.__kwdefaults__ or {}), *_closure(function)
-    if (function.__module__ or "").partition(".")[0] not in _PURE:
+    if not _is_pure(function.__module__ or ""):
         held += _globals(function)
     return who, fixed(held, seen)
 
 
 def _closure(function):
-    for cell in function.__closure__ or ():
+    reads = _reads(function.__code__)
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
-            yield cell.cell_contents
+            value = cell.cell_contents
         except ValueError as error:  # not filled yet
             raise NotFixedError from error
+        yield from (_found(value, read[1:]) for read in reads if read[0] == name)
+        if not any(read[0] == name for read in reads):
+            yield value
 
 
 def _globals(function):
-    read = function.__globals__
-    return tuple((name, read[name]) for name in sorted(_names(function.__code__)) if name in read)
+    named, reads = function.__globals__, _reads(function.__code__)
+    return tuple((read, _found(named[read[0]], read[1:])) for read in reads if read[0] in named)
+
+
+def _found(value, attributes):
+    """What ``value.a.b`` is, as far as that is in modules and classes, which can change."""
+    for name in attributes:
+        is_open = isinstance(value, types.ModuleType) and not _is_pure(value.__name__)
+        if not is_open and not (isinstance(value, type) and not _is_pure(value.__module__)):
+            break
+        try:
+            value = getattr(value, name)
+        except AttributeError as error:
+            raise NotFixedError from error
+    return value
+
+
+def _is_pure(module: str) -> bool:
+    """Whether functions of a module, such as ``jax.nn``, read no state."""
+    root = module.partition(".")[0]
+    return root in _PURE or (root in sys.stdlib_module_names and root != "__main__")
 
 
 @functools.lru_cache(maxsize=1024)
-def _names(code: types.CodeType) -> frozenset[str]:
-    """The names of globals that a function reads, and the functions within it."""
-    return frozenset(_each_name(code))
+def _reads(code: types.CodeType) -> tuple[tuple[str, ...], ...]:
+    """The names that a function, and the functions within it, read: ``a.b.c`` as (a, b, c)."""
+    return tuple(sorted(set(_each_read(code))))
 
 
-def _each_name(code) -> Iterator[str]:
+def _each_read(code) -> Iterator[tuple[str, ...]]:
+    read = ()
     for instruction in dis.get_instructions(code):
-        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            yield instruction.argval
+        if read and instruction.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+            read = *read, instruction.argval
+            continue
+        if read:
+            yield read
+        read = (instruction.argval,) if instruction.opname in _LOADS else ()
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _each_name(constant)
+            yield from _each_read(constant)
+
+
+_LOADS = "LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"

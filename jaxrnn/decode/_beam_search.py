@@ -52,6 +52,7 @@ def beam_search(
     sequence that ended first comes first, and then the one from the better beam.
 
     With as many beams as there are sequences the search is exhaustive, so N may be larger than V.
+    The scores have no reverse-mode derivative: for one, score the symbols with ``model.apply``.
 
     Args:
       model: a layer from symbols (T, ...) to logits (T, ..., V).
@@ -60,8 +61,8 @@ def beam_search(
       beams: N, the number of sequences to keep, and to return.
       length: L, the largest number of symbols. A sequence that has not ended is cut off there.
       stop: the symbol that ends a sequence; None means that all have L symbols.
-      length_penalty: from 0 to 10. Larger numbers favor longer sequences.
-      mask: bool (P, ...), True = a real symbol of the prompt.
+      length_penalty: from 0 to 10. Larger numbers favor longer sequences. It cannot be traced.
+      mask: bool (P,) or (P, ...), True = a real symbol of the prompt.
       carry: before the prompt; None means the initial carry.
       context: as in `jaxrnn.unroll`. All beams of a row read the same one.
 
@@ -78,12 +79,13 @@ def beam_search(
     check_size("beams", beams)
     check_size("length", length)
     check_number("length_penalty", length_penalty, lambda x: 0 <= x <= 10, "a number from 0 to 10")
+    if isinstance(length_penalty, jax.core.Tracer):
+        raise TypeError("`length_penalty` is part of the program: expected a number, got a tracer.")
     check_prompt(prompt, mask, None)
     check_symbols(prompt, mask, stop, check_logits(model, params, prompt)[0])
-    if mask is not None and mask.shape != prompt.shape:
-        raise ValueError(
-            f"`mask` must have the shape of `prompt`, {prompt.shape}, got {describe(mask)}."
-        )
+    _check_carry(model, params, carry, prompt)
+    if mask is not None and mask.ndim < prompt.ndim:
+        mask = jnp.broadcast_to(jnp.expand_dims(mask, range(mask.ndim, prompt.ndim)), prompt.shape)
     stop = None if stop is None else int(stop)
     how = Search(int(beams), int(length), stop, float(length_penalty))
     names = "params", "carry", "prompt", "mask", "context"
@@ -115,8 +117,25 @@ def _search_rows(model, how, params, carry, prompt, mask, context):
 
 def _axes_of(model, params, carry, prompt):
     """The batch axis of each leaf of a given carry: it may hold what all rows share."""
-    row = jax.ShapeDtypeStruct(prompt.shape[:1], jnp.int32)
-    alone = jax.eval_shape(functools.partial(model.init_carry, params), row)
+    alone = _carry_of_a_row(model, params, prompt)
     if jax.tree.structure(alone) != jax.tree.structure(carry):
         return 0
     return jax.tree.map(lambda leaf, own: 0 if leaf.ndim > own.ndim else None, carry, alone)
+
+
+def _carry_of_a_row(model, params, prompt):
+    row = jax.ShapeDtypeStruct(prompt.shape[:1], jnp.int32)
+    return jax.eval_shape(functools.partial(model.init_carry, params), row)
+
+
+def _check_carry(model, params, carry, prompt):
+    """Raises if `carry` is one of other rows."""
+    alone, batch = _carry_of_a_row(model, params, prompt), prompt.shape[1:]
+    if carry is None or jax.tree.structure(alone) != jax.tree.structure(carry):
+        return
+    for leaf, own in zip(jax.tree.leaves(carry), jax.tree.leaves(alone), strict=True):
+        if leaf.shape not in (own.shape, (*batch, *own.shape)):
+            raise ValueError(
+                f"`carry` must have the batch axes of `prompt`, {batch}: expected "
+                f"{(*batch, *own.shape)}, got {describe(leaf)}."
+            )

@@ -12,6 +12,8 @@ from jaxrnn._core.checks import check_array, check_flags, check_key, describe, d
 from jaxrnn._core.entry import shapes
 from jaxrnn._core.ranges import check_known, known
 from jaxrnn._core.types import Layer, Params, check_layer
+from jaxrnn.layers._bidirectional import bidirectional
+from jaxrnn.layers._rnn import rnn
 from jaxrnn.losses._alignments import check_blank
 from jaxrnn.losses._arguments import check_mask
 
@@ -24,7 +26,7 @@ def check_prompt(prompt: Any, mask: Any, carry: Any) -> None:
             f"`prompt` is empty: expected (P, ...) with at least one step, got {describe(prompt)}. "
             "Begin with what the model was trained to begin with."
         )
-    check_flags("mask", mask, prompt)
+    check_flags("mask", mask, prompt, of="prompt")
     real = None if mask is None else known(mask)
     if carry is None and real is not None and not real.any(axis=0).all():
         raise ValueError(
@@ -33,9 +35,38 @@ def check_prompt(prompt: Any, mask: Any, carry: Any) -> None:
         )
 
 
+def check_decoder(model: Any) -> None:
+    """Raises unless `model` is a layer, no part of which is known to read from the end."""
+    check_layer("`model`", model)
+    for part in _parts(model):
+        function, _, kwargs = part.made.rebuild
+        if function is bidirectional or (function is rnn and kwargs.get("reverse")):
+            raise ValueError(
+                f"`model` must read from the first step to the last, as each output becomes the "
+                f"next input, and {part!r} reads from the end. Such a layer can be an encoder, "
+                "whose outputs a decoder reads: see `jaxrnn.attention`."
+            )
+
+
+def _parts(layer):
+    """The layers that `layer` is known to be made of, and itself."""
+    if isinstance(layer, Layer) and layer.made is not None:
+        yield layer
+        _, args, kwargs = layer.made.rebuild
+        for part in jax.tree.leaves((args, kwargs), is_leaf=lambda x: isinstance(x, Layer)):
+            yield from _parts(part)
+
+
+def check_start(start: Any) -> None:
+    """Raises unless `start` is a whole number of 0 or more, or a traced integer."""
+    check_number("start", start, lambda x: x >= 0, "an integer of 0 or more")
+    if not jnp.issubdtype(jnp.result_type(start), jnp.integer):
+        raise TypeError(f"`start` must be an integer of 0 or more, got {describe(start)}.")
+
+
 def check_logits(model: Layer, params: Params, prompt: Any) -> tuple[int, Any]:
     """V and the dtype of logits (..., V); raises unless `model` maps symbols to floating logits."""
-    check_layer("`model`", model)
+    check_decoder(model)
     if not jnp.issubdtype(prompt.dtype, jnp.integer):
         raise TypeError(
             f"`prompt` must be integers, one per symbol, got {describe(prompt)}. For sequences of "
@@ -74,8 +105,13 @@ def keys_of_rows(key: Any, batch: tuple[int, ...]) -> jax.Array | None:
     is_typed = hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     num_axes = len(batch) if is_typed else len(batch) + 1  # a raw key is an array of numbers
     is_key = is_typed or getattr(key, "dtype", None) == jnp.uint32
-    if batch and is_key and np.ndim(key) == num_axes and key.shape[: len(batch)] == batch:
-        return key
+    if batch and is_key and np.ndim(key) == num_axes:
+        if key.shape[: len(batch)] == batch:
+            return key
+        raise ValueError(
+            f"`key` must be a single key, or one for each row of the batch {batch}, got "
+            f"{describe(key)}."
+        )
     check_key(key)
     return jax.random.split(key, batch) if batch else key
 

@@ -13,6 +13,7 @@ from jaxrnn.decode._checks import (
     check_drawn,
     check_logits,
     check_prompt,
+    check_start,
     check_symbols,
     keys_of_rows,
 )
@@ -80,6 +81,7 @@ def generate(
         outside the vocabulary, where it is known; or `key` is None and `sample` draws.
     """
     check_size("length", length)
+    check_start(start)
     check_prompt(prompt, mask, carry)
     num_symbols, dtype = check_logits(model, params, prompt)
     check_symbols(prompt, mask, stop, num_symbols)

@@ -11,8 +11,14 @@ from jaxrnn._core.entry import shapes
 from jaxrnn._core.mesh import with_auto_axes
 from jaxrnn._core.noise import batch_axes
 from jaxrnn._core.shardings import like_decoded
-from jaxrnn._core.types import Carry, Layer, Params, check_layer
-from jaxrnn.decode._checks import check_drawn, check_prompt, keys_of_rows
+from jaxrnn._core.types import Carry, Layer, Params
+from jaxrnn.decode._checks import (
+    check_decoder,
+    check_drawn,
+    check_prompt,
+    check_start,
+    keys_of_rows,
+)
 from jaxrnn.decode._feeding import Choices, as_one_program, draw_rows, feed, read
 
 
@@ -59,7 +65,7 @@ def sample_path(
         draws nothing.
       length: L, the number of steps to draw.
       sample: ``(key, y (K,)) -> x (I,)``, a draw from the distribution that y describes, of the
-        shape and dtype of a step of `prompt`.
+        shape and dtype of a step of `prompt`. It is given y as it is, NaN included.
       mask: bool (P, ...), True = a real step of the prompt.
       carry: before the prompt; None means the initial carry.
       context: as in `jaxrnn.unroll`.
@@ -70,13 +76,14 @@ def sample_path(
       `Path`.
 
     Raises:
-      ValueError, TypeError: an argument does not fit, the prompt is empty, or `sample` does not
-        return a step.
+      ValueError, TypeError: an argument does not fit, the prompt is empty, `sample` does not
+        return a step, or `model` reads from the end.
     """
-    check_layer("`model`", model)
+    check_decoder(model)
     check_size("length", length)
     check_prompt(prompt, mask, None)
     batch = batch_axes(prompt, num_feature_axes)[1:]
+    check_start(start)
     keys = keys_of_rows(key, batch)
     check_drawn(sample, keys, shapes(model, params, prompt)[1], prompt, len(batch))
     choices = Choices(sample, int(length), None, len(batch))

@@ -43,7 +43,7 @@ def categorical(
 
     Args:
       temperature: 0 or more. Below 1 the likely symbols become likelier; 0 is `greedy`. It may be
-        traced, as the other numbers may.
+        traced, as `top_p` and `min_p` may: then one program serves all values.
       top_k: a positive integer. Symbols that equal the k-th stay.
       top_p: in (0, 1]; also called nucleus sampling. Symbols that equal the last stay.
       min_p: in [0, 1].

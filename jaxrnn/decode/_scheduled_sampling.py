@@ -16,8 +16,8 @@ from jaxrnn._core.mesh import with_auto_axes
 from jaxrnn._core.noise import batch_axes
 from jaxrnn._core.ranges import known
 from jaxrnn._core.shardings import like_sequence
-from jaxrnn._core.types import Carry, Layer, Params, check_layer
-from jaxrnn.decode._checks import check_drawn, check_number, keys_of_rows
+from jaxrnn._core.types import Carry, Layer, Params
+from jaxrnn.decode._checks import check_decoder, check_drawn, check_number, keys_of_rows
 from jaxrnn.decode._feeding import Choices, as_int32, as_one_program, feed, over_rows
 from jaxrnn.decode._samplers import greedy
 
@@ -42,6 +42,7 @@ def scheduled_sampling(
     A rate of 0 is teacher forcing, as by ``model.apply``, which runs all steps at once and is much
     faster. A rate of 1 is free running. In between, raise the rate while training, so that the
     decoder learns to go on from its own mistakes. The first input of a row is always the given one.
+    The layers of the model draw no noise, such as dropout, here.
 
     Args:
       model: a layer from (T, ...) to (T, ..., K).
@@ -62,12 +63,13 @@ def scheduled_sampling(
       The carry after the last step and the outputs ys, (T, ..., K), as ``model.apply`` does.
 
     Raises:
-      ValueError, TypeError: an argument does not fit, or `sample` does not return an input.
+      ValueError, TypeError: an argument does not fit, `sample` does not return an input, or `model`
+        reads from the end.
 
     References: Bengio, Vinyals, Jaitly and Shazeer, 2015, "Scheduled sampling for sequence
     prediction with recurrent neural networks".
     """
-    check_layer("`model`", model)
+    check_decoder(model)
     num_steps = check_sequence(xs)
     check_flags("mask", mask, xs)
     _check_rate(rate, num_steps, key)

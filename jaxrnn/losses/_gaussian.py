@@ -16,7 +16,6 @@ from jaxrnn.losses._arguments import (
     widened,
 )
 from jaxrnn.losses._mean import mean
-from jaxrnn.losses._products import times
 
 
 @on_any_mesh(replicated)
@@ -73,13 +72,21 @@ def gaussian_mixture_loss(
     _check_components(logits, means, log_scales, targets)
     check_mask("mask", mask, targets.shape[:-1], "`targets` without their last axis,")
     log_w, m, s, y = (widened(mask, x) for x in (logits, means, log_scales, targets))
-    each = _log_density(m, s, jnp.broadcast_to(y[..., None, :], m.shape)).sum(axis=-1)
+    y = jnp.broadcast_to(y[..., None, :], m.shape)
+    each = _log_density(m, s, y).sum(axis=-1)
+    # A component of probability zero has no gradient, which might be infinite or NaN.
+    is_out = (log_w == -jnp.inf) | (each == -jnp.inf)
+    m, s = (jnp.where(is_out[..., None], 0, x) for x in (m, s))
+    each = jnp.where(is_out, -jnp.inf, _log_density(m, s, y).sum(axis=-1))
     values = jax.nn.logsumexp(jax.nn.log_softmax(log_w) + each, axis=-1)
     return -mean(values, mask).astype(logits.dtype)
 
 
 def _log_density(m, s, y):
-    return -(times(y - m, jnp.exp(-s)) ** 2) / 2 - s - math.log(2 * math.pi) / 2
+    # 1/σ can be infinite where the target is exactly the mean, and z then is zero.
+    is_exact = (y == m) & jnp.isinf(jnp.exp(-s))
+    z = (y - m) * jnp.exp(-jnp.where(is_exact, 0, s))
+    return -(z**2) / 2 - s - math.log(2 * math.pi) / 2
 
 
 def _check_components(logits, means, log_scales, targets):

@@ -3,6 +3,7 @@
 import dataclasses
 import gc
 import operator
+import types
 import weakref
 
 import jax
@@ -97,6 +98,36 @@ def test_globals_count():
     exec(source, second)
     assert fixed_key(first["activation"]) is not None
     assert fixed_key(second["activation"]) is None
+
+
+def test_what_is_read_from_a_class_or_a_module_counts():
+    class Settings:
+        gain = 2.0
+        table = np.ones(3)
+
+        @classmethod
+        def scale(cls, x):
+            return 2 * x
+
+    module = types.ModuleType("settings")
+    module.gain, module.inner = 2.0, Settings
+    reads = [
+        lambda x: x * Settings.gain,
+        lambda x: x * module.gain,
+        lambda x: x * module.inner.gain,
+        lambda x: (lambda y: y * Settings.gain)(x),
+    ]
+    for function in reads:
+        Settings.gain = module.gain = 2.0
+        before, again = fixed_key(function), fixed_key(function)
+        Settings.gain = module.gain = 3.0
+        assert before is not None
+        assert before == again != fixed_key(function)
+    assert fixed_key(lambda x: x * Settings.table) is None
+    assert fixed_key(lambda x: x * Settings.missing) is None
+    assert fixed_key(lambda x: module) is None  # and whatever is read from it later
+    assert fixed_key(lambda x: Settings.scale(x)) is not None
+    assert fixed_key(lambda x: isinstance(x, Settings)) is not None
 
 
 def test_a_function_defined_again_is_another():

@@ -39,7 +39,52 @@ def scheduled(rate, key=KEY, **options):
     return decode.scheduled_sampling(MODEL, PARAMS, None, PROMPT, key, rate, **options)
 
 
+def backward(run):
+    """A decoder whose model reads from the end."""
+    model = jaxrnn.stack(jaxrnn.residual(jaxrnn.rnn(jaxrnn.gru(2), reverse=True)))
+    return run(model, model.init(KEY, X))
+
+
 CASES = {
+    "a reversed layer in a path": (
+        lambda: backward(
+            lambda model, params: decode.sample_path(
+                model, params, X, KEY, 2, sample=lambda key, y: y
+            )
+        ),
+        r"`model` must read from the first .* rnn\(gru\(2\), reverse=True\) reads from the end",
+    ),
+    "a reversed layer in scheduled sampling": (
+        lambda: backward(
+            lambda model, params: decode.scheduled_sampling(model, params, None, X, KEY, 0.5)
+        ),
+        "`model` must read from the first step",
+    ),
+    "two ways": (
+        lambda: generate(
+            model=jaxrnn.stack(jaxrnn.embed(V, 3), jaxrnn.bidirectional(jaxrnn.gru(2)))
+        ),
+        r"`model` must read from the first step .* bidirectional\(gru\(2\)\) reads from the end",
+    ),
+    "start": (lambda: generate(start=1.5), "`start` must be an integer of 0 or more"),
+    "start before the first": (lambda: generate(start=-1), "`start` must be an integer of 0 or"),
+    "start of each row": (lambda: generate(start=np.arange(3)), "`start` must be one number"),
+    "a traced penalty": (
+        lambda: jax.jit(lambda p: beams(length_penalty=p).scores)(1.0),
+        "`length_penalty` is part of the program",
+    ),
+    "keys of another batch": (
+        lambda: generate(key=jax.random.split(KEY, 4)),
+        r"`key` must be a single key, or one for each row of the batch \(3,\)",
+    ),
+    "mask of another prompt": (
+        lambda: generate(mask=np.ones((3, 3), bool)),
+        r"`mask` must match the leading axes \(T, ...\) of `prompt`",
+    ),
+    "carry of another batch": (
+        lambda: beams(carry=MODEL.init_carry(PARAMS, PROMPT[:, :2])),
+        r"`carry` must have the batch axes of `prompt`, \(3,\): expected \(3, 3\), got float",
+    ),
     "empty prompt": (lambda: generate(PROMPT[:0]), "`prompt` is empty.*begin with"),
     "no time axis": (lambda: generate(jnp.int32(0)), "`prompt` is empty"),
     "prompt of floats": (lambda: generate(X), r"`prompt` must be integers.*sample_path"),
@@ -56,10 +101,6 @@ CASES = {
     ),
     "no key": (lambda: generate(key=None), "`key` is None, and `categorical` draws"),
     "a seed": (lambda: generate(key=3), r"`key` must be a key of jax.random"),
-    "keys of others": (
-        lambda: generate(key=jax.random.split(KEY, 4)),
-        "`key` must be a single key",
-    ),
     "mask": (lambda: generate(mask=np.ones((2, 2), bool)), r"`mask` must match the leading axes"),
     "row without a step": (
         lambda: generate(mask=np.array([[1, 0, 1], [1, 0, 0]], bool)),

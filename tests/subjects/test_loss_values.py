@@ -101,6 +101,27 @@ EDGES = {
     "no positive label": (losses.f1, [1.0, -1.0], [0.0, 0.0], 0, [0, 0]),
     "far from normal": (unit_normal, [INF, 1.0], [0.0, 1.0], INF, [INF, 0]),
     "certain and exact": (spike, [2.0], [2.0], -INF, [0]),
+    "a scale of almost zero": (
+        lambda s, y: losses.gaussian_loss(y, s, y),
+        [-100.0, 0.0],
+        [1.0, 2.0],
+        -49.081062,
+        [0.5, 0.5],
+    ),
+    "a component of almost no width": (
+        lambda s, y: losses.gaussian_mixture_loss(0 * y[..., 0], y, s, y[:, 0]),
+        [[[0.0], [-100.0]]],
+        [[[1.0], [5.0]]],
+        1.612086,
+        [[[1], [0]]],
+    ),
+    "an excluded component that is not a number": (
+        lambda x, y: losses.gaussian_mixture_loss(x, y, 0 * y, y[:, 0]),
+        [[2.0, 2.0, -INF]],
+        [[[1.0], [1.0], [math.nan]]],
+        0.918939,
+        [[0, 0, 0]],
+    ),
     "an excluded component": (
         lambda x, y: losses.gaussian_mixture_loss(x, y, 0 * y, y[:, 0]),
         [[2.0, 2.0, -INF]],

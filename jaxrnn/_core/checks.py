@@ -85,28 +85,28 @@ def is_traced_scalar(value: Any) -> bool:
     return is_traced and value.ndim == 0 and jnp.issubdtype(value.dtype, jnp.floating)
 
 
-def check_key(key: Any) -> None:
-    """Raises unless `key` is one key of `jax.random`."""
+def check_key(key: Any, name: str = "key") -> None:
+    """Raises unless `key` is one key of `jax.random`. The message calls it `name`."""
     if key is None:
         raise ValueError(
-            "`key` is None, but random numbers were asked for. Pass `jax.random.key(seed)`."
+            f"`{name}` is None, but random numbers were asked for. Pass `jax.random.key(seed)`."
         )
     if not isinstance(key, (jax.Array, np.ndarray)):
         raise TypeError(
-            f"`key` must be a key of jax.random, got {describe(key)}. "
+            f"`{name}` must be a key of jax.random, got {describe(key)}. "
             "Make one from a seed with `jax.random.key(seed)`."
         )
     typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     if not typed and key.dtype != jnp.uint32:
-        raise TypeError(f"`key` must be a key of jax.random, got an array {describe(key)}.")
+        raise TypeError(f"`{name}` must be a key of jax.random, got an array {describe(key)}.")
     if key.ndim != (0 if typed else 1):
         raise ValueError(
-            f"`key` must be a single key, got {describe(key)}. "
+            f"`{name}` must be a single key, got {describe(key)}. "
             "Did you pass the whole result of `jax.random.split`?"
         )
     if not typed and key.shape[0] != _key_width():
         raise ValueError(
-            f"`key` must have {_key_width()} numbers, as a raw key of "
+            f"`{name}` must have {_key_width()} numbers, as a raw key of "
             f"{jax.config.jax_default_prng_impl!r} has, got {describe(key)}. Make one from a seed "
             "with `jax.random.key(seed)`, or give the implementation with "
             "`jax.random.wrap_key_data(key, impl=...)`."
@@ -169,8 +169,8 @@ def check_array(name: str, x: Any) -> None:
         )
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError(
-            f"`{name}` is a masked array of NumPy, {describe(x)}. Pass `{name}.filled(0)`, and the "
-            "steps that are real as `mask`, bool (T, ...)."
+            f"`{name}` must be plain arrays, got a masked array of NumPy, {describe(x)}. Fill it "
+            "with `x.filled(0)`, and pass the steps that are real as a mask, bool (T, ...)."
         )
     if not isinstance(x.dtype, np.dtype) and not _is_extended(x.dtype):
         raise TypeError(

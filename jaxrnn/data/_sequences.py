@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn._core.checks import describe
+from jaxrnn._core.checks import check_array, describe
 
 
 class Sequences(NamedTuple):
@@ -77,6 +77,7 @@ def _as_array(i, leaf):
             f"`sequences` must hold arrays (T_i, ...), lists of numbers, or trees of them, got "
             f"{describe(leaf)} in number {i}. A tuple is a tree: convert one of numbers to a list."
         )
+    check_array("sequences", leaf)
     if len(leaf.shape) == 0:
         raise ValueError(
             f"`sequences` must hold arrays (T_i, ...), got no time axis in number {i}: "

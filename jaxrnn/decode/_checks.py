@@ -13,6 +13,7 @@ from jaxrnn._core.entry import shapes
 from jaxrnn._core.ranges import check_known, known
 from jaxrnn._core.types import Layer, Params, check_layer
 from jaxrnn.layers._bidirectional import bidirectional
+from jaxrnn.layers._compose import keeps_time
 from jaxrnn.layers._rnn import rnn
 from jaxrnn.losses._alignments import check_blank
 from jaxrnn.losses._arguments import check_mask
@@ -55,6 +56,15 @@ def _parts(layer):
         _, args, kwargs = layer.made.rebuild
         for part in jax.tree.leaves((args, kwargs), is_leaf=lambda x: isinstance(x, Layer)):
             yield from _parts(part)
+
+
+def check_steps(model: Layer, params: Params, xs: Any) -> Any:
+    """The shapes of the outputs; raises unless there is one for each step."""
+    if not keeps_time(model, params, xs):
+        raise ValueError(
+            f"`model` must return an output for each step, and {model!r} pools over time."
+        )
+    return shapes(model, params, xs)[1]
 
 
 def check_start(start: Any) -> None:

@@ -22,7 +22,7 @@ class Labels(NamedTuple):
     Attributes:
       symbols: int32 (T, ...), or (T, ..., N) for N candidates, the best first; 0 after the last.
       mask: bool, like `symbols`, True for the labels.
-      scores: (...) or (..., N), log probabilities.
+      scores: (...) or (..., N), log probabilities, in the dtype of the logits.
     """
 
     symbols: jax.Array

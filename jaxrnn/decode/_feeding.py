@@ -82,9 +82,15 @@ def _at(y, steps):
 
 
 def feed(
-    model: Layer, params: Params, carry: Carry, x: Any, is_real: Any, context: Any
+    model: Layer,
+    params: Params,
+    carry: Carry,
+    x: Any,
+    is_real: Any,
+    context: Any,
+    key: jax.Array | None = None,
 ) -> tuple[Carry, Any]:
     """One step of `model`; where not `is_real` the carry is held and the output is zero."""
     mask = None if is_real is None else is_real[None]
-    carry, ys = model.apply(params, carry, x[None], mask=mask, context=context)
+    carry, ys = model.apply(params, carry, x[None], mask=mask, context=context, key=key)
     return carry, jax.tree.map(lambda y: y[0], ys)

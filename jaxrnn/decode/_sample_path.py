@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_size
-from jaxrnn._core.entry import shapes
 from jaxrnn._core.mesh import with_auto_axes
 from jaxrnn._core.noise import batch_axes
 from jaxrnn._core.shardings import like_decoded
@@ -17,6 +16,7 @@ from jaxrnn.decode._checks import (
     check_drawn,
     check_prompt,
     check_start,
+    check_steps,
     keys_of_rows,
 )
 from jaxrnn.decode._feeding import Choices, as_one_program, draw_rows, feed, read
@@ -85,7 +85,7 @@ def sample_path(
     batch = batch_axes(prompt, num_feature_axes)[1:]
     check_start(start)
     keys = keys_of_rows(key, batch)
-    check_drawn(sample, keys, shapes(model, params, prompt)[1], prompt, len(batch))
+    check_drawn(sample, keys, check_steps(model, params, prompt), prompt, len(batch))
     choices = Choices(sample, int(length), None, len(batch))
     names = "params", "carry", "prompt", "mask", "key", "context", "start"
     given = params, carry, prompt, mask, keys, context, start

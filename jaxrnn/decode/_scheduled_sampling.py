@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn._core.checks import check_flags, check_sequence
-from jaxrnn._core.entry import shapes
+from jaxrnn._core.checks import check_flags, check_key, check_sequence
 from jaxrnn._core.loop import Loop, scan, varying_like
 from jaxrnn._core.masking import select, zero_where_masked
 from jaxrnn._core.mesh import with_auto_axes
@@ -17,7 +16,13 @@ from jaxrnn._core.noise import batch_axes
 from jaxrnn._core.ranges import known
 from jaxrnn._core.shardings import like_sequence
 from jaxrnn._core.types import Carry, Layer, Params
-from jaxrnn.decode._checks import check_decoder, check_drawn, check_number, keys_of_rows
+from jaxrnn.decode._checks import (
+    check_decoder,
+    check_drawn,
+    check_number,
+    check_steps,
+    keys_of_rows,
+)
 from jaxrnn.decode._feeding import Choices, as_int32, as_one_program, feed, over_rows
 from jaxrnn.decode._samplers import greedy
 
@@ -34,6 +39,7 @@ def scheduled_sampling(
     mask: jax.Array | None = None,
     context: Any = None,
     num_feature_axes: int = 1,
+    layer_key: jax.Array | None = None,
 ) -> tuple[Carry, Any]:
     """Runs a decoder on given inputs, each replaced by the decoder's own output at a given rate.
 
@@ -42,7 +48,7 @@ def scheduled_sampling(
     A rate of 0 is teacher forcing, as by ``model.apply``, which runs all steps at once and is much
     faster. A rate of 1 is free running. In between, raise the rate while training, so that the
     decoder learns to go on from its own mistakes. The first input of a row is always the given one.
-    The layers of the model draw no noise, such as dropout, here.
+    A sequence is one call: the output before the first step of another is not known to it.
 
     Args:
       model: a layer from (T, ...) to (T, ..., K).
@@ -58,6 +64,7 @@ def scheduled_sampling(
       mask: bool (T, ...), True = a real step.
       context: as in `jaxrnn.unroll`.
       num_feature_axes: how many axes one input has, as of a `jaxrnn.Cell`: 3 for pictures.
+      layer_key: the key of ``model.apply``, for layers that draw random numbers, such as dropout.
 
     Returns:
       The carry after the last step and the outputs ys, (T, ..., K), as ``model.apply`` does.
@@ -75,9 +82,11 @@ def scheduled_sampling(
     _check_rate(rate, num_steps, key)
     batch = batch_axes(xs, num_feature_axes)[1:]
     keys = keys_of_rows(key, batch)
-    check_drawn(sample, keys, shapes(model, params, xs)[1], xs, len(batch))
-    names = "params", "carry", "xs", "key", "rate", "mask", "context"
-    given = params, carry, xs, keys, rate, mask, context
+    check_drawn(sample, keys, check_steps(model, params, xs), xs, len(batch))
+    if layer_key is not None:
+        check_key(layer_key, "layer_key")
+    names = "params", "carry", "xs", "key", "rate", "mask", "context", "layer_key"
+    given = params, carry, xs, keys, rate, mask, context, layer_key
 
     def run(arguments):
         choices = Choices(sample, num_steps, None, len(batch))
@@ -87,12 +96,12 @@ def scheduled_sampling(
 
 
 @as_one_program
-def _loop(model, choices, params, carry, xs, keys, rate, mask, context):
+def _loop(model, choices, params, carry, xs, keys, rate, mask, context, layer_key):
     num_axes = choices.num_axes
     if jnp.issubdtype(xs.dtype, jnp.integer):  # a narrow dtype may not hold what is drawn
         xs = as_int32(xs)
     xs = zero_where_masked(mask, xs)
-    carry, none = model.apply(params, carry, xs[:0], context=context)
+    carry, none = model.apply(params, carry, xs[:0], context=context, key=layer_key)
     y = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[1:], leaf.dtype), none)
     begun = jnp.zeros(xs.shape[1 : 1 + num_axes], bool)
 
@@ -110,14 +119,14 @@ def _loop(model, choices, params, carry, xs, keys, rate, mask, context):
         carry, y, begun = state
         step, rate, x, is_real = inputs
         x = over_rows(functools.partial(choose, step, rate), num_axes)(keys, x, y, begun)
-        carry, new = feed(model, params, carry, x, is_real, context)
+        carry, new = feed(model, params, carry, x, is_real, context, layer_key)
         kept = new if is_real is None else select(is_real, new, y)
         begun = jnp.ones_like(begun) if is_real is None else begun | is_real
         return (carry, kept, begun), new
 
     steps = jnp.arange(choices.length, dtype=jnp.int32)
     rates = jnp.broadcast_to(jnp.asarray(rate, jnp.float32), steps.shape)
-    start = varying_like((params, xs, keys, rate, mask, context), (carry, y, begun))
+    start = varying_like((params, xs, keys, rate, mask, context, layer_key), (carry, y, begun))
     loop = Loop(choices.length, reverse=False)
     (carry, _, _), ys = scan(loop, advance, start, (steps, rates, xs, mask))
     return carry, ys

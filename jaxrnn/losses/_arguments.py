@@ -84,7 +84,12 @@ def check_same_dtype(name: str, x: Any, other: str, dtype: Any) -> None:
 
 
 def number(
-    name: str, value: Any, dtype: Any, is_allowed: Callable[[Any], Any], expected: str
+    name: str,
+    value: Any,
+    dtype: Any,
+    is_allowed: Callable[[Any], Any],
+    expected: str,
+    hint: str = "For several numbers, use `jax.vmap`.",
 ) -> Any:
     """An option as a float, or, if it is an array, as a scalar of `dtype`.
 
@@ -94,10 +99,7 @@ def number(
     is_array = is_array and jnp.issubdtype(value.dtype, jnp.number)
     is_array = is_array and not jnp.issubdtype(value.dtype, jnp.complexfloating)
     if isinstance(value, bool) or not (is_array or isinstance(value, numbers.Real)):
-        raise TypeError(
-            f"`{name}` must be {expected}, got {describe(value)}. For several numbers, use "
-            "`jax.vmap`."
-        )
+        raise TypeError(f"`{name}` must be {expected}, got {describe(value)}. {hint}")
     concrete = known(value) if is_array else value
     if concrete is not None and not is_allowed(float(concrete)):
         raise ValueError(f"`{name}` must be {expected}, got {concrete}.")

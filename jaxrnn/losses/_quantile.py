@@ -74,4 +74,9 @@ def _several(predictions, targets, mask, quantile):
 
 
 def _in_range(quantile: Any, dtype: Any) -> Any:
-    return number("quantile", quantile, dtype, lambda q: (q > 0) & (q < 1), "a number in (0, 1)")
+    hint = "Several are a list, or an array (Q,), of such numbers."
+    return number("quantile", quantile, dtype, _is_inside, "a number in (0, 1)", hint)
+
+
+def _is_inside(quantile):
+    return (quantile > 0) & (quantile < 1)

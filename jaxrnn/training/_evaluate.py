@@ -34,6 +34,13 @@ def evaluate(score: Callable[[Any, Any], tuple[Any, Any]], params: Any, batches:
       ValueError, TypeError: there is no batch; `score` does not return a pair of means and weights;
         the means of two batches differ in structure or shape; or a weight is negative or NaN.
     """
+    if not callable(score):
+        raise TypeError(
+            "`score` must be a function `(params, batch) -> (means, weights)`, got "
+            f"{describe(score)}."
+        )
+    if not isinstance(batches, Iterable):
+        raise TypeError(f"`batches` must be an iterable of batches, got {describe(batches)}.")
     results = [_checked(score(params, batch)) for batch in batches]
     if not results:
         raise ValueError(

@@ -150,7 +150,7 @@ def _read_after(cell):
     def output(params, carry, u):
         y = cell.output(params.cell, carry, u)
         attended = attend(params, _query(params, carry.h), in_loop=False)
-        return jnp.concatenate([y, attended], axis=-1)
+        return _joined(cell, y, attended)
 
     recur = nothing if cell.recur is nothing else OfField(cell.recur, "cell")
     return {"recur": recur, "update": OfField(cell.update, "cell"), "output": output}
@@ -171,9 +171,19 @@ def _fed_back(cell):
 
     def output(params, carry, u):
         y = cell.output(params.cell, carry.carry, u)
-        return jnp.concatenate([y, carry.attended], axis=-1)
+        return _joined(cell, y, carry.attended)
 
     return {"recur": recur, "update": update, "output": output}
+
+
+def _joined(cell, y, attended):
+    if not hasattr(y, "shape"):
+        raise TypeError(
+            f"`attention` appends what it reads to the output, which must be one array, and that "
+            f"of {cell!r} is {jax.tree.map(describe, y)}. Wrap the other way around: "
+            "`jaxrnn.emit_carry(jaxrnn.attention(...))`."
+        )
+    return jnp.concatenate([y, attended], axis=-1)
 
 
 def _query(params, h):

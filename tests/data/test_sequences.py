@@ -31,6 +31,15 @@ WAYS = {
 every_way = pytest.mark.parametrize("way", WAYS)
 
 
+@every_way
+def test_arrays_that_JAX_cannot_read_are_told(way):
+    masked = np.ma.masked_array(np.ones(6), np.arange(6) > 3)
+    with pytest.raises(TypeError, match=r"`sequences` must be plain arrays, got a masked array"):
+        WAYS[way]([masked] * 4)
+    with pytest.raises(TypeError, match=r"`sequences` has another byte order"):
+        WAYS[way]([np.ones(6, ">f4")] * 4)
+
+
 def sequences(tree, dtype=np.int64):
     rng = np.random.default_rng(0)
     return [

@@ -30,9 +30,10 @@ def path(sample, prompt=X):
     return decode.sample_path(SERIES, params, prompt, KEY, 2, sample=sample)
 
 
-def pooled():
+def pooled(run):
+    """A decoder whose model has one output for all steps."""
     model = jaxrnn.stack(jaxrnn.embed(V, 3), jaxrnn.pool_last)
-    return decode.generate(model, model.init(KEY, PROMPT), PROMPT, KEY, 2)
+    return run(model, model.init(KEY, PROMPT))
 
 
 def scheduled(rate, key=KEY, **options):
@@ -59,6 +60,12 @@ CASES = {
             lambda model, params: decode.scheduled_sampling(model, params, None, X, KEY, 0.5)
         ),
         "`model` must read from the first step",
+    ),
+    "a pool in scheduled sampling": (
+        lambda: pooled(
+            lambda model, params: decode.scheduled_sampling(model, params, None, PROMPT, KEY, 0.5)
+        ),
+        r"`model` must return an output for each step, and stack\(.*pool_last\) pools over time",
     ),
     "two ways": (
         lambda: generate(
@@ -108,7 +115,7 @@ CASES = {
     ),
     "model": (lambda: generate(model=jaxrnn.gru(2)), "`model` must be a Layer|rnn"),
     "no logits": (
-        pooled,
+        lambda: pooled(lambda model, params: decode.generate(model, params, PROMPT, KEY, 2)),
         r"`model` must return floating logits \(2, 3, 'V'\)",
     ),
     "a traced stop": (

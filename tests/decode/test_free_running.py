@@ -120,6 +120,18 @@ def test_equals_a_loop(rate, sample):
     assert (ys[~REAL] == 0).all()
 
 
+def test_layers_draw_what_they_draw_in_one_call():
+    model = jaxrnn.stack(jaxrnn.rnn(jaxrnn.zoneout(jaxrnn.gru(2), 0.5)), jaxrnn.dropout(0.5))
+    xs = jax.random.normal(jax.random.key(0), (5, 3, 2))
+    params, key = model.init(jax.random.key(1), xs), jax.random.key(2)
+    mask = jaxrnn.length_mask(jnp.array([5, 3, 4]), 5)
+    got = scheduled_sampling(
+        model, params, None, xs, None, 0.0, sample=lambda key, y: y, mask=mask, layer_key=key
+    )
+    want = model.apply(params, None, xs, mask=mask, key=key)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-12), got, want)
+
+
 def test_the_gradient_flows_through_outputs_that_are_fed_back():
     model = jaxrnn.stack(jaxrnn.rnn(jaxrnn.elman(2)), jaxrnn.dense(I))
     xs = jax.random.normal(KEY, (3, B, I))

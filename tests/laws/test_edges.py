@@ -68,7 +68,7 @@ EDGES = {
     "masked array": (
         lambda: RNN.apply(PARAMS, None, np.ma.masked_array(XS, False)),
         TypeError,
-        "`xs` is a masked array of NumPy.*filled",
+        "`xs` must be plain arrays, got a masked array.*filled",
     ),
     "big-endian array": (
         lambda: RNN.apply(PARAMS, None, np.asarray(XS).astype(">f4")),

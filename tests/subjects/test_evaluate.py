@@ -87,6 +87,13 @@ def test_sums_are_exact():
     assert pairs((one, jnp.int32(many)), (two, 1)) == (many + 2) / (many + 1)
 
 
+def test_arguments_in_another_order_are_told():
+    with pytest.raises(TypeError, match="`score` must be a function"):
+        evaluate(PARAMS, batches(2), lambda params, batch: (1.0, 1))
+    with pytest.raises(TypeError, match="`batches` must be an iterable of batches, got function"):
+        evaluate(lambda params, batch: (1.0, 1), PARAMS, lambda: batches(2))
+
+
 WRONG = {
     "no batch": ((), ValueError, "`batches` must hold at least one batch, got none"),
     "no weight": ((1.0,), TypeError, r"`score` must return a pair \(means, weights\), got float"),

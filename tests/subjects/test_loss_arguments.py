@@ -319,6 +319,11 @@ WRONG = {
         ValueError,
         "`targets` must have the shape of `predictions`.*A last axis of size 1 is not broadcast",
     ),
+    "a table of quantiles": (
+        lambda: losses.quantile_loss(PREDICTIONS, TARGETS, quantile=np.full((2, 2), 0.5)),
+        TypeError,
+        r"`quantile` must be a number in \(0, 1\), got float64\(2, 2\). Several are a list",
+    ),
     "predictions without quantiles": (
         lambda: losses.quantile_loss(PREDICTIONS, TARGETS, quantile=[0.1, 0.9]),
         ValueError,

@@ -303,3 +303,11 @@ def test_the_scores_are_drawn_from_a_narrow_normal_and_apart_from_the_rest():
 def first_row(key, shape, dtype):
     """The numbers that the initializer of the other weights would draw, in their first column."""
     return jaxrnn.initializers.glorot_uniform()(key, (*shape, 4 * H), dtype)[:, 0]
+
+
+def test_an_output_that_is_no_array_is_told():
+    reader = jaxrnn.attention(jaxrnn.emit_carry(jaxrnn.lstm(4)), 2)
+    params = reader.init(jax.random.key(0), jnp.zeros((3, 2)))
+    context = {"memory": jnp.zeros((3, 5, 2))}
+    with pytest.raises(TypeError, match="which must be one array, and that of emit_carry"):
+        jaxrnn.unroll(reader, params, None, jnp.zeros((1, 3, 2)), context=context)

@@ -9,6 +9,7 @@ from jaxrnn._core.checks import (
     check_features,
     check_key,
     check_params,
+    check_positive,
     check_rate,
     check_size,
 )
@@ -17,7 +18,7 @@ from jaxrnn._core.drawing import draw
 from jaxrnn._core.numerics import add_bias, affine, matmul, over_rows, sum_dtype, tanh, wide_update
 from jaxrnn._core.types import hidden, nothing, unchanged
 from jaxrnn.cells._affine import Affine, affine_update
-from jaxrnn.cells._gated import draw_gates, project, recur, zero_carry
+from jaxrnn.cells._gated import draw_each, draw_gates, of_gates, project, recur, zero_carry
 from jaxrnn.cells._normalization import normalize
 from jaxrnn.cells.conv._convolution import convolve
 
@@ -30,16 +31,19 @@ __all__ = [
     "check_features",
     "check_key",
     "check_params",
+    "check_positive",
     "check_rate",
     "check_size",
     "context_field",
     "convolve",
     "draw",
+    "draw_each",
     "draw_gates",
     "hidden",
     "matmul",
     "normalize",
     "nothing",
+    "of_gates",
     "over_rows",
     "project",
     "recur",

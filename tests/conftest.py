@@ -19,13 +19,15 @@ def pytest_addoption(parser):
 
 def pytest_collection_modifyitems(config, items):
     """Leaves out what is thorough: costly rows, and slow laws of rows that are like another."""
-    from tests.laws.tables import COSTLY, LIKE_ANOTHER
+    from tests.laws.tables import BY_EQUATION, COSTLY, LIKE_ANOTHER
 
     def is_left_out(item):
         if item.get_closest_marker("thorough"):
             return True
         row = item.callspec.params.get("name") if hasattr(item, "callspec") else None
         is_slow = item.get_closest_marker("slow_law")
+        if row in BY_EQUATION:
+            return item.originalname != "test_oracle"
         return row in COSTLY or (is_slow and row in LIKE_ANOTHER)
 
     if config.getoption("--thorough"):

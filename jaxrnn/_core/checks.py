@@ -79,6 +79,15 @@ def check_rate(name: str, value: Any) -> float | jax.Array:
     return float(value)  # a NumPy scalar would promote what it multiplies
 
 
+def check_positive(name: str, value: Any) -> float:
+    """`value` as a float; raises unless it is finite and above 0. The message calls it `name`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"`{name}` must be a number above 0, got {describe(value)}.")
+    if not 0.0 < value < float("inf"):
+        raise ValueError(f"`{name}` must be a finite number above 0, got {value}.")
+    return float(value)
+
+
 def is_traced_scalar(value: Any) -> bool:
     """Whether this is a floating number whose value is not known yet."""
     is_traced = isinstance(value, jax.core.Tracer)

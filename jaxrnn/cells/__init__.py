@@ -2,15 +2,47 @@
 
 from jaxrnn._core.exports import functions as _functions
 from jaxrnn.cells._gated import HiddenCarry, LSTMCarry
+from jaxrnn.cells.continuous._antisymmetric import (
+    AntisymmetricParams,
+    GatedAntisymmetricParams,
+    antisymmetric,
+    gated_antisymmetric,
+)
+from jaxrnn.cells.continuous._clockwork import ClockworkCarry, ClockworkParams, clockwork
+from jaxrnn.cells.continuous._cornn import CoRNNParams, cornn
+from jaxrnn.cells.continuous._ctrnn import CTRNNParams, ctrnn
+from jaxrnn.cells.continuous._esn import ESNParams, esn
+from jaxrnn.cells.continuous._lem import LEMCarry, LEMParams, lem
+from jaxrnn.cells.continuous._oscillator import OscillatorCarry
+from jaxrnn.cells.continuous._scornn import ScoRNNParams, scornn
+from jaxrnn.cells.continuous._unicornn import UnICORNNParams, unicornn
 from jaxrnn.cells.conv._conv_gru import ConvGRUParams, ResetBeforeConvGRUParams, conv_gru
 from jaxrnn.cells.conv._conv_lstm import ConvLSTMParams, conv_lstm
+from jaxrnn.cells.gated._atr import ATRParams, atr
+from jaxrnn.cells.gated._brc import BRCParams, brc
 from jaxrnn.cells.gated._coupled_lstm import CoupledLSTMParams, coupled_lstm
-from jaxrnn.cells.gated._elman import ElmanParams, elman
+from jaxrnn.cells.gated._elman import ElmanParams, elman, irnn
+from jaxrnn.cells.gated._fast_grnn import FastGRNNParams, fast_grnn
+from jaxrnn.cells.gated._fast_rnn import FastRNNParams, fast_rnn
 from jaxrnn.cells.gated._gru import GRUParams, ResetBeforeGRUParams, gru
+from jaxrnn.cells.gated._indrnn import IndRNNParams, indrnn
+from jaxrnn.cells.gated._janet import JANETParams, janet
 from jaxrnn.cells.gated._layer_norm_gru import LayerNormGRUParams, layer_norm_gru
 from jaxrnn.cells.gated._layer_norm_lstm import LayerNormLSTMParams, layer_norm_lstm
+from jaxrnn.cells.gated._li_gru import LiGRUParams, li_gru
 from jaxrnn.cells.gated._lstm import LSTMParams, lstm
+from jaxrnn.cells.gated._mgu import MGUParams, mgu
+from jaxrnn.cells.gated._minimal_rnn import MinimalRNNParams, minimal_rnn
+from jaxrnn.cells.gated._multiplicative_lstm import MultiplicativeLSTMParams, multiplicative_lstm
+from jaxrnn.cells.gated._nbrc import NBRCParams, nbrc
 from jaxrnn.cells.gated._peephole_lstm import PeepholeLSTMParams, peephole_lstm
 from jaxrnn.cells.gated._projected_lstm import ProjectedLSTMParams, projected_lstm
+from jaxrnn.cells.gated._ran import RANParams, ran
+from jaxrnn.cells.gated._rhn import RHNParams, rhn
+from jaxrnn.cells.gated._scrn import SCRNCarry, SCRNParams, scrn
+from jaxrnn.cells.gated._slstm import SLSTMCarry, SLSTMParams, slstm
+from jaxrnn.cells.gated._star import STARParams, star
+from jaxrnn.cells.gated._ugrnn import UGRNNParams, ugrnn
+from jaxrnn.cells.gated._wmc_lstm import WMCLSTMParams, wmc_lstm
 
 __all__ = _functions(vars())

@@ -11,7 +11,7 @@ from jaxrnn._core.checks import check_features, check_key, check_params
 from jaxrnn._core.drawing import draw
 from jaxrnn._core.equality import fixed_key
 from jaxrnn._core.numerics import affine, matmul, tanh
-from jaxrnn._core.types import Carry, Params
+from jaxrnn._core.types import Carry, Cell, Params
 from jaxrnn.activations import Activation
 from jaxrnn.initializers import Initializer
 
@@ -77,6 +77,7 @@ def draw_gates(
     num_gates: int,
     inits: tuple[Initializer | None, ...],
     *,
+    recurrent_gates: int | None = None,
     kernel_size: tuple[int, ...] = (),
 ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
     """Draws the kernel (I, G*H), the recurrent kernel (H, G*H) and the bias (G*H,) of a cell.
@@ -87,6 +88,7 @@ def draw_gates(
       hidden_size: H.
       num_gates: G.
       inits: an initializer for each of the three; None for a cell without a bias.
+      recurrent_gates: the G of the recurrent kernel, where not all gates see the state.
       kernel_size: the leading axes of both kernels, for a cell that convolves.
 
     Returns:
@@ -96,9 +98,61 @@ def draw_gates(
     check_features(x)
     width = num_gates * hidden_size
     names = "kernel", "recurrent_kernel", "bias"
-    shapes = (*kernel_size, x.shape[-1], width), (*kernel_size, hidden_size, width), (width,)
+    recurrent = width if recurrent_gates is None else recurrent_gates * hidden_size
+    shapes = (*kernel_size, x.shape[-1], width), (*kernel_size, hidden_size, recurrent), (width,)
     given = zip(names, inits, jax.random.split(key, 3), shapes, strict=True)
     return tuple(draw(*each, x.dtype) for each in given)
+
+
+def draw_each(key: jax.Array, x: jax.Array, **parts: tuple[Initializer | None, tuple]) -> list:
+    """Draws parameters by name, each from a key of its own, in the dtype of x.
+
+    Args:
+      key: the random key.
+      x: an example step (..., I), or its shape and dtype.
+      **parts: ``name=(initializer, shape)``; None in place of an initializer draws None.
+
+    Returns:
+      The arrays, in the order of the names.
+    """
+    check_key(key)
+    check_features(x)
+    keys = jax.random.split(key, len(parts))
+    given = zip(parts.items(), keys, strict=True)
+    return [draw(name, init, k, shape, x.dtype) for (name, (init, shape)), k in given]
+
+
+def of_gates(
+    params_type: type,
+    carry_type: type,
+    hidden_size: int,
+    num_gates: int,
+    inits: tuple[Initializer | None, ...],
+    update: Callable,
+    *,
+    recurrent_gates: int | None = None,
+) -> Cell:
+    """The cell with `kernel`, `recurrent_kernel` and `bias`, and carries of H units.
+
+    Args:
+      params_type: the NamedTuple of the three.
+      carry_type: the NamedTuple of the carry; each field is (..., H).
+      hidden_size: H.
+      num_gates: G.
+      inits: as in `draw_gates`.
+      update: the state equation.
+      recurrent_gates: as in `draw_gates`.
+
+    Returns:
+      A `Cell`, whose output is the field h of the carry.
+    """
+
+    def init(key, x):
+        drawn = draw_gates(key, x, hidden_size, num_gates, inits, recurrent_gates=recurrent_gates)
+        return params_type(*drawn)
+
+    init_carry = zero_carry(params_type, carry_type, *[hidden_size] * len(carry_type._fields))
+    return Cell(init, init_carry, project, recur, update)
 
 
 def zero_carry(

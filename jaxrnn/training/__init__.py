@@ -6,6 +6,7 @@ A loop is yours to write. `jaxrnn.data.minibatches` makes its batches, and optax
 from jaxrnn.training._early_stopping import EarlyStopping, EarlyStoppingState, early_stopping
 from jaxrnn.training._evaluate import evaluate
 from jaxrnn.training._progress import progress
+from jaxrnn.training._ridge import ridge_readout
 from jaxrnn.training._windows import train_windows
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "early_stopping",
     "evaluate",
     "progress",
+    "ridge_readout",
     "train_windows",
 ]
 

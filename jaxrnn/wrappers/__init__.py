@@ -7,6 +7,7 @@ from jaxrnn.wrappers._attention import AttentionCarry, AttentionParams, attentio
 from jaxrnn.wrappers._clip_carry_gradient import clip_carry_gradient
 from jaxrnn.wrappers._drop_connect import drop_connect
 from jaxrnn.wrappers._emit_carry import Emitted, emit_carry
+from jaxrnn.wrappers._heads import heads
 from jaxrnn.wrappers._learned_carry import LearnedCarryParams, learned_carry
 from jaxrnn.wrappers._recurrent_dropout import candidate_dropout, state_dropout
 from jaxrnn.wrappers._reset_leaves import reset_leaves

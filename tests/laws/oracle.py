@@ -193,3 +193,252 @@ def run(step, params, carry, xs):
 
 def _three(array):
     return np.split(array, 3, axis=-1)
+
+
+def _affine(params, x):
+    return params.kernel.T @ x + (0 if params.bias is None else params.bias)
+
+
+def mgu(params, carry, x):
+    (h,) = carry
+    (u_f, u_n), (k_f, k_n) = (
+        np.split(_affine(params, x), 2),
+        np.split(params.recurrent_kernel, 2, 1),
+    )
+    f = sigmoid(u_f + k_f.T @ h)
+    h = (1 - f) * h + f * np.tanh(u_n + k_n.T @ (f * h))
+    return (h,), h
+
+
+def ugrnn(params, carry, x):
+    (h,) = carry
+    g, c = np.split(_affine(params, x) + params.recurrent_kernel.T @ h, 2)
+    h = sigmoid(g) * h + (1 - sigmoid(g)) * np.tanh(c)
+    return (h,), h
+
+
+def janet(params, carry, x):
+    (h,) = carry
+    f, g = np.split(_affine(params, x) + params.recurrent_kernel.T @ h, 2)
+    h = sigmoid(f) * h + (1 - sigmoid(f - 1)) * np.tanh(g)
+    return (h,), h
+
+
+def li_gru(params, carry, x):
+    (h,) = carry
+    z, n = np.split(_affine(params, x) + params.recurrent_kernel.T @ h, 2)
+    h = sigmoid(z) * h + (1 - sigmoid(z)) * np.maximum(n, 0)
+    return (h,), h
+
+
+def minimal_rnn(params, carry, x):
+    (h,) = carry
+    b_z, b_f = np.split(params.bias, 2)
+    z = np.tanh(params.kernel.T @ x + b_z)
+    f = sigmoid(params.recurrent_kernel.T @ h + params.gate_kernel.T @ z + b_f)
+    h = f * h + (1 - f) * z
+    return (h,), h
+
+
+def indrnn(params, carry, x):
+    (h,) = carry
+    h = np.maximum(_affine(params, x) + params.recurrent_scale * h, 0)
+    return (h,), h
+
+
+def scrn(alpha):
+    def step(params, carry, x):
+        h, s = carry
+        s = (1 - alpha) * params.slow_kernel.T @ x + alpha * s
+        slow = params.slow_to_hidden_kernel.T @ s
+        h = sigmoid(_affine(params, x) + slow + params.recurrent_kernel.T @ h)
+        return (h, s), np.concatenate([h, s])
+
+    return step
+
+
+def rhn(params, carry, x):
+    (s,) = carry
+    kernels = params.recurrent_kernel, *params.deeper_kernels
+    biases = params.bias, *params.deeper_biases
+    for layer, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
+        seen = params.kernel.T @ x if layer == 0 else 0
+        n, t = np.split(seen + kernel.T @ s + bias, 2)
+        s = np.tanh(n) * sigmoid(t) + s * (1 - sigmoid(t))
+    return (s,), s
+
+
+def atr(params, carry, x):
+    (h,) = carry
+    p, q = _affine(params, x), params.recurrent_kernel.T @ h
+    h = sigmoid(p + q) * p + sigmoid(p - q) * h
+    return (h,), h
+
+
+def ran(params, carry, x):
+    h, c = carry
+    u_i, u_f, g = np.split(_affine(params, x), 3)
+    v_i, v_f = np.split(params.recurrent_kernel.T @ h, 2)
+    c = sigmoid(u_i + v_i) * g + sigmoid(u_f + v_f) * c
+    return (np.tanh(c), c), np.tanh(c)
+
+
+def star(params, carry, x):
+    (h,) = carry
+    z, k = np.split(_affine(params, x), 2)
+    k = sigmoid(k + params.recurrent_kernel.T @ h)
+    h = np.tanh((1 - k) * h + k * np.tanh(z))
+    return (h,), h
+
+
+def _bistable(a, c, n, h):
+    return sigmoid(c) * h + (1 - sigmoid(c)) * np.tanh(n + (1 + np.tanh(a)) * h)
+
+
+def brc(params, carry, x):
+    (h,) = carry
+    (a, c, n), (r_a, r_c) = np.split(_affine(params, x), 3), np.split(params.recurrent_scale, 2)
+    h = _bistable(a + r_a * h, c + r_c * h, n, h)
+    return (h,), h
+
+
+def nbrc(params, carry, x):
+    (h,) = carry
+    a, c, n = np.split(_affine(params, x), 3)
+    v_a, v_c = np.split(params.recurrent_kernel.T @ h, 2)
+    h = _bistable(a + v_a, c + v_c, n, h)
+    return (h,), h
+
+
+def fast_rnn(params, carry, x):
+    (h,) = carry
+    new = np.tanh(_affine(params, x) + params.recurrent_kernel.T @ h)
+    h = sigmoid(params.alpha) * new + sigmoid(params.beta) * h
+    return (h,), h
+
+
+def fast_grnn(params, carry, x):
+    (h,) = carry
+    a, (b_z, b_n) = params.kernel.T @ x + params.recurrent_kernel.T @ h, np.split(params.bias, 2)
+    z, n = sigmoid(a + b_z), np.tanh(a + b_n)
+    h = (sigmoid(params.zeta) * (1 - z) + sigmoid(params.nu)) * n + z * h
+    return (h,), h
+
+
+def wmc_lstm(params, carry, x):
+    h, c = carry
+    i, f, g, o = np.split(_affine(params, x) + params.recurrent_kernel.T @ h, 4)
+    v_i, v_f, v_o = np.hsplit(params.memory_kernel, 3)
+    i, f = sigmoid(i + np.tanh(v_i.T @ c)), sigmoid(f + np.tanh(v_f.T @ c))
+    c = f * c + i * np.tanh(g)
+    h = sigmoid(o + np.tanh(v_o.T @ c)) * np.tanh(c)
+    return (h, c), h
+
+
+def multiplicative_lstm(params, carry, x):
+    h, c = carry
+    m = (params.factor_kernel.T @ x) * (params.state_kernel.T @ h)
+    i, f, g, o = np.split(_affine(params, x) + params.recurrent_kernel.T @ m, 4)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    h = sigmoid(o) * np.tanh(c)
+    return (h, c), h
+
+
+def slstm(params, carry, x):
+    """With the scale written out: c and n are exp(m) times what the carry holds."""
+    h, c, n, m = carry
+    i, f, g, o = np.split(_affine(params, x) + params.recurrent_kernel.T @ h, 4)
+    full_c = sigmoid(f) * c * np.exp(m) + np.exp(i) * np.tanh(g)
+    full_n = sigmoid(f) * n * np.exp(m) + np.exp(i)
+    m = np.maximum(np.log(sigmoid(f)) + m, i)
+    h = sigmoid(o) * full_c / full_n
+    return (h, full_c * np.exp(-m), full_n * np.exp(-m), m), h
+
+
+def lem(step_size):
+    def step(params, carry, x):
+        h, z = carry
+        (a, d, p, q) = np.split(_affine(params, x), 4)
+        v_a, v_d, v_p = np.split(params.recurrent_kernel.T @ h, 3)
+        step_z, step_h = step_size * sigmoid(a + v_a), step_size * sigmoid(d + v_d)
+        z = (1 - step_z) * z + step_z * np.tanh(p + v_p)
+        h = (1 - step_h) * h + step_h * np.tanh(q + params.inner_kernel.T @ z)
+        return (h, z), h
+
+    return step
+
+
+def antisymmetric(step_size, diffusion):
+    def step(params, carry, x):
+        (h,) = carry
+        kernel = params.recurrent_kernel
+        v = (kernel - kernel.T - diffusion * np.eye(len(h))).T @ h
+        gates = np.split(_affine(params, x), len(_affine(params, x)) // len(h))
+        gate = sigmoid(gates[0] + v) if len(gates) == 2 else 1
+        h = h + step_size * gate * np.tanh(gates[-1] + v)
+        return (h,), h
+
+    return step
+
+
+def cornn(step_size, gamma, epsilon):
+    def step(params, carry, x):
+        h, z = carry
+        w_h, w_z = np.split(params.recurrent_kernel, 2)
+        force = np.tanh(_affine(params, x) + w_h.T @ h + w_z.T @ z)
+        z = z + step_size * (force - gamma * h - epsilon * z)
+        h = h + step_size * z
+        return (h, z), h
+
+    return step
+
+
+def unicornn(step_size, alpha):
+    def step(params, carry, x):
+        h, z = carry
+        step = step_size * sigmoid(params.time_scale)
+        z = z - step * (np.tanh(_affine(params, x) + params.recurrent_scale * h) + alpha * h)
+        h = h + step * z
+        return (h, z), h
+
+    return step
+
+
+def clockwork(*periods):
+    def step(params, carry, x):
+        h, count = carry
+        every = np.repeat(periods, len(h) // len(periods))
+        new = _affine(params, x)
+        for unit in range(len(h)):
+            for other in range(len(h)):
+                if every[other] >= every[unit]:
+                    new[unit] = new[unit] + params.recurrent_kernel[other, unit] * h[other]
+        h = np.where(count % every == 0, np.tanh(new), h)
+        return (h, count + 1), h
+
+    return step
+
+
+def ctrnn(alpha, excitatory=None, connections=True):
+    def step(params, carry, x):
+        (h,) = carry
+        kernel = params.recurrent_kernel
+        if excitatory is not None:
+            signs = np.where(np.arange(len(h)) < excitatory, 1, -1)
+            kernel = np.abs(kernel) * signs[:, None] * np.array(connections)
+        h = (1 - alpha) * h + alpha * np.tanh(_affine(params, x) + kernel.T @ h)
+        return (h,), h
+
+    return step
+
+
+def scornn(negative):
+    def step(params, carry, x):
+        (h,) = carry
+        skew, one = params.recurrent_kernel - params.recurrent_kernel.T, np.eye(len(h))
+        signs = np.diag(np.where(np.arange(len(h)) < negative, -1.0, 1.0))
+        z = params.kernel.T @ x + np.linalg.inv(one + skew) @ (one - skew) @ signs @ h
+        h = np.sign(z) * np.maximum(np.abs(z) + params.bias, 0)
+        return (h,), h
+
+    return step

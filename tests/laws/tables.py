@@ -199,6 +199,8 @@ def regularized_pictures():
     return jaxrnn.state_dropout(cell, 0.25, shared_axes=(-2,))
 
 
+CONNECTIONS = tuple(tuple((i + 2 * j) % 3 > 0 for j in range(H)) for i in range(H))
+
 CELLS = {
     "elman": CellCase(jaxrnn.elman(H), oracle.elman(np.tanh), "RNN"),
     "lstm": CellCase(jaxrnn.lstm(H), oracle.lstm, "LSTM"),
@@ -240,7 +242,43 @@ CELLS = {
             gate=lambda x: np.clip(x / 6 + 0.5, 0, 1), candidate=lambda x: x / (1 + abs(x))
         ),
     ),
+    "mgu": CellCase(jaxrnn.mgu(H), oracle.mgu, products=(2, 2)),
+    "ugrnn": CellCase(jaxrnn.ugrnn(H), oracle.ugrnn),
+    "janet": CellCase(jaxrnn.janet(H), oracle.janet),
+    "li_gru": CellCase(jaxrnn.li_gru(H), oracle.li_gru),
+    "minimal_rnn": CellCase(jaxrnn.minimal_rnn(H), oracle.minimal_rnn),
+    "indrnn": CellCase(jaxrnn.indrnn(H), oracle.indrnn, products=(0, 0)),
+    "irnn": CellCase(jaxrnn.irnn(H), oracle.elman(lambda x: np.maximum(x, 0))),
+    "scrn": CellCase(jaxrnn.scrn(H, 3, alpha=0.7), oracle.scrn(0.7), products=(2, 2)),
+    "rhn": CellCase(jaxrnn.rhn(H, 3), oracle.rhn, products=(3, 3)),
+    "atr": CellCase(jaxrnn.atr(H), oracle.atr),
+    "ran": CellCase(jaxrnn.ran(H), oracle.ran),
+    "star": CellCase(jaxrnn.star(H), oracle.star),
+    "brc": CellCase(jaxrnn.brc(H), oracle.brc, products=(0, 0)),
+    "nbrc": CellCase(jaxrnn.nbrc(H), oracle.nbrc),
+    "fast_rnn": CellCase(jaxrnn.fast_rnn(H), oracle.fast_rnn),
+    "fast_grnn": CellCase(jaxrnn.fast_grnn(H), oracle.fast_grnn),
+    "wmc_lstm": CellCase(jaxrnn.wmc_lstm(H), oracle.wmc_lstm, products=(3, 3)),
+    "multiplicative_lstm": CellCase(
+        jaxrnn.multiplicative_lstm(H), oracle.multiplicative_lstm, products=(2, 2)
+    ),
+    "slstm": CellCase(jaxrnn.slstm(H), oracle.slstm),
+    "lem": CellCase(jaxrnn.lem(H, step_size=0.7), oracle.lem(0.7), products=(2, 2)),
+    "antisymmetric": CellCase(jaxrnn.antisymmetric(H), oracle.antisymmetric(0.1, 0.01)),
+    "gated_antisymmetric": CellCase(
+        jaxrnn.gated_antisymmetric(H, step_size=0.5), oracle.antisymmetric(0.5, 0.01)
+    ),
+    "cornn": CellCase(jaxrnn.cornn(H), oracle.cornn(0.05, 2.0, 4.0)),
+    "unicornn": CellCase(jaxrnn.unicornn(H), oracle.unicornn(0.1, 1.0), products=(0, 0)),
+    "clockwork": CellCase(jaxrnn.clockwork(H, (1, 3)), oracle.clockwork(1, 3)),
+    "ctrnn": CellCase(jaxrnn.ctrnn(H), oracle.ctrnn(0.2)),
+    "ctrnn_of_dale": CellCase(
+        jaxrnn.ctrnn(H, alpha=0.5, excitatory=3, connections=CONNECTIONS),
+        oracle.ctrnn(0.5, 3, CONNECTIONS),
+    ),
+    "scornn": CellCase(jaxrnn.scornn(H, negative=1), oracle.scornn(1)),
     "clip_carry_gradient": CellCase(jaxrnn.clip_carry_gradient(jaxrnn.gru(H), 1e6)),
+    "heads": CellCase(jaxrnn.heads(jaxrnn.lstm(2), 2)),
     "weight_norm": CellCase(jaxrnn.weight_norm(jaxrnn.gru(H))),
     "attention": CellCase(attending()),
     "attention_fed_back": CellCase(attending(score="additive", feed_back=True), products=(4, 4)),
@@ -282,12 +320,45 @@ LIKE_ANOTHER = {
     "gru_activations",
     "layer_norm_lstm",
     "clip_carry_gradient",
+    "heads",
     "weight_norm",
     "attention",
     "attention_fed_back",
     "attention_location",
     "reset_leaves",
     "conv_lstm",
+}
+# Cells of one product, or of several in a row, as those above have: all laws but that of their
+# equations run with --thorough.
+BY_EQUATION = {
+    "mgu",
+    "ugrnn",
+    "janet",
+    "li_gru",
+    "minimal_rnn",
+    "indrnn",
+    "irnn",
+    "scrn",
+    "rhn",
+    "atr",
+    "ran",
+    "star",
+    "brc",
+    "nbrc",
+    "fast_rnn",
+    "fast_grnn",
+    "wmc_lstm",
+    "multiplicative_lstm",
+    "slstm",
+    "lem",
+    "antisymmetric",
+    "gated_antisymmetric",
+    "cornn",
+    "unicornn",
+    "clockwork",
+    "ctrnn",
+    "ctrnn_of_dale",
+    "scornn",
 }
 # Convolutions take long to compile: all laws of these run with --thorough.
 COSTLY = {

@@ -1,4 +1,4 @@
-"""The simple recurrent cell of Elman (vanilla RNN)."""
+"""The simple recurrent cell of Elman (vanilla RNN), also with relu and the identity (IRNN)."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from jaxrnn.cells._gated import (
     recur,
     zero_carry,
 )
-from jaxrnn.initializers import Initializer, glorot_uniform, orthogonal
+from jaxrnn.initializers import Initializer, glorot_uniform, identity, in_float32, orthogonal
 
 
 class ElmanParams(NamedTuple):
@@ -72,6 +72,48 @@ def elman(
 
     init_carry = zero_carry(ElmanParams, HiddenCarry, hidden_size)
     return Cell(init, init_carry, project, recur, update_with(activation))
+
+
+@constructor
+def irnn(
+    hidden_size: int,
+    *,
+    kernel_init: Initializer = in_float32(jax.nn.initializers.normal(0.001)),
+    recurrent_kernel_init: Initializer = identity(),
+    bias_init: Initializer = jax.nn.initializers.zeros,
+    use_bias: bool = True,
+) -> Cell:
+    """Recurrent network of rectified linear units that starts from the identity (IRNN).
+
+        h' = relu(W x + U h + b),  with U = 1 at the start
+
+    It begins as a sum of its inputs, through which the gradient neither vanishes nor explodes. It
+    is `jaxrnn.elman` with relu and these initializers. Clip gradients.
+
+    Args:
+      hidden_size: H.
+      kernel_init: draws `kernel` (I, H).
+      recurrent_kernel_init: draws `recurrent_kernel` (H, H).
+      bias_init: draws `bias` (H,).
+      use_bias: whether there is a bias b; without one, `bias` is None.
+
+    Returns:
+      A `Cell` with parameters `ElmanParams` and carry `HiddenCarry`; its output is h', (..., H).
+
+    Raises:
+      ValueError, TypeError: `hidden_size` is not a positive integer, or `use_bias` is not a bool.
+
+    References: Le, Jaitly and Hinton, 2015, "A simple way to initialize recurrent networks of
+    rectified linear units".
+    """
+    return elman(
+        hidden_size,
+        jax.nn.relu,
+        kernel_init=kernel_init,
+        recurrent_kernel_init=recurrent_kernel_init,
+        bias_init=bias_init,
+        use_bias=use_bias,
+    )
 
 
 @one_for_each

@@ -1,0 +1,1 @@
+"""Cells made from differential equations. One file per cell."""

@@ -153,10 +153,15 @@ def load_arrays(name: str) -> dict[str, np.ndarray]:
         return dict(np.load(io.BytesIO(content), allow_pickle=False))
 
 
+def load_text(name: str) -> str:
+    """The text of a ``.gz`` file of `examples/data`; ends the program if it is damaged."""
+    with _content(name) as content:
+        return gzip.decompress(content).decode()
+
+
 def load_lines(name: str) -> list[str]:
     """The lines of a ``.gz`` file of `examples/data`; ends the program if it is damaged."""
-    with _content(name) as content:
-        return gzip.decompress(content).decode().splitlines()
+    return load_text(name).splitlines()
 
 
 @contextlib.contextmanager

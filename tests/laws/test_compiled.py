@@ -60,13 +60,18 @@ def test_the_products_in_the_loops_of_every_cell(name):
     engine = "scan" if is_whole(case.cell) else "xla"
     run = functools.partial(jaxrnn.unroll, case.cell, implementation=engine)
     in_forward, in_backward = case.products
-    assert products_in_loops(hlo(run, ex.params, ex.carry, ex.xs)) == [in_forward]
+
+    def products(function):
+        """Of the loops over time: a solver has a loop of its own, without products."""
+        found = products_in_loops(hlo(function, ex.params, ex.carry, ex.xs))
+        return [count for count in found if count or not in_forward]
+
+    assert products(run) == [in_forward]
 
     def cost(*args):
         return tables.total(run(*args))
 
-    text = hlo(jax.grad(cost, argnums=(0, 2)), ex.params, ex.carry, ex.xs)
-    assert products_in_loops(text) == [in_forward, in_backward]
+    assert products(jax.grad(cost, argnums=(0, 2))) == [in_forward, in_backward]
 
 
 @every_cell

@@ -264,7 +264,7 @@ CELLS = {
     ),
     "slstm": CellCase(jaxrnn.slstm(H), oracle.slstm),
     "lem": CellCase(jaxrnn.lem(H, step_size=0.7), oracle.lem(0.7), products=(2, 2)),
-    "antisymmetric": CellCase(jaxrnn.antisymmetric(H), oracle.antisymmetric(0.1, 0.01)),
+    "antisymmetric": CellCase(jaxrnn.antisymmetric(H), oracle.antisymmetric(0.01, 0.01)),
     "gated_antisymmetric": CellCase(
         jaxrnn.gated_antisymmetric(H, step_size=0.5), oracle.antisymmetric(0.5, 0.01)
     ),

@@ -31,7 +31,7 @@ class GatedAntisymmetricParams(NamedTuple):
 def antisymmetric(
     hidden_size: int,
     *,
-    step_size: float = 0.1,
+    step_size: float = 0.01,
     diffusion: float = 0.01,
     kernel_init: Initializer = glorot_uniform(),
     recurrent_kernel_init: Initializer = NORMAL,
@@ -43,7 +43,7 @@ def antisymmetric(
         h' = h + ε tanh(W x + (U - Uᵀ - γ) h + b)
 
     The eigenvalues of U - Uᵀ are imaginary, so the differential equation behind it neither damps
-    nor amplifies. γ damps a little, which keeps the steps of ε stable.
+    nor amplifies. Its steps of ε amplify a little, which γ makes up for: keep ε small.
 
     Args:
       hidden_size: H.
@@ -82,7 +82,7 @@ def antisymmetric(
 def gated_antisymmetric(
     hidden_size: int,
     *,
-    step_size: float = 0.1,
+    step_size: float = 0.01,
     diffusion: float = 0.01,
     kernel_init: Initializer = glorot_uniform(2),
     recurrent_kernel_init: Initializer = NORMAL,

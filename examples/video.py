@@ -4,8 +4,8 @@
     python examples/video.py --quick    # a few steps, to see that it runs
 
 Two layers of convolutional LSTMs read the frames and predict the next one: their squared error is
-0.026, and copying the last frame makes one of 0.043. The predictions are blurred. So they fade when
-the network reads its own ones, and after eight such frames it is hardly better than the copy.
+0.026, and copying the last frame makes one of 0.043. The predictions are blurred, so they fade when
+the network reads its own ones: after eight such frames little is left of the film.
 """
 
 import time

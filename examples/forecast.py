@@ -134,7 +134,7 @@ def study(axes, which, x, most):
     axes.plot(steps, x[-2 * length :], "k.-", markersize=3, linewidth=0.6, label="measured")
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False)
     axes.axvline(0.5, color="gray", linestyle=":")
-    axes.set(title=name, xlabel=f"{time_unit} after the last that was read", ylabel=unit)
+    axes.set(xlabel=f"{time_unit} after the last that was read", ylabel=f"{name} ({unit})")
 
 
 def main(arguments=None):

@@ -57,14 +57,10 @@ def main(arguments=None):
 
 def read_digits(seed):
     """Training and held-out digits as symbols (1 + 196, N), the class first; sorted by class."""
-    arrays = shared.load_arrays("mnist5k_14x14_4bit.npz")
-    shades = np.stack([arrays["x"] >> 4, arrays["x"] & 15], axis=-1)  # two pixels in a byte
-    symbols = np.insert(shades.reshape(-1, SIDE**2) * LEVELS // 16, 0, LEVELS + arrays["y"], axis=1)
-    order = np.random.default_rng(seed).permutation(len(symbols))
-    by_class = symbols[order[np.argsort(arrays["y"][order], kind="stable")]]
-    by_class = by_class.reshape(CLASSES, -1, symbols.shape[1]).astype(np.int32)
-    parts = by_class[:, HELD_OUT:], by_class[:, :HELD_OUT]
-    return [part.reshape(-1, symbols.shape[1]).T for part in parts]
+    levels, classes = shared.load_digits()
+    shades = levels.reshape(-1, SIDE**2) * LEVELS // 16
+    symbols = np.insert(shades.astype(np.int32), 0, LEVELS + classes, axis=1)
+    return [symbols[part].T for part in shared.split_by_class(classes, HELD_OUT, seed)]
 
 
 def bits(model, params, symbols):

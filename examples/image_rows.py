@@ -52,14 +52,9 @@ def main(arguments=None):
 
 def read_digits(seed):
     """Training and held-out digits: two pairs of pictures (N, 14, 14), 0 to 1, and classes (N,)."""
-    arrays = shared.load_arrays("mnist5k_14x14_4bit.npz")
-    levels = np.stack([arrays["x"] >> 4, arrays["x"] & 15], axis=-1)  # two pixels in a byte
-    pictures = levels.reshape(-1, SIDE, SIDE) / np.float32(15)
-    classes = arrays["y"].astype(np.int32)
-    order = np.random.default_rng(seed).permutation(len(classes))
-    by_class = order[np.argsort(classes[order], kind="stable")].reshape(CLASSES, -1)
-    parts = by_class[:, HELD_OUT:].ravel(), by_class[:, :HELD_OUT].ravel()
-    return [(pictures[part], classes[part]) for part in parts]
+    levels, classes = shared.load_digits()
+    parts = shared.split_by_class(classes, HELD_OUT, seed)
+    return [(levels[part] / np.float32(15), classes[part]) for part in parts]
 
 
 def network(dropout):

@@ -117,7 +117,11 @@ def _number(kind: type, low: float, high: float = 1_000_000_000) -> Callable[[st
 def until_interrupted(
     iterable: Iterable, scores: Mapping[str, Any] | None = None, **options: Any
 ) -> Iterator:
-    """The items, under a progress bar, until Ctrl-C is pressed; see `training.progress`."""
+    """The items, under a progress bar, until Ctrl-C is pressed; see `training.progress`.
+
+    A loop whose programs are long should wait for each, as by reading its loss: JAX returns before
+    it has computed, and what is queued is not interrupted.
+    """
     with first_interrupt() as pressed:
         for item in training.progress(iterable, scores, **options):
             yield item
@@ -162,6 +166,20 @@ def load_text(name: str) -> str:
 def load_lines(name: str) -> list[str]:
     """The lines of a ``.gz`` file of `examples/data`; ends the program if it is damaged."""
     return load_text(name).splitlines()
+
+
+def load_digits() -> tuple[np.ndarray, np.ndarray]:
+    """Handwritten digits of MNIST: levels from 0 to 15, (5000, 14, 14), and classes (5000,)."""
+    arrays = load_arrays("mnist5k_14x14_4bit.npz")
+    levels = np.stack([arrays["x"] >> 4, arrays["x"] & 15], axis=-1)  # two pixels in a byte
+    return levels.reshape(-1, 14, 14), arrays["y"].astype(np.int32)
+
+
+def split_by_class(classes: np.ndarray, held_out: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Random places (N,) to train on and to hold out, `held_out` of each class; by class."""
+    order = np.random.default_rng(seed).permutation(len(classes))
+    by_class = order[np.argsort(classes[order], kind="stable")].reshape(classes.max() + 1, -1)
+    return by_class[:, held_out:].ravel(), by_class[:, :held_out].ravel()
 
 
 @contextlib.contextmanager

@@ -58,9 +58,7 @@ def main(arguments=None):
 
 def read_digits(seed):
     """Digits (N, 14, 14) from 0 to 1, in random order."""
-    arrays = shared.load_arrays("mnist5k_14x14_4bit.npz")
-    levels = np.stack([arrays["x"] >> 4, arrays["x"] & 15], axis=-1)  # two pixels in a byte
-    pictures = levels.reshape(-1, DIGIT, DIGIT) / np.float32(15)
+    pictures = shared.load_digits()[0] / np.float32(15)
     return jnp.asarray(np.random.default_rng(seed).permutation(pictures))
 
 

@@ -21,15 +21,20 @@ def pytest_collection_modifyitems(config, items):
     """Leaves out what is thorough: costly rows, and slow laws of rows that are like another."""
     from tests.laws.tables import BY_EQUATION, COSTLY, LIKE_ANOTHER
 
+    def row_of(item):
+        return item.callspec.params.get("name") if hasattr(item, "callspec") else None
+
     def is_left_out(item):
         if item.get_closest_marker("thorough"):
             return True
-        row = item.callspec.params.get("name") if hasattr(item, "callspec") else None
-        is_slow = item.get_closest_marker("slow_law")
+        row, is_slow = row_of(item), item.get_closest_marker("slow_law")
         if row in BY_EQUATION:
             return item.originalname != "test_oracle"
         return row in COSTLY or (is_slow and row in LIKE_ANOTHER)
 
+    for item in items:
+        if row_of(item) in BY_EQUATION:
+            item.add_marker("by_equation")
     if config.getoption("--thorough"):
         return
     left_out = [item for item in items if is_left_out(item)]

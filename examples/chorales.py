@@ -107,7 +107,7 @@ def midi(chords):
 
 
 def variable_length(number):
-    """A number as MIDI writes it: seven bits a byte, highest first, 128 added to all but the last."""
+    """A number as MIDI writes it: seven bits a byte, and 128 in all but the last."""
     digits = [number & 127]
     while number := number >> 7:
         digits.insert(0, number & 127 | 128)

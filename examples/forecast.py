@@ -5,7 +5,7 @@
 
 An autoregression (AR) is fitted by least squares, and a GRU learns what it leaves. Both fit the
 first 64 % of a series, the next 16 % choose their size and the width of their bands, and the rest
-is held out. The quantile loss of the GRU is 0 to 6 % lower.
+is held out. The quantile loss of the GRU is 0 to 6 % lower; on sunspots it depends on the seed.
 """
 
 import time

@@ -5,7 +5,8 @@
 
 Adding: sum the two marked numbers of T. Copy memory: read five symbols, and write them after a
 delay. Every batch is new. A GRU and an LSTM whose gates are told how long to remember (chrono) add
-over 200 steps, and the GRU copies 99 % over a delay of 100. Cells without gates do neither.
+over 200 steps, and the GRU copies 99 % over a delay of 100. Cells without gates do neither in as
+many steps, at a lower rate, which they need to stay finite.
 """
 
 import functools

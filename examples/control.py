@@ -42,7 +42,7 @@ def move(state, action):
 
 
 def policy(params, carry, states, first):
-    """States (T, B, 4), of which it sees two values, to the carry, log-probabilities and values."""
+    """The carry, log-probabilities and values for states (T, B, 4); it sees two of the four."""
     seen = states[..., ::2] / jnp.array([FAR, STEEP])
     carry, ys = POLICY.apply(params, carry, seen, resets=first)
     return carry, jax.nn.log_softmax(ys[..., :2]), ys[..., 2]

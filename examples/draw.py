@@ -33,7 +33,7 @@ OPTIONS = {
 }
 QUICK = {"epochs": 1, "units": 16, "batch": 400}
 SIDE, CLASSES, LEVELS = 14, 10, 4  # pixels, digits, shades of a pixel
-SYMBOLS = LEVELS + CLASSES  # a class is a symbol above those of the shades
+SYMBOLS = LEVELS + CLASSES  # the shades come first, then the classes
 HELD_OUT = 100  # digits of each class
 ROWS = 5  # drawings of each digit
 

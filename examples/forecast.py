@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 import jaxrnn
 from jaxrnn import decode, losses, training
 
-OPTIONS = {"steps": (400, "optimizer steps, of which the best number is taken")}
+OPTIONS = {"steps": (400, "optimizer steps at most; the best number is chosen")}
 QUICK = {"steps": 10}
 NAMES = "CO2 at Mauna Loa", "Sunspots", "Seattle, daily maximum"
 UNITS, TIME_UNITS, LENGTHS = ("ppm", "√number", "°C"), ("weeks", "years", "days"), (52, 11, 14)

@@ -1,14 +1,12 @@
 """Gradient clipping inside the recurrence."""
 
 import functools
-import math
-import numbers
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import describe
+from jaxrnn._core.checks import check_positive
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.noise import check_no_state_dropout
 from jaxrnn._core.numerics import is_floating
@@ -38,10 +36,7 @@ def clip_carry_gradient(cell: Cell, limit: float) -> Cell:
     what enters the gates.
     """
     check_cell(cell)
-    if not isinstance(limit, numbers.Real) or isinstance(limit, bool):
-        raise TypeError(f"`limit` must be a number above 0, got {describe(limit)}.")
-    if not 0 < limit < math.inf:
-        raise ValueError(f"`limit` must be a finite number above 0, got {limit}.")
+    limit = check_positive("limit", limit)
 
     def update(params, carry, u, v):
         return clip_all(cell.update(params, carry, u, v))
@@ -55,7 +50,7 @@ def clip_carry_gradient(cell: Cell, limit: float) -> Cell:
         return jax.tree.map(clip, carry)
 
     def clip(leaf: Any):
-        return _primitive().bind(leaf, limit=float(limit)) if is_floating(leaf) else leaf
+        return _primitive().bind(leaf, limit=limit) if is_floating(leaf) else leaf
 
     return cell._replace(update=WholeStep(step) if is_whole(cell) else update)
 

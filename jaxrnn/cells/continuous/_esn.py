@@ -37,8 +37,8 @@ def esn(
 
         h' = (1 - leak) h + leak tanh(W x + U h + b)
 
-    Only what reads the states is trained: `jaxrnn.training.ridge_readout` solves for it at once.
-    The gradient of the parameters is zero; that of the inputs and of the initial carry is not.
+    Only the readout is trained, in one step, by `jaxrnn.training.ridge_readout`. The parameters of
+    the cell have no gradient. The inputs and the initial carry do.
 
     Args:
       hidden_size: H.

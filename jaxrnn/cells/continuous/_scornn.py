@@ -55,8 +55,8 @@ def scornn(
         U = (1 + A)⁻¹ (1 - A) D                    the scaled Cayley transform
         h' = modrelu(W x + U h) = sign(z) relu(|z| + b)
 
-    D is diagonal, -1 for the first `negative` units and 1 for the others. U is computed once a
-    sequence. Use a learning rate for K that is a tenth of that of the others.
+    D is diagonal: -1 for the first `negative` units and 1 for the rest. U is computed once per
+    sequence. Train K with a tenth of the learning rate of the other parameters.
 
     Args:
       hidden_size: H.

@@ -92,10 +92,13 @@ def one_line(text: str) -> str:
     return " ".join(text.replace("``", "`").split())
 
 
-def example(entry: Entry, lead: tuple[int, ...]) -> jax.ShapeDtypeStruct:
-    """Inputs (*lead, I), or pictures."""
+def example(entry: Entry, lead: tuple[int, ...]) -> jax.ShapeDtypeStruct | jaxrnn.Timed:
+    """Inputs (*lead, I), with time gaps where the cell reads them, or pictures."""
     features = PICTURE if entry.family == "conv" else (I,)
-    return jax.ShapeDtypeStruct((*lead, *features), jnp.float32)
+    x = jax.ShapeDtypeStruct((*lead, *features), jnp.float32)
+    if not entry.cell.reads_time:
+        return x
+    return jaxrnn.Timed(x, jax.ShapeDtypeStruct(lead, jnp.float32))
 
 
 def products(entry: Entry) -> int:
@@ -148,8 +151,12 @@ def size(entry: Entry) -> int:
 
 def programs(entry: Entry) -> dict[str, Program]:
     """Forward, and forward and backward, compiled; each counts as T calls."""
-    xs = jax.random.normal(jax.random.key(0), example(entry, (T, B)).shape)
-    params = entry.cell.init(jax.random.key(1), xs[0])
+
+    def draw(like):
+        return jnp.abs(jax.random.normal(jax.random.key(0), like.shape))
+
+    xs = jax.tree.map(draw, example(entry, (T, B)))
+    params = entry.cell.init(jax.random.key(1), example(entry, (B,)))
     forward = jax.jit(lambda params, xs: jaxrnn.unroll(entry.cell, params, None, xs)[1])
     train = jax.jit(jax.grad(lambda params, xs: jnp.sum(forward(params, xs) ** 2), argnums=(0, 1)))
     return {

@@ -13,6 +13,7 @@ from jaxrnn import activations, authoring, checkpoint, data, decode, initializer
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import WithResets, length_mask
 from jaxrnn._core.noise import Noisy
+from jaxrnn._core.timed import Timed
 from jaxrnn._core.types import Cell, Layer, from_step
 from jaxrnn.cells import *
 from jaxrnn.cells import HiddenCarry, LSTMCarry

@@ -16,6 +16,7 @@ from jaxrnn._core.checks import (
 from jaxrnn._core.context import context_field
 from jaxrnn._core.drawing import draw
 from jaxrnn._core.numerics import add_bias, affine, matmul, over_rows, sum_dtype, tanh, wide_update
+from jaxrnn._core.timed import features, gaps
 from jaxrnn._core.types import hidden, nothing, unchanged
 from jaxrnn.cells._affine import Affine, affine_update
 from jaxrnn.cells._gated import draw_each, draw_gates, of_gates, project, recur, zero_carry
@@ -39,6 +40,8 @@ __all__ = [
     "draw",
     "draw_each",
     "draw_gates",
+    "features",
+    "gaps",
     "hidden",
     "matmul",
     "normalize",

@@ -8,7 +8,7 @@ NamedTuples; nothing is hidden in an object, and behavior changes by wrapping:
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jaxrnn._core.checks import check_size, describe
+from jaxrnn._core.checks import check_bool, check_size, describe
 from jaxrnn._core.construction import Constructed
 
 Params = Any  # a pytree of arrays
@@ -54,6 +54,7 @@ class _CellFields(NamedTuple):
     prepare: Callable[[Params, Any], Params] = unchanged
     noise: Callable[[Params, Any, Any, Any], Any] | None = None
     num_feature_axes: int = 1
+    reads_time: bool = False
 
 
 class Cell(Constructed, _CellFields):
@@ -86,6 +87,8 @@ class Cell(Constructed, _CellFields):
         it is deterministic.
       num_feature_axes: how many axes one input has, (I,) by default: 3 for pictures
         (height, width, channels). All axes before them are batch axes.
+      reads_time: whether its inputs are `jaxrnn.Timed(x, dt)`, for a cell that reads how much time
+        has passed since the step before. Other cells get the features x alone.
 
     Leading axes of ``x`` and of the carry are batch axes: `project`, `recur` and `output` accept
     any number of them (``x @ params.kernel`` does). Every leaf of the carry keeps its shape and
@@ -175,11 +178,12 @@ def check_cell(cell: Any) -> None:
             f"`cell` must be a Cell such as `jaxrnn.lstm(128)`, got {cell!r}. "
             "Make one of your own with `jaxrnn.Cell` or `jaxrnn.from_step`."
         )
-    *functions, num_feature_axes = cell
+    *functions, num_feature_axes, reads_time = cell
     for name, function in zip(cell._fields, functions, strict=False):
         if not callable(function) and not (name == "noise" and function is None):
             raise TypeError(f"`{name}` of a Cell must be a function, got {function!r}.")
     check_size("num_feature_axes", num_feature_axes)
+    check_bool("reads_time", reads_time)
 
 
 def check_splits(name: str, cell: Any) -> None:

@@ -8,13 +8,17 @@ from jaxrnn.cells.continuous._antisymmetric import (
     antisymmetric,
     gated_antisymmetric,
 )
+from jaxrnn.cells.continuous._cfc import CfCParams, cfc
 from jaxrnn.cells.continuous._clockwork import ClockworkCarry, ClockworkParams, clockwork
 from jaxrnn.cells.continuous._cornn import CoRNNParams, cornn
 from jaxrnn.cells.continuous._ctrnn import CTRNNParams, ctrnn
 from jaxrnn.cells.continuous._esn import ESNParams, esn
+from jaxrnn.cells.continuous._gru_d import GRUDCarry, GRUDParams, gru_d
 from jaxrnn.cells.continuous._lem import LEMCarry, LEMParams, lem
+from jaxrnn.cells.continuous._ltc import LTCParams, Synapses, ltc
 from jaxrnn.cells.continuous._oscillator import OscillatorCarry
 from jaxrnn.cells.continuous._scornn import ScoRNNParams, scornn
+from jaxrnn.cells.continuous._time_aware_lstm import TimeAwareLSTMParams, time_aware_lstm
 from jaxrnn.cells.continuous._unicornn import UnICORNNParams, unicornn
 from jaxrnn.cells.conv._conv_gru import ConvGRUParams, ResetBeforeConvGRUParams, conv_gru
 from jaxrnn.cells.conv._conv_lstm import ConvLSTMParams, conv_lstm

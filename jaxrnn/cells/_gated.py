@@ -11,6 +11,7 @@ from jaxrnn._core.checks import check_features, check_key, check_params
 from jaxrnn._core.drawing import draw
 from jaxrnn._core.equality import fixed_key
 from jaxrnn._core.numerics import affine, matmul, tanh
+from jaxrnn._core.timed import features
 from jaxrnn._core.types import Carry, Cell, Params
 from jaxrnn.activations import Activation
 from jaxrnn.initializers import Initializer
@@ -95,6 +96,7 @@ def draw_gates(
       The three arrays, in the dtype of x; None for a bias without an initializer.
     """
     check_key(key)
+    x = features(x)
     check_features(x)
     width = num_gates * hidden_size
     names = "kernel", "recurrent_kernel", "bias"
@@ -116,6 +118,7 @@ def draw_each(key: jax.Array, x: jax.Array, **parts: tuple[Initializer | None, t
       The arrays, in the order of the names.
     """
     check_key(key)
+    x = features(x)
     check_features(x)
     keys = jax.random.split(key, len(parts))
     given = zip(parts.items(), keys, strict=True)
@@ -171,6 +174,7 @@ def zero_carry(
 
     def init_carry(params, x):
         check_params(params, params_type)
+        x = features(x)
         check_features(x)
         dtype = params.kernel.dtype
         return carry_type(*(jnp.zeros((*x.shape[:-1], size), dtype) for size in sizes))

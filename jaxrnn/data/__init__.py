@@ -1,4 +1,4 @@
-"""Variable-length sequences as batches: packed into rows, or padded to a few lengths.
+"""Variable-length sequences as batches: packed into rows, or padded to a few lengths; time gaps.
 
 `minibatches` shuffles and groups a whole set of sequences; the others make one batch.
 
@@ -7,6 +7,7 @@ transferred to the device.
 """
 
 from jaxrnn.data._buckets import Padded, bucket_length, pad_to_bucket
+from jaxrnn.data._gaps import time_gaps
 from jaxrnn.data._minibatches import Minibatch, Minibatches, minibatches
 from jaxrnn.data._packing import Packed, pack, unpack
 from jaxrnn.data._segments import segment_resets
@@ -23,5 +24,6 @@ __all__ = [
     "pack_windows",
     "pad_to_bucket",
     "segment_resets",
+    "time_gaps",
     "unpack",
 ]

@@ -7,6 +7,7 @@ import jax
 from jaxrnn._core.checks import example
 from jaxrnn._core.context import taken
 from jaxrnn._core.events import recording
+from jaxrnn._core.timed import inputs_of
 from jaxrnn._core.types import Cell, Layer, Params, check_cell
 from jaxrnn.engines._contract import check_params_of
 from jaxrnn.engines._table import Explanation
@@ -53,6 +54,7 @@ def explain(
     check_cell(cell)
     choices = Choices(implementation=implementation)
     check_choices(cell, choices)
+    xs = inputs_of(cell, xs)
     if params is None:
         params = jax.eval_shape(cell.init, jax.random.key(0), example(xs))
     check_params_of(cell, params, example(xs))

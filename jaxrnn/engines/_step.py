@@ -10,6 +10,7 @@ from jaxrnn._core.context import prepared, taken
 from jaxrnn._core.memo import call_shapes, remembered, remembering
 from jaxrnn._core.mesh import with_auto_axes
 from jaxrnn._core.shardings import like_step
+from jaxrnn._core.timed import check_gaps, inputs_of
 from jaxrnn._core.types import Carry, Cell, Layer, Params, advance, check_cell
 from jaxrnn.engines._contract import check_given_carry, check_params_of
 from jaxrnn.engines._unroll import as_arrays
@@ -30,7 +31,7 @@ def step(
       cell: a cell, or a layer.
       params: from its `init`.
       carry: from its `init_carry` or the step before; None means the initial carry.
-      x: the input, (..., I).
+      x: the input, (..., I); of a cell that reads time, `jaxrnn.Timed(x, dt)`.
       context: as in `jaxrnn.unroll`.
       key: the random key of a layer; None means deterministic. A cell takes its noise as
         `jaxrnn.Noisy` inputs.
@@ -60,7 +61,8 @@ def step(
 
 def _step_cell(cell, arguments):
     params, carry, x, context = arguments.values()
-    (x,) = as_arrays(x=x)
+    (x,) = as_arrays(x=inputs_of(cell, x))
+    check_gaps(x, None)
     if carry is not None:
         (carry,) = as_arrays(carry=carry)
     with remembering():

@@ -22,6 +22,7 @@ from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.memo import remembered
 from jaxrnn._core.mesh import undivided_in_time, with_auto_axes
 from jaxrnn._core.shardings import like_sequence
+from jaxrnn._core.timed import backward_gaps, check_gaps, inputs_of
 from jaxrnn._core.types import Carry, Cell, Params, check_cell
 from jaxrnn.engines._associative import ASSOCIATIVE
 from jaxrnn.engines._contract import check_arguments, check_params_of
@@ -87,7 +88,8 @@ def unroll(
       cell: what to run at each step.
       params: from ``cell.init``.
       carry: the carry before the first step; None means ``cell.init_carry(params, xs[0])``.
-      xs: inputs, time first: (T, ..., I), or a pytree of such arrays. T may be 0.
+      xs: inputs, time first: (T, ..., I), or a pytree of such arrays. T may be 0. A cell that
+        reads time needs `jaxrnn.Timed(xs, dt)`.
       mask: bool (T, ...), True = a real step. Where False the carry is held and the output is
         zero, and nothing in the padding reaches an output, a carry or a gradient; a reset there is
         ignored too.
@@ -132,6 +134,8 @@ def unroll(
 
 
 def _check_and_run(cell, choices, params, carry, xs, mask, resets, context):
+    xs = inputs_of(cell, xs)
+    check_gaps(xs, mask)
     check_params_of(cell, params, example(xs))
     context = taken(cell, params, context)
     arguments = Arguments(params, carry, *as_arrays(xs=xs), mask, resets, context)
@@ -177,7 +181,8 @@ def _run(cell, name, reverse, y, arguments):
     params, carry, xs, mask, resets, context = arguments
     whole = (lambda tree: tree) if name == ASSOCIATIVE.name else undivided_in_time
     xs, mask, resets = whole((xs, mask, resets))
-    xs, mask, resets = varying_like(arguments, (zero_where_masked(mask, xs), mask, resets))
+    xs = zero_where_masked(mask, backward_gaps(xs, mask) if reverse else xs)
+    xs, mask, resets = varying_like(arguments, (xs, mask, resets))
     (initial,) = as_arrays(carry=cell.init_carry(params, jax.tree.map(_first, xs)))
     carry = initial if carry is None else carry
     carry, initial = varying_like(arguments, (carry, initial))

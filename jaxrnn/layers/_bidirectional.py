@@ -14,6 +14,7 @@ from jaxrnn._core.checks import (
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.matching import check_carry
+from jaxrnn._core.timed import backward_gaps
 from jaxrnn._core.types import Carry, Cell, Layer, Params
 from jaxrnn.layers._compose import check_keeps_time, fold_key, outputs
 from jaxrnn.layers._merging import Merge, check_merge, merging
@@ -130,7 +131,8 @@ def _reversed(layer):
 
     def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
         options = {"mask": flip(mask), "resets": flip(resets), "key": key, "context": context}
-        xs = flip(zero_where_masked(mask, xs))  # first, or `jax_debug_nans` stops at the padding
+        xs = zero_where_masked(mask, backward_gaps(xs, mask))
+        xs = flip(xs)  # last, or `jax_debug_nans` stops at the padding
         carry, ys = layer.apply(params, carry, xs, **options)
         return carry, flip(ys)
 

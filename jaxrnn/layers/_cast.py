@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._core.entry import constructor
+from jaxrnn._core.timed import Timed
 from jaxrnn._core.types import Layer, check_layer
 from jaxrnn.layers._compose import empty_results
 
@@ -75,7 +76,14 @@ def _is_real(x):
 
 
 def _to(tree, dtype):
-    return jax.tree.map(lambda x: x.astype(dtype) if _is_real(x) else x, tree)
+    """`tree` with floating arrays of `dtype`; the gaps of `Timed` inputs stay as they are."""
+
+    def to(node):
+        if isinstance(node, Timed):
+            return node._replace(x=_to(node.x, dtype))
+        return node.astype(dtype) if _is_real(node) else node
+
+    return jax.tree.map(to, tree, is_leaf=lambda node: isinstance(node, Timed))
 
 
 def _like(tree, like):

@@ -6,6 +6,7 @@ import jax
 
 from jaxrnn._core.checks import check_features, check_sequence, describe, example
 from jaxrnn._core.entry import shapes
+from jaxrnn._core.timed import features
 from jaxrnn._core.types import Layer, Params
 
 
@@ -45,8 +46,9 @@ def check_keeps_time(name: str, layer: Layer, params: Params, xs: Any) -> None:
 
 def check_like_input(name: str, layer: Layer, params: Params, xs: Any) -> None:
     """Raises unless the outputs of `layer` have the shape and dtype of `xs`, as `name` needs."""
-    check_features(example(xs))
     ys = outputs(layer, params, xs)
+    xs = features(xs)
+    check_features(example(xs))
     if describe(ys) != describe(xs):
         raise ValueError(
             f"`{name}` adds the input to the output of its layer, which must have the same shape "

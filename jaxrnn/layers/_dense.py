@@ -17,6 +17,7 @@ from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.matching import check_drawn, check_no_carry
 from jaxrnn._core.memo import shape_of
 from jaxrnn._core.numerics import affine
+from jaxrnn._core.timed import on_features
 from jaxrnn._core.types import Layer
 from jaxrnn.initializers import Initializer, glorot_uniform
 
@@ -74,4 +75,4 @@ def dense(
         )
         return (), zero_where_masked(mask, ys)
 
-    return Layer(init, init_carry, apply)
+    return on_features(Layer(init, init_carry, apply))

@@ -16,6 +16,7 @@ from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.matching import check_carry, check_no_carry
 from jaxrnn._core.noise import count_steps, drop, for_each_step, is_zero, keep
 from jaxrnn._core.sharing import check_shared_axes, shared_shape
+from jaxrnn._core.timed import on_features
 from jaxrnn._core.types import Layer
 
 
@@ -71,7 +72,7 @@ def dropout(rate: float, *, shared_axes: tuple[int, ...] = ()) -> Layer:
             xs = drop(for_each_step(at, key, positions), xs, rate)
         return DropoutCarry(last), xs
 
-    return Layer(_no_params, init_carry, apply)
+    return on_features(Layer(_no_params, init_carry, apply))
 
 
 @constructor
@@ -117,7 +118,7 @@ def variational_dropout(rate: float, *, shared_axes: tuple[int, ...] = ()) -> La
             xs = drop(once, xs, rate)
         return (), xs
 
-    return Layer(_no_params, init_carry, apply)
+    return on_features(Layer(_no_params, init_carry, apply))
 
 
 def _no_params(key, xs):

@@ -11,6 +11,7 @@ from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.matching import check_no_carry
 from jaxrnn._core.ranges import check_known, is_index
+from jaxrnn._core.timed import on_features
 from jaxrnn._core.types import Layer
 from jaxrnn.initializers import Initializer, in_float32
 
@@ -69,7 +70,7 @@ def embed(
         ys = params.embedding.at[rows].get(mode="fill", fill_value=jnp.nan)
         return (), zero_where_masked(mask, ys)
 
-    return Layer(init, init_carry, apply)
+    return on_features(Layer(init, init_carry, apply))
 
 
 def _check_table(params, rows, features):

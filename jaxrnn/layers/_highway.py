@@ -11,6 +11,7 @@ from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.matching import check_drawn
 from jaxrnn._core.memo import shape_of
 from jaxrnn._core.numerics import affine
+from jaxrnn._core.timed import features
 from jaxrnn._core.types import Layer, Params, check_layer
 from jaxrnn.initializers import Initializer, glorot_uniform
 from jaxrnn.layers._compose import check_like_input
@@ -57,7 +58,7 @@ def highway(
         layer_key, *keys = jax.random.split(key, 3)
         layer_params = layer.init(layer_key, xs)
         check_like_input("highway", layer, layer_params, xs)
-        return HighwayParams(layer_params, **draw_gate(keys, xs))
+        return HighwayParams(layer_params, **draw_gate(keys, features(xs)))
 
     def draw_gate(keys, xs):
         features = xs.shape[-1]
@@ -77,10 +78,11 @@ def highway(
         check_params(params, HighwayParams)
         check_like_input("highway", layer, params.layer, xs)
         gate = {"kernel": params.kernel, "bias": params.bias}
-        check_drawn(gate, draw_gate_alone, shape_of(xs), f"highway({layer!r})")
+        check_drawn(gate, draw_gate_alone, shape_of(features(xs)), f"highway({layer!r})")
         xs = zero_where_masked(mask, xs)
         options = {"mask": mask, "resets": resets, "key": key, "context": context}
         carry, ys = layer.apply(params.layer, carry, xs, **options)
+        xs = features(xs)
         t = jax.nn.sigmoid(affine(xs, params.kernel, params.bias)).astype(ys.dtype)
         return carry, t * ys + (1 - t) * xs
 

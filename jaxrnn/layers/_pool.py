@@ -36,6 +36,7 @@ class Part(NamedTuple):
 
     layer: Layer
     outputs: Callable[[Params, Any], Any]  # (params, xs) -> shapes
+    keeps_time: bool  # whether it runs over time, so that it may read time gaps
 
 
 def parts_of(name: str, layers: tuple) -> list[Part]:
@@ -65,7 +66,7 @@ def _with_time(name, layer, is_last):
             )
         return outputs(layer, params, xs)
 
-    return Part(layer, shapes)
+    return Part(layer, shapes, True)
 
 
 def _pooling(pool):
@@ -85,7 +86,7 @@ def _pooling(pool):
     def shapes(params, xs):
         return jax.eval_shape(lambda params, xs: pool.apply(params, xs, None), params, xs)
 
-    return Part(Layer(pool.init, init_carry, apply), shapes)
+    return Part(Layer(pool.init, init_carry, apply), shapes, False)
 
 
 def _without_time(layer):
@@ -111,7 +112,7 @@ def _without_time(layer):
     def shapes(params, x):
         return _first(outputs(layer, params, extended(x)))
 
-    return Part(Layer(init, init_carry, apply), shapes)
+    return Part(Layer(init, init_carry, apply), shapes, False)
 
 
 def _first(ys):

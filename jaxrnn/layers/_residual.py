@@ -2,6 +2,7 @@
 
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import zero_where_masked
+from jaxrnn._core.timed import features
 from jaxrnn._core.types import Layer, check_layer
 from jaxrnn.layers._compose import check_like_input
 
@@ -37,6 +38,6 @@ def residual(layer: Layer) -> Layer:
         xs = zero_where_masked(mask, xs)
         options = {"mask": mask, "resets": resets, "key": key, "context": context}
         carry, ys = layer.apply(params, carry, xs, **options)
-        return carry, xs + ys
+        return carry, features(xs) + ys
 
     return Layer(init, layer.init_carry, apply)

@@ -18,6 +18,7 @@ from jaxrnn._core.noise import (
     for_each_step,
     without_batch,
 )
+from jaxrnn._core.timed import inputs_of
 from jaxrnn._core.types import Carry, Cell, Layer, Params, check_cell
 from jaxrnn.engines._contract import check_params_of
 from jaxrnn.engines._unroll import Choices, check_choices, unroll
@@ -51,13 +52,15 @@ def rnn(cell: Cell, *, reverse: bool = False, implementation: str | None = None)
     run = functools.partial(unroll, cell, **choices._asdict())
 
     def init(key, xs):
-        return cell.init(key, example(xs))
+        return cell.init(key, inputs_of(cell, example(xs)))
 
     def init_carry(params, xs):
-        check_params_of(cell, params, example(xs))
-        return _without_params(cell.init_carry(params, example(xs)), params)
+        x = inputs_of(cell, example(xs))
+        check_params_of(cell, params, x)
+        return _without_params(cell.init_carry(params, x), params)
 
     def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
+        xs = inputs_of(cell, xs)
         context = _keyed(cell, handed(context), key)
         options = {"mask": mask, "resets": resets, "context": context}
         if cell.noise is None or (key is None and not isinstance(carry, CountedCarry)):

@@ -1,5 +1,6 @@
 """Stacks of layers."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,7 @@ import jax
 
 from jaxrnn._core.checks import check_features, example
 from jaxrnn._core.entry import constructor
+from jaxrnn._core.timed import at_times_of, features
 from jaxrnn._core.types import Layer, check_layer
 from jaxrnn.layers._compose import fold_key
 from jaxrnn.layers._pool import Pool, parts_of
@@ -26,7 +28,8 @@ def stack(*layers: Layer | Pool) -> Layer:
 
     Returns:
       A `Layer` whose parameters and carry are tuples with one entry per layer. Mask, resets and
-      context go to every layer; layer i gets the key ``jax.random.fold_in(key, i)``.
+      context go to every layer, and the gaps of `jaxrnn.Timed` inputs to every layer up to a pool;
+      layer i gets the key ``jax.random.fold_in(key, i)``.
 
     Raises:
       ValueError: there is no layer.
@@ -85,22 +88,29 @@ def _chain(name: str, layers: tuple, feed: Callable, collect: Callable) -> Layer
 
     parts = parts_of(name, layers)
 
-    def shapes_fed(part, params, xs, inputs):
-        return jax.eval_shape(feed, xs, part.outputs(params, inputs))
+    def inputs_of(part, xs, ys):
+        """What a part reads, given the outputs of the part before it, or None for the first."""
+        fed = features(xs) if ys is None else feed(features(xs), ys)
+        return at_times_of(xs, fed) if part.keeps_time else fed
+
+    def shapes_of(part, xs, ys):
+        return jax.eval_shape(functools.partial(inputs_of, part), xs, ys)
 
     def init(key, xs):
-        params, inputs = [], xs
+        params, ys = [], None
         for part, part_key in zip(parts, jax.random.split(key, len(parts)), strict=True):
+            inputs = shapes_of(part, xs, ys)
             params.append(part.layer.init(part_key, inputs))
-            inputs = shapes_fed(part, params[-1], xs, inputs)
+            ys = part.outputs(params[-1], inputs)
         return tuple(params)
 
     def init_carry(params, xs):
         _check_entries(name, "params", params, layers)
-        carry, inputs = [], xs
+        carry, ys = [], None
         for part, own in zip(parts, params, strict=True):
+            inputs = xs if ys is None else shapes_of(part, xs, ys)
             carry.append(part.layer.init_carry(own, inputs))
-            inputs = shapes_fed(part, own, xs, inputs)
+            ys = part.outputs(own, inputs)
         return tuple(carry)
 
     def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
@@ -110,7 +120,7 @@ def _chain(name: str, layers: tuple, feed: Callable, collect: Callable) -> Layer
         new, ys = [], []
         flags = {"mask": mask, "resets": resets, "context": context}
         for i, part in enumerate(parts):
-            inputs = feed(xs, ys[-1]) if ys else xs
+            inputs = inputs_of(part, xs, ys[-1] if ys else None)
             after = part.layer.apply(params[i], carry[i], inputs, key=fold_key(key, i), **flags)
             new.append(after[0])
             ys.append(after[1])

@@ -143,6 +143,7 @@ def attention(
         **parts,
         prepare=prepare_with(cell, build),
         noise=noise if cell.noise else None,
+        reads_time=cell.reads_time,
     )
 
 

@@ -7,6 +7,7 @@ import jax
 
 from jaxrnn._core.checks import check_size, describe
 from jaxrnn._core.entry import constructor
+from jaxrnn._core.noise import without_batch
 from jaxrnn._core.types import Cell, check_splits
 
 
@@ -42,7 +43,7 @@ def heads(cell: Cell, num_heads: int) -> Cell:
 
     def init(key, x):
         params = jax.vmap(lambda key: cell.init(key, x))(jax.random.split(key, num_heads))
-        one = jax.ShapeDtypeStruct(x.shape[-1:], x.dtype)
+        one = without_batch(x)
         _check_carry(cell, jax.eval_shape(lambda: init_carry(params, one)))
         return params
 

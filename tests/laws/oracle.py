@@ -442,3 +442,70 @@ def scornn(negative):
         return (h,), h
 
     return step
+
+
+def at_times(step, *, missing=False):
+    """`step`, given the features, of which large ones may be missing, and the gap after them."""
+
+    def timed(params, carry, x):
+        values = np.where(x[:-1] > 0.7, np.nan, x[:-1]) if missing else x[:-1]
+        return step(params, carry, values, x[-1] ** 2)
+
+    return timed
+
+
+def cfc(params, carry, x, dt):
+    (h,) = carry
+    z = 1.7159 * np.tanh(0.666 * (_affine(params, x) + params.recurrent_kernel.T @ h))
+    f, g, a, b = np.split(params.head_kernel.T @ z + params.head_bias, 4)
+    s = sigmoid(a * dt + b)
+    h = (1 - s) * np.tanh(f) + s * np.tanh(g)
+    return (h,), h
+
+
+def ltc(num_substeps):
+    def softplus(x):
+        return np.log1p(np.exp(x))
+
+    def step(params, carry, x, dt):
+        (h,) = carry
+        leak, capacitance = softplus(params.leak), softplus(params.capacitance)
+        for _ in range(num_substeps):
+            new = np.zeros_like(h)
+            for k in range(len(h)):
+                current, conductance = leak[k] * params.rest[k], leak[k]
+                for source, synapses in (x, params.sensory), (h, params.recurrent):
+                    for j, value in enumerate(source):
+                        opening = synapses.steepness[j, k] * (value - synapses.midpoint[j, k])
+                        g = softplus(synapses.weight[j, k]) * sigmoid(opening)
+                        current += g * synapses.reversal[j, k]
+                        conductance += g
+                gap = dt / num_substeps
+                new[k] = (capacitance[k] * h[k] + gap * current) / (
+                    capacitance[k] + gap * conductance
+                )
+            h = new
+        return (h,), h
+
+    return step
+
+
+def time_aware_lstm(params, carry, x, dt):
+    h, c = carry
+    short = np.tanh(params.decay_kernel.T @ c + params.decay_bias)
+    c = (c - short) + short / np.log(np.e + dt)
+    h, c = _lstm(params, h, c, x)
+    return (h, c), h
+
+
+def gru_d(params, carry, x, dt):
+    h, last, missing = carry
+    seen, gap = ~np.isnan(x), dt + missing
+    fade = np.exp(-np.maximum(0, params.value_decay * gap + params.value_decay_bias))
+    values = np.where(seen, x, fade * last)
+    h = np.exp(-np.maximum(0, params.state_decay_kernel.T @ gap + params.state_decay_bias)) * h
+    u = params.kernel.T @ values + params.observed_kernel.T @ seen + params.bias
+    (u_r, u_z, u_n), (k_r, k_z, k_n) = np.split(u, 3), _three(params.recurrent_kernel)
+    r, z = sigmoid(u_r + k_r.T @ h), sigmoid(u_z + k_z.T @ h)
+    h = (1 - z) * h + z * np.tanh(u_n + k_n.T @ (r * h))
+    return (h, np.where(seen, x, last), np.where(seen, 0, gap)), h

@@ -199,6 +199,44 @@ def regularized_pictures():
     return jaxrnn.state_dropout(cell, 0.25, shared_axes=(-2,))
 
 
+def timed(x, missing=False):
+    """Inputs whose last feature is the root of the gap. If some are missing, large ones are NaN."""
+    values = jnp.where(x[..., :-1] > 0.7, jnp.nan, x[..., :-1]) if missing else x[..., :-1]
+    return jaxrnn.Timed(values, x[..., -1] ** 2)
+
+
+def at_times(cell, *, missing=False):
+    """A cell that reads time, for inputs that `timed` takes apart."""
+    inputs = functools.partial(timed, missing=missing)
+
+    def init(key, x):
+        return cell.init(key, jax.eval_shape(inputs, x))
+
+    def init_carry(params, x):
+        return cell.init_carry(params, jax.eval_shape(inputs, x))
+
+    def project(params, x):
+        return cell.project(params, inputs(x))
+
+    return cell._replace(init=init, init_carry=init_carry, project=project, reads_time=False)
+
+
+def layer_at_times(layer, *, missing=False):
+    """A layer that hands on time, for inputs that `timed` takes apart."""
+    inputs = functools.partial(timed, missing=missing)
+
+    def init(key, xs):
+        return layer.init(key, jax.eval_shape(inputs, xs))
+
+    def init_carry(params, xs):
+        return layer.init_carry(params, jax.eval_shape(inputs, xs))
+
+    def apply(params, carry, xs, **options):
+        return layer.apply(params, carry, inputs(xs), **options)
+
+    return jaxrnn.Layer(init, init_carry, apply)
+
+
 CONNECTIONS = tuple(tuple((i + 2 * j) % 3 > 0 for j in range(H)) for i in range(H))
 
 CELLS = {
@@ -277,6 +315,22 @@ CELLS = {
         oracle.ctrnn(0.5, 3, CONNECTIONS),
     ),
     "scornn": CellCase(jaxrnn.scornn(H, negative=1), oracle.scornn(1)),
+    "cfc": CellCase(
+        at_times(jaxrnn.cfc(6, backbone_size=5)), oracle.at_times(oracle.cfc), products=(2, 2)
+    ),
+    "ltc": CellCase(
+        at_times(jaxrnn.ltc(6, num_substeps=3)), oracle.at_times(oracle.ltc(3)), products=(0, 0)
+    ),
+    "time_aware_lstm": CellCase(
+        at_times(jaxrnn.time_aware_lstm(6)),
+        oracle.at_times(oracle.time_aware_lstm),
+        products=(2, 2),
+    ),
+    "gru_d": CellCase(
+        at_times(jaxrnn.gru_d(6), missing=True),
+        oracle.at_times(oracle.gru_d, missing=True),
+        products=(4, 4),
+    ),
     "clip_carry_gradient": CellCase(jaxrnn.clip_carry_gradient(jaxrnn.gru(H), 1e6)),
     "heads": CellCase(jaxrnn.heads(jaxrnn.lstm(2), 2)),
     "weight_norm": CellCase(jaxrnn.weight_norm(jaxrnn.gru(H))),
@@ -359,6 +413,10 @@ BY_EQUATION = {
     "ctrnn",
     "ctrnn_of_dale",
     "scornn",
+    "cfc",
+    "ltc",
+    "time_aware_lstm",
+    "gru_d",
 }
 # Convolutions take long to compile: all laws of these run with --thorough.
 COSTLY = {
@@ -443,6 +501,23 @@ LAYERS = {
         causal=False,
         pools=True,
     ),
+    "timed": LayerCase(
+        layer_at_times(
+            jaxrnn.stack(
+                jaxrnn.residual(jaxrnn.rnn(jaxrnn.cfc(I - 1, backbone_size=3))),
+                jaxrnn.dropout(0.4),
+                jaxrnn.rnn(jaxrnn.lstm(H)),
+                jaxrnn.remat(jaxrnn.rnn(jaxrnn.zoneout(jaxrnn.time_aware_lstm(P), 0.3)), chunk=3),
+                jaxrnn.dense(3),
+            )
+        )
+    ),
+    "timed_two_way": LayerCase(
+        layer_at_times(
+            jaxrnn.bidirectional(jaxrnn.cfc(H, backbone_size=3), jaxrnn.rnn(jaxrnn.gru_d(P))),
+        ),
+        causal=False,
+    ),
     "pictures": LayerCase(
         jaxrnn.stack(
             jaxrnn.dropout(0.4, shared_axes=(-3, -2)),
@@ -470,6 +545,8 @@ LIKE_ANOTHER |= {
     "attention",
     "noise_once",
     "noise_two_way",
+    "timed",
+    "timed_two_way",
 }
 
 

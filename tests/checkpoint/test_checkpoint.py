@@ -659,7 +659,9 @@ for i in itertools.count():
 """
 
 
-@pytest.mark.parametrize("kind", ["without a name", "named"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("without a name", marks=pytest.mark.thorough), "named"]
+)
 def test_kill_while_it_is_saved(kind, path):
     like = {"a": jnp.zeros(300_000, jnp.int64), "b": jnp.zeros(300_000, jnp.int64)}
     rng = random.Random(0)

@@ -185,10 +185,12 @@ def test_eight_devices_and_one(run, halfway):
     assert run(SPREAD + BACK, devices=8) == [halfway]
 
 
+@pytest.mark.thorough
 def test_other_states_raise(run, halfway):
     run(MISFITS)
 
 
+@pytest.mark.thorough
 def test_damage_is_detected(run, halfway):
     (named,) = run(DAMAGE)
     assert int(named) > 0  # of 40; decompression finds others, as the order of the arrays has it

@@ -120,6 +120,7 @@ def test_saved_programs(name, tmp_path):
     assert alone(f"SIZES = {SIZES}\n{ALONE}", tmp_path) == "done\n"
 
 
+@pytest.mark.thorough
 def test_the_page_in_processes_of_their_own(tmp_path):
     """What the page runs in another process needs nothing of the first, and no jaxrnn."""
     found = snippets(ROOT / "docs" / "export.md")

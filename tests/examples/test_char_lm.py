@@ -153,6 +153,7 @@ def test_sample_only_writes_text_and_nothing_else(trained, char_lm, capsys):
 # --- Going on ---
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "flags",
     [
@@ -214,6 +215,7 @@ def test_two_runs_may_save_in_one_folder(char_lm, out):
     assert [file.name for file in out.iterdir()] == [path.name]
 
 
+@pytest.mark.thorough
 def test_resume_of_a_finished_run_changes_nothing(trained, char_lm):
     out, _ = trained
     before = arrays_in(out)
@@ -234,6 +236,7 @@ def assert_refused(char_lm, out, flags, *words):
     assert before == {file: file.read_bytes() for file in out.iterdir()}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("mode", ["--resume", "--sample-only"])
 @pytest.mark.parametrize("length", [0, 5, 8, 40, 0.1, 0.5, 0.9, -1])
 def test_cut_short(length, mode, char_lm, out, checkpoint):
@@ -243,6 +246,7 @@ def test_cut_short(length, mode, char_lm, out, checkpoint):
     assert_refused(char_lm, out, [mode], "truncated" if len(cut) > 8 else "valid")
 
 
+@pytest.mark.thorough
 def test_flipped_bits(char_lm, out, checkpoint):
     path = out / "checkpoint.safetensors"
     header = 8 + int.from_bytes(checkpoint[:8], "little")
@@ -264,6 +268,7 @@ def test_flipped_parameter(mode, char_lm, out, checkpoint):
     assert_refused(char_lm, out, [mode], "SHA-256", "damaged")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("mode", ["--resume", "--sample-only"])
 @pytest.mark.parametrize(
     ("flags", "got"),
@@ -289,6 +294,7 @@ def reconfigured(**changes):
     return lambda config, state: (config | changes, state)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("mode", ["--resume", "--sample-only"])
 @pytest.mark.parametrize(
     ("changes", "words"),
@@ -448,6 +454,7 @@ def test_carry_is_handed_on(char_lm, small):
     assert loss_at(window, first.carry)[1] == pytest.approx(float(expected), rel=1e-5)
 
 
+@pytest.mark.thorough
 def test_bits_are_of_every_character_but_the_first_of_each_stream(char_lm, small):
     _, model, _, state = small
     symbols = np.random.default_rng(1).integers(0, 66, 70).astype(np.int32)
@@ -462,6 +469,7 @@ def test_bits_are_of_every_character_but_the_first_of_each_stream(char_lm, small
     assert float(got) == pytest.approx(total / 66, rel=1e-5)
 
 
+@pytest.mark.thorough
 def test_likeliest_text(char_lm, small):
     """At temperature 0 each symbol is the likeliest after all before it."""
     config, model, _, state = small

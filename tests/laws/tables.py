@@ -380,6 +380,7 @@ LIKE_ANOTHER = {
     "attention_fed_back",
     "attention_location",
     "reset_leaves",
+    "regularized",
     "conv_lstm",
 }
 # Cells of one product, or of several in a row, as those above have: all laws but that of their
@@ -547,6 +548,7 @@ LIKE_ANOTHER |= {
     "noise_two_way",
     "timed",
     "timed_two_way",
+    "truncate",
 }
 
 

@@ -87,6 +87,7 @@ def loop(name, params, carry, xs, reverse=False):
     return carry, jax.tree.map(lambda *y: jnp.stack(y), *ys)
 
 
+@pytest.mark.slow_law
 @run_both_ways_by
 def test_unroll_is_a_loop_of_steps(name, implementation, reverse):
     ex = cell_example(CELLS[name].cell)

@@ -9,6 +9,7 @@ import jaxrnn
 from tests.laws.tables import LAYERS, B, H, I, layer_example
 
 
+@pytest.mark.slow_law
 @pytest.mark.parametrize("batch", [(), (B,)])
 @pytest.mark.parametrize("name", LAYERS)
 def test_an_initial_carry_can_be_donated(name, batch):

@@ -274,6 +274,7 @@ def changed(params):
                 yield structure.unflatten([*leaves[:i], new, *leaves[i + 1 :]])
 
 
+@pytest.mark.slow_law
 @pytest.mark.parametrize("steps", [0, 1, 40])
 @pytest.mark.parametrize("name", CELLS)
 def test_parameters_must_fit(name, steps):
@@ -287,6 +288,7 @@ def test_parameters_must_fit(name, steps):
             jaxrnn.step(cell, wrong, None, jnp.zeros(xs.shape[1:]))
 
 
+@pytest.mark.slow_law
 @pytest.mark.parametrize("name", sorted(set(LAYERS) - {"embed", "dropout"}))
 def test_parameters_of_layers_must_fit(name):
     case = LAYERS[name]

@@ -30,6 +30,7 @@ def run(build, rate, key, dtype=jnp.float32):
     return layer.apply(params, None, xs, key=key)[1]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "key"),
     [*((name, jax.random.key(3)) for name in BY_RATE), ("dropout", None), ("drop_connect", None)],

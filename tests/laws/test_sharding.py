@@ -14,19 +14,11 @@ from tests.laws.tables import LAYERS, assert_close, layer_example, total
 TESTS = pathlib.Path(__file__).parent / "eight_devices.py"
 
 
-@pytest.mark.parametrize("options", [[], pytest.param(["--thorough"], marks=pytest.mark.thorough)])
-def test_eight_devices(options):
-    """Every layer and cell on meshes of every kind; the few laws of a quick run by default."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        str(TESTS),
-        "--tb=short",
-        "-n",
-        "2" if options else "0",
-    ]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, env=with_devices(8))
+@pytest.mark.thorough
+def test_eight_devices():
+    """Every layer and cell on meshes of every kind."""
+    command = [sys.executable, "-m", "pytest", str(TESTS), "--tb=short", "--thorough"]
+    done = subprocess.run(command, capture_output=True, text=True, env=with_devices(8))
     assert done.returncode == 0, done.stdout[-6000:]
 
 

@@ -108,6 +108,7 @@ def test_a_wheel_with_kernels_is_for_its_platform_and_any_python(sdist, tmp_path
     assert shape == "(5, 2, 4)"
 
 
+@pytest.mark.thorough
 def test_without_a_compiler_everything_runs_and_explains_how_to_build_them(sdist, tmp_path):
     name, folder = wheel_of(sdist, tmp_path, "/bin/false")
     assert name.endswith("-py3-none-any.whl")

@@ -23,9 +23,12 @@ def imported(snippet):
     return re.findall(r"^(?:import|from) (\w+)", snippet, re.M)
 
 
+FIRST = {"README.md", "conventions.md"}  # which run by default
 ALONE = {"distributed.md"}  # it sets the number of devices before anything else
-GROUPS = [[p] for p in PAGES if p.name in ALONE]
-GROUPS += [[p for p in PAGES if snippets(p) and p.name not in ALONE][i::4] for i in range(4)]
+OTHERS = [page for page in PAGES if snippets(page) and page.name not in FIRST | ALONE]
+LATER = [[page for page in PAGES if page.name in ALONE], *(OTHERS[i::3] for i in range(3))]
+GROUPS = [[page for page in PAGES if page.name in FIRST]]
+GROUPS += [pytest.param(group, marks=pytest.mark.thorough) for group in LATER]
 RUN = """
 import json, sys
 for name, text in json.load(open(sys.argv[1])).items():

@@ -70,6 +70,7 @@ KEYED = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", KEYED)
 def test_the_key_alone_varies_over_devices(name):
     """folx#36: each device draws its own numbers for the same parameters and inputs."""

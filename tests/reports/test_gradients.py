@@ -78,8 +78,12 @@ def test_gradients_of_each_example(implementation):
         assert_close(jax.tree.map(lambda leaf, i=i: leaf[i], got), want, 1e-13)
 
 
-@pytest.mark.parametrize("outer", [jax.jacfwd, jax.jacrev])
-@pytest.mark.parametrize("inner", [jax.jacfwd, jax.jacrev])
+@pytest.mark.parametrize(
+    "outer", [jax.jacfwd, pytest.param(jax.jacrev, marks=pytest.mark.thorough)]
+)
+@pytest.mark.parametrize(
+    "inner", [jax.jacrev, pytest.param(jax.jacfwd, marks=pytest.mark.thorough)]
+)
 @on_xla
 def test_hessian(implementation, inner, outer, hessian_of_the_loop):
     """Theano#1357: the Hessian through the loop, in each order of modes."""

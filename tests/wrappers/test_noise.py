@@ -224,3 +224,13 @@ def test_variational_dropout_has_the_rate():
     assert (ys == ys[:1]).all()
     assert abs(float((ys > 0).mean()) - 0.7) < 0.03
     assert_close(ys.max(), jnp.float64(1 / 0.7), 1e-12)
+
+
+def test_noise_of_a_leaky_integrator_has_its_standard_deviation():
+    """Without weights, h wanders around 0; without a key, it stays."""
+    layer = jaxrnn.rnn(jaxrnn.ctrnn(64, lambda x: x, alpha=0.1, noise=0.3))
+    xs = jnp.zeros((400, 8, 2))
+    params = jax.tree.map(jnp.zeros_like, layer.init(jax.random.key(0), xs))
+    _, ys = layer.apply(params, None, xs, key=jax.random.key(1))
+    assert abs(jnp.std(ys[50:]) / (0.3 * (2 / (2 - 0.1)) ** 0.5) - 1) < 0.05
+    assert not layer.apply(params, None, xs)[1].any()

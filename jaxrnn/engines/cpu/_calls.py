@@ -99,7 +99,7 @@ def _backward(recurrence, weights, carry, dcarry, flags, saved, dys):
 def call_library(name, recurrence, like, operands, results, aliases):
     """Calls `name`; None is an array that is not there. Results vary over the axes of `like`."""
     none = jnp.zeros((0,), jnp.float32)
-    types = [_type(none if result is None else result, like) for result in results]
+    types = [type_like(none if result is None else result, like) for result in results]
     chosen = recurrence.variant
     instruction_set = -1 if chosen is None else INSTRUCTION_SETS.index(chosen)
     out = jax.ffi.ffi_call(name, types, input_output_aliases=aliases)(
@@ -115,7 +115,7 @@ def shape_of(dtype, *shape):
     return jax.ShapeDtypeStruct(shape, dtype)
 
 
-def _type(result, like):
+def type_like(result, like):
     """The array; within `jax.shard_map`, varying over the axes over which `like` does."""
     axes, mesh = jax.typeof(like).manual_axis_type, jax.typeof(like).sharding.mesh
     if not axes.varying:

@@ -30,7 +30,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._core.dependency import dependent, floating, with_floating
-from jaxrnn._core.loop import Loop, scan, varying_like
+from jaxrnn._core.loop import Loop, scan, shape_like, varying_like
 from jaxrnn._core.numerics import is_floating
 from jaxrnn._core.types import Carry, Cell, Params
 
@@ -110,7 +110,7 @@ def _linear_maps(cell, params, before, us, vs):
         return jax.linearize(update, floating(carry), v)[1]
 
     steps = before, us, vs
-    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), steps)
+    one = jax.tree.map(lambda x: shape_like(x, x.shape[1:], x.dtype), steps)
     structure = None
 
     def leaves_of(params, step):

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
 
 
 class Loop(NamedTuple):
@@ -59,6 +60,15 @@ def varying_like(arguments: Any, carry: Any) -> Any:
         return lax.pcast(leaf, tuple(axes - _varying(leaf)), to="varying")
 
     return jax.tree.map(cast, carry) if axes else carry
+
+
+def shape_like(like: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+    """An array that varies over the axes of a mesh over which `like` does in `jax.shard_map`."""
+    axes, mesh = jax.typeof(like).manual_axis_type, jax.typeof(like).sharding.mesh
+    if not axes.varying:
+        return jax.ShapeDtypeStruct(shape, dtype)
+    sharding = NamedSharding(mesh, PartitionSpec())
+    return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding, manual_axis_type=axes)
 
 
 def _varying(leaf):

@@ -17,6 +17,7 @@ import jaxrnn
 from jaxrnn import decode, losses
 from jaxrnn.engines.cpu._library import problem
 from tests.laws.tables import (
+    BY_EQUATION,
     CELLS,
     LAYERS,
     H,
@@ -42,6 +43,7 @@ WAYS = {
     "sequence": (P("data"), P(), None),
     "tensor": (P(None, "data"), P("data"), "model"),
 }
+EQUATIONS = {f"rnn({name})" for name in BY_EQUATION}
 FEW = {"noise"}
 DEFAULT = {("explicit, set", "data"), ("explicit, set", "tensor")}
 
@@ -97,6 +99,8 @@ def cases():
             for way in WAYS:
                 if name not in LAYERS and kind != "explicit, set":
                     continue  # a cell is in its layer, so one kind of mesh tells
+                if name in EQUATIONS:
+                    continue  # to be run in `jax.shard_map` is the stricter law
                 is_default = name in FEW and (kind, way) in DEFAULT
                 marks = [] if is_default else [pytest.mark.thorough]
                 yield pytest.param(name, kind, way, marks=marks)

@@ -3,9 +3,8 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxrnn._core.loop import varying_like
+from jaxrnn._core.loop import shape_like, varying_like
 from jaxrnn._core.numerics import sum_dtype
 from jaxrnn.engines.cpu._library import INSTRUCTION_SETS
 from jaxrnn.engines.kernel._folding import foldable
@@ -99,7 +98,8 @@ def _backward(recurrence, weights, carry, dcarry, flags, saved, dys):
 def call_library(name, recurrence, like, operands, results, aliases):
     """Calls `name`; None is an array that is not there. Results vary over the axes of `like`."""
     none = jnp.zeros((0,), jnp.float32)
-    types = [type_like(none if result is None else result, like) for result in results]
+    there = [none if result is None else result for result in results]
+    types = [shape_like(like, result.shape, result.dtype) for result in there]
     chosen = recurrence.variant
     instruction_set = -1 if chosen is None else INSTRUCTION_SETS.index(chosen)
     out = jax.ffi.ffi_call(name, types, input_output_aliases=aliases)(
@@ -113,17 +113,6 @@ def call_library(name, recurrence, like, operands, results, aliases):
 
 def shape_of(dtype, *shape):
     return jax.ShapeDtypeStruct(shape, dtype)
-
-
-def type_like(result, like):
-    """The array; within `jax.shard_map`, varying over the axes over which `like` does."""
-    axes, mesh = jax.typeof(like).manual_axis_type, jax.typeof(like).sharding.mesh
-    if not axes.varying:
-        return shape_of(result.dtype, *result.shape)
-    sharding = NamedSharding(mesh, PartitionSpec())
-    return jax.ShapeDtypeStruct(
-        result.shape, result.dtype, sharding=sharding, manual_axis_type=axes
-    )
 
 
 def _two(carry):

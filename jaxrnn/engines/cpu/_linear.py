@@ -4,8 +4,7 @@ import math
 
 import jax
 
-from jaxrnn._core.loop import varying_like
-from jaxrnn.engines.cpu._calls import type_like
+from jaxrnn._core.loop import shape_like, varying_like
 
 DTYPES = ("float32", "float64", "complex64", "complex128")
 
@@ -22,6 +21,5 @@ def run(a: jax.Array, b: jax.Array, h0: jax.Array, reverse: bool, lagged: bool) 
     """
     width = math.prod(h0.shape)
     flat = a.reshape(-1, width), b.reshape(-1, width), h0.reshape(width)
-    like = jax.ShapeDtypeStruct(flat[1].shape, b.dtype)
-    call = jax.ffi.ffi_call("jaxrnn_linear", type_like(like, b))
+    call = jax.ffi.ffi_call("jaxrnn_linear", shape_like(b, flat[1].shape, b.dtype))
     return call(*varying_like(b, flat), reverse=reverse, lagged=lagged).reshape(b.shape)

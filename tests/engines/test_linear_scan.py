@@ -255,3 +255,10 @@ def test_logarithms_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match="`log_h0` must be float64"):
         jaxrnn.log_linear_scan(A, A, A[0, :2])
     assert jaxrnn.log_linear_scan(A[:0], A[:0]).shape == (0, B, D)
+
+
+def test_an_exported_program_needs_no_kernels():
+    a, b, h0 = draw()
+    saved = jax.export.export(jax.jit(jaxrnn.linear_scan))(a, b, h0)
+    assert "jaxrnn_linear" not in saved.mlir_module()
+    assert_close(saved.call(a, b, h0), loop(a, b, h0), 1e-12)

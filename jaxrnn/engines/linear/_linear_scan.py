@@ -1,6 +1,5 @@
 """Linear recurrences for everyone: masks, resets, and the way that is taken."""
 
-import functools
 from typing import Any
 
 import jax
@@ -8,14 +7,15 @@ import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_array, check_bool, check_flags, check_sequence, describe
 from jaxrnn._core.masking import select
-from jaxrnn._core.mesh import undivided_in_time, with_auto_axes
+from jaxrnn._core.mesh import on_any_mesh, undivided_in_time
 from jaxrnn._core.numerics import sum_dtype
-from jaxrnn._core.shardings import like_sequence
+from jaxrnn._core.shardings import like_argument
 from jaxrnn.engines.linear._recurrence import recurrence
 
 NAMES = ("scan", "associative", "chunked", "native")
 
 
+@on_any_mesh(like_argument("b"))
 def linear_scan(
     a: jax.Array,
     b: jax.Array,
@@ -68,20 +68,13 @@ def linear_scan(
     check_flags("mask", mask, a, of="a")
     check_flags("resets", resets, a, of="a")
     way = _way(implementation, a)
-    arguments = {"a": a, "b": b, "h0": h0, "resets": resets, "mask": mask}
-    run = functools.partial(_scan, way, bool(reverse))
-    return with_auto_axes(run, arguments, like_sequence)
-
-
-def _scan(way, reverse, arguments):
-    a, b, h0, resets, mask = undivided_in_time(tuple(arguments.values()))
-    a, b, h0 = map(jnp.asarray, (a, b, h0))
+    a, b, resets, mask = undivided_in_time((jnp.asarray(a), jnp.asarray(b), resets, mask))
     if resets is not None:
         a = select(resets, jnp.zeros_like(a), a)
     if mask is not None:
         a = select(mask, a, jnp.ones_like(a))
         b = select(mask, b, jnp.zeros_like(b))
-    return _in_sum_dtype(way, reverse, a, b, h0)
+    return _in_sum_dtype(way, bool(reverse), a, b, jnp.asarray(h0))
 
 
 def states(a: jax.Array, b: jax.Array, h0: jax.Array, *, reverse: bool) -> jax.Array:

@@ -5,9 +5,12 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxrnn._core.checks import check_bool, describe
+from jaxrnn._core.mesh import on_any_mesh, undivided_in_time
+from jaxrnn._core.shardings import like_argument
 from jaxrnn.engines.linear._linear_scan import check_coefficients, check_state
 
 
+@on_any_mesh(like_argument("log_b"))
 def log_linear_scan(
     log_a: jax.Array, log_b: jax.Array, log_h0: jax.Array | None = None, *, reverse: bool = False
 ) -> jax.Array:
@@ -41,7 +44,7 @@ def log_linear_scan(
         raise TypeError(f"`log_a` must be floating, got {describe(log_a)}.")
     if log_h0 is not None:
         check_state(("log_h0", log_h0), ("log_a", log_a))
-    log_a, log_b = jnp.asarray(log_a), jnp.asarray(log_b)
+    log_a, log_b = undivided_in_time((jnp.asarray(log_a), jnp.asarray(log_b)))
     if log_a.size == 0:
         return log_b
 

@@ -36,10 +36,15 @@ def recurrence(
 
 
 def _run(a, b, h0, **plan):
-    return b if a.size == 0 else _primitive().bind(a, b, h0, **plan)
+    if a.size == 0:
+        return b
+    # JAX looks in the parameters of a primitive for what needs to know the devices.
+    divides = plan["way"] == "native" and jax.device_count() > 1
+    program = jax.make_jaxpr(functools.partial(_compute, **plan))(a, b, h0) if divides else None
+    return _primitive().bind(a, b, h0, program=program, **plan)
 
 
-def _compute(a, b, h0, *, way, reverse, lagged):
+def _compute(a, b, h0, *, way, reverse, lagged, program=None):
     def general(a, b, h0):
         a = _shifted(a, jnp.ones_like(h0), reverse) if lagged else a
         return WAYS["scan" if way == "native" else way](a, b, h0, reverse)
@@ -75,28 +80,28 @@ def _primitive():
 
     linear_p = Primitive("jaxrnn_linear")
 
-    def jvp(primals, tangents, **plan):
+    def jvp(primals, tangents, *, program, **plan):
         a, b, h0 = primals
         da, db, dh0 = tangents
-        hs = linear_p.bind(a, b, h0, **plan)
+        hs = _run(a, b, h0, **plan)
         added = ad.instantiate_zeros(db)
         if type(da) is not ad.Zero and plan["lagged"]:
             added += _shifted(da * hs, jnp.zeros_like(h0), plan["reverse"])
         elif type(da) is not ad.Zero:
             added += da * _shifted(hs, h0, plan["reverse"])
-        return hs, linear_p.bind(a, added, ad.instantiate_zeros(dh0), **plan)
+        return hs, _run(a, added, ad.instantiate_zeros(dh0), **plan)
 
-    def transpose(ct, a, b, h0, *, way, reverse, lagged):
+    def transpose(ct, a, b, h0, *, way, reverse, lagged, program):
         ct = ad.instantiate_zeros(ct)
         none = jnp.zeros_like(ct[0])
-        db = linear_p.bind(a, ct, none, way=way, reverse=not reverse, lagged=not lagged)
+        db = _run(a, ct, none, way=way, reverse=not reverse, lagged=not lagged)
         first = -1 if reverse else 0
         dh0 = db[first] if lagged else a[first] * db[first]
         return None, *(
             out if ad.is_undefined_primal(x) else None for out, x in ((db, b), (dh0, h0))
         )
 
-    def batch(operands, dims, **plan):
+    def batch(operands, dims, *, program, **plan):
         size = next(x.shape[d] for x, d in zip(operands, dims, strict=True) if d is not None)
 
         def moved(x, dim, to):
@@ -105,10 +110,10 @@ def _primitive():
                 return x
             return jnp.moveaxis(x, dim, to)
 
-        out = linear_p.bind(*map(moved, operands, dims, (1, 1, 0)), **plan)
-        return out, 1
+        return _run(*map(moved, operands, dims, (1, 1, 0)), **plan), 1
 
-    linear_p.def_impl(jax.jit(_compute, static_argnames=("way", "reverse", "lagged")))
+    compiled = jax.jit(_compute, static_argnames=("way", "reverse", "lagged"))
+    linear_p.def_impl(lambda *arrays, program, **plan: compiled(*arrays, **plan))
     linear_p.def_abstract_eval(lambda a, b, h0, **_: b)
     ad.primitive_jvps[linear_p] = jvp
     ad.primitive_transposes[linear_p] = transpose

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from jaxrnn._core.mesh import with_auto_axes
 from jaxrnn._core.noise import batch_axes, without_noise
@@ -23,18 +23,12 @@ def build(name: str, cell: Cell, rule: Rule) -> OnlineCell:
     def init(params, x, carry=None, *, key=None):
         x = inputs_of(cell, x)
         check_start(name, cell, params, carry, x, key, rule.draws)
-        batch = _batch(cell, x)
-        x = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), x)
-        units = rule.find_units(cell, params, x)
-        if not rule.draws:
-            key = None
-        elif batch:
-            key = jax.random.split(key, batch)
-
-        def begin(carry, key, x):
-            return begin_row(cell, rule, units, params, carry, key, x)._replace(units=())
-
-        return over_rows(begin, len(batch))(carry, key, x)._replace(units=units)
+        units, batch = rule.find_units(cell, params, x), _batch(cell, x)
+        key = key if rule.draws else None
+        keys = jax.random.split(key, batch) if batch and rule.draws else key
+        x = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), x)
+        run = _begin if cell.fixed_key is None else _compiled_begin
+        return run(cell, rule, units, params, carry, keys, x)
 
     def step(params, state, x, *, mask=None, resets=None):
         x = inputs_of(cell, x)
@@ -60,6 +54,13 @@ def _batch(cell: Cell, x: Any) -> tuple[int, ...]:
     return batch_axes(without_noise(x), cell.num_feature_axes)
 
 
+def _begin(cell, rule, units, params, carry, keys, x):
+    def begin(carry, key, x):
+        return begin_row(cell, rule, units, params, carry, key, x)._replace(units=())
+
+    return over_rows(begin, len(_batch(cell, x)))(carry, keys, x)._replace(units=units)
+
+
 def _step(cell, rule, params, state, x, mask, resets):
     units = state.units  # no row has its own
 
@@ -74,4 +75,5 @@ def _step(cell, rule, params, state, x, mask, resets):
 
 
 # For a cell that cannot change: an equal one finds the same program.
+_compiled_begin = jax.jit(_begin, static_argnums=(0, 1))
 _compiled_step = jax.jit(_step, static_argnums=(0, 1))

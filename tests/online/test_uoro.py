@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import jaxrnn
 from jaxrnn import online
@@ -34,6 +35,7 @@ def test_the_mean_over_keys_is_the_gradient(thorough):
         assert (error <= 3 * samples.std(0) / np.sqrt(count)).all()
 
 
+@pytest.mark.thorough
 def test_draws_do_not_depend_on_padding():
     """A masked step draws nothing."""
     learner, run = chunk(online.uoro, CELL)

@@ -32,10 +32,10 @@ def build(name: str, cell: Cell, rule: Rule) -> OnlineCell:
 
     def step(params, state, x, *, mask=None, resets=None):
         x = inputs_of(cell, x)
-        check_gaps(x, None)
         check_state(cell, params, state, x)
         for flag_name, flag in (("mask", mask), ("resets", resets)):
             check_flag(flag_name, flag, _batch(cell, x))
+        check_gaps(x, mask)
         given = {"params": params, "carry": state, "x": x, "mask": mask, "resets": resets}
         run = _step if cell.fixed_key is None else _compiled_step
         return with_auto_axes(lambda given: run(cell, rule, *given.values()), given, like_step)

@@ -37,13 +37,13 @@ def test_without_a_recurrent_product_eprop_is_snap1(row):
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("method", [online.snap1, online.eprop])
-@pytest.mark.parametrize("row", ["elman", "gru", "gru_reset_before", "lem", "regularized", "cfc"])
+@pytest.mark.parametrize("row", ["elman", "gru", "gru_reset_before", "lem", "cfc"])
 def test_points_in_the_direction_of_the_gradient(row, method):
     cell = CELLS[row].cell
     params, steps = stream(cell)
     _, expected = backward(cell, params, steps)
     _, grads = forward(method, cell, params, steps)
-    assert 0.3 < cosine(grads, expected) < 1
+    assert cosine(grads, expected) > 0.3
 
 
 @pytest.mark.thorough
@@ -53,7 +53,7 @@ def test_scalars_that_feed_all_units_keep_all_their_influence():
     _, expected = backward(cell, params, steps)
     _, grads = forward(online.snap1, cell, params, steps)
     for field in params._fields:
-        is_scalar = getattr(params, field).ndim == 0
+        is_scalar = getattr(params, field).size == 1
         error = np.abs(getattr(grads, field) - getattr(expected, field)).max()
         assert (error < 1e-10) == is_scalar
 

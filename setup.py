@@ -17,6 +17,7 @@ SOURCES = (
     "forward_handler",
     "gradients_handler",
     "library",
+    "linear_handler",
     "plain",
 )
 FLAGS = ["-std=c++17", "-O3", "-g0", "-ffp-contract=fast", "-Wno-psabi"]

@@ -33,6 +33,7 @@ ARGUMENTS = {  # beside the number of units
 FAMILIES = {
     "gated": "Gated cells, and the plain one",
     "continuous": "Cells from differential equations, and reservoirs",
+    "linear": "Linear cells, parallel over time",
     "conv": "Convolutional cells",
 }
 INTRO = f"""# The cells

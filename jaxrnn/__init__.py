@@ -5,11 +5,21 @@ Axis letters everywhere: T time, B batch, I input, H hidden, G gates; sequences 
 
 Functions are here by name. Their subjects are modules: `cells`, `wrappers`, `layers` and `engines`
 have the types of parameters and carries, `authoring` the helpers for cells of your own, and
-`initializers`, `activations`, `losses`, `decode`, `training`, `data` and `checkpoint` the rest of a
-model. `convert`, `linen` and `nnx` are imported when they are asked for.
+`initializers`, `activations`, `losses`, `decode`, `online`, `training`, `data` and `checkpoint` the
+rest of a model. `convert`, `linen` and `nnx` are imported when they are asked for.
 """
 
-from jaxrnn import activations, authoring, checkpoint, data, decode, initializers, losses, training
+from jaxrnn import (
+    activations,
+    authoring,
+    checkpoint,
+    data,
+    decode,
+    initializers,
+    losses,
+    online,
+    training,
+)
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import WithResets, length_mask
 from jaxrnn._core.noise import Noisy

@@ -1,6 +1,7 @@
 """How the results of a call are divided on a mesh: as its arguments are."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -28,6 +29,15 @@ def replicated(arguments: dict, results: Any) -> Any:
 def like_inputs(arguments: dict, results: Any) -> Any:
     """The specs of `inputs`, for results that are like them."""
     return jax.tree.map(lambda leaf: PartitionSpec(*_spec_of(leaf)), arguments["inputs"])
+
+
+def like_argument(name: str) -> Callable:
+    """The specs of results that are like the argument `name`."""
+
+    def specs(arguments: dict, results: Any) -> Any:
+        return like_inputs({"inputs": arguments[name]}, results)
+
+    return specs
 
 
 def like_sequence(arguments: dict, results: tuple) -> tuple:

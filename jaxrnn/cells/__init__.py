@@ -48,5 +48,9 @@ from jaxrnn.cells.gated._slstm import SLSTMCarry, SLSTMParams, slstm
 from jaxrnn.cells.gated._star import STARParams, star
 from jaxrnn.cells.gated._ugrnn import UGRNNParams, ugrnn
 from jaxrnn.cells.gated._wmc_lstm import WMCLSTMParams, wmc_lstm
+from jaxrnn.cells.linear._lru import LRUCarry, LRUParams, lru
+from jaxrnn.cells.linear._min_gru import MinGRUParams, min_gru
+from jaxrnn.cells.linear._min_lstm import MinLSTMParams, min_lstm
+from jaxrnn.cells.linear._rg_lru import RGLRUParams, rg_lru
 
 __all__ = _functions(vars())

@@ -5,5 +5,7 @@ from jaxrnn.engines._explain import Explanations, explain
 from jaxrnn.engines._step import step
 from jaxrnn.engines._table import Explanation
 from jaxrnn.engines._unroll import unroll
+from jaxrnn.engines.linear._linear_scan import linear_scan
+from jaxrnn.engines.linear._log_linear_scan import log_linear_scan
 
 __all__ = _functions(vars())

@@ -401,3 +401,28 @@ def test_wrong_placements_are_named():
         jax.device_put(EX.xs[:, :6], NamedSharding(mesh, P(None, "data")))
     with pytest.raises(ValueError, match="rows"):
         NamedSharding(mesh, P("rows"))
+
+
+@thorough
+@pytest.mark.parametrize("kind", ["auto, set", "explicit, set"])
+@pytest.mark.parametrize("implementation", ["scan", "chunked", "associative", None])
+def test_linear_recurrences(implementation, kind):
+    """Divided by rows or on every device, in one program and in `jax.shard_map`."""
+    keys = jax.random.split(jax.random.key(0))
+    a, b = (jax.random.uniform(key, (T, B, H), jnp.float64) for key in keys)
+
+    def loss(a, b):
+        return jnp.sin(jaxrnn.linear_scan(a, b, implementation=implementation)).sum()
+
+    value_and_grads = jax.value_and_grad(loss, argnums=(0, 1))
+    want = value_and_grads(a, b)
+    mesh, rows = make_mesh(kind), P(None, "data")
+    for spec in rows, P():
+        given = [jax.device_put(x, NamedSharding(mesh, spec)) for x in (a, b)]
+        with in_context(kind, mesh):
+            assert_close(jax.jit(value_and_grads)(*given), want, 1e-12)
+    gradients = jax.shard_map(
+        jax.grad(loss, argnums=(0, 1)), mesh=mesh, in_specs=(rows, rows), out_specs=(rows, rows)
+    )
+    given = [jax.device_put(x, NamedSharding(mesh, rows)) for x in (a, b)]
+    assert_close(jax.jit(gradients)(*given), want[1], 1e-12)

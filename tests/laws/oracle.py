@@ -183,7 +183,7 @@ def layer_norm_gru(params, carry, x):
 def run(step, params, carry, xs):
     """The carry after ``xs (T, I)`` and the outputs (T, H), a Python loop in float64."""
     params = jax.tree.map(lambda p: np.asarray(p, np.float64), params)
-    carry = tuple(np.asarray(c, np.float64) for c in carry)
+    carry = tuple(np.asarray(c, np.result_type(c.dtype, np.float64)) for c in carry)
     ys = []
     for x in np.asarray(xs, np.float64):
         carry, y = step(params, carry, x)
@@ -509,3 +509,39 @@ def gru_d(params, carry, x, dt):
     r, z = sigmoid(u_r + k_r.T @ h), sigmoid(u_z + k_z.T @ h)
     h = (1 - z) * h + z * np.tanh(u_n + k_n.T @ (r * h))
     return (h, np.where(seen, x, last), np.where(seen, 0, gap)), h
+
+
+def _positive(x):
+    return np.where(x >= 0, x + 0.5, sigmoid(x))
+
+
+def min_gru(params, carry, x):
+    (h,) = carry
+    z, n = np.split(_affine(params, x), 2)
+    h = (1 - sigmoid(z)) * h + sigmoid(z) * _positive(n)
+    return (h,), h
+
+
+def min_lstm(params, carry, x):
+    (h,) = carry
+    i, f, n = np.split(_affine(params, x), 3)
+    h = (sigmoid(f) * h + sigmoid(i) * _positive(n)) / (sigmoid(f) + sigmoid(i))
+    return (h,), h
+
+
+def rg_lru(params, carry, x):
+    (h,) = carry
+    r, i = np.split(sigmoid(_affine(params, x)), 2)
+    a = np.exp(-8 * np.log1p(np.exp(params.decay)) * r)
+    h = a * h + np.sqrt(1 - a**2) * i * x
+    return (h,), h
+
+
+def lru(params, carry, x):
+    (s,) = carry
+    size = len(params.log_decay)
+    eigenvalues = np.exp(-np.exp(params.log_decay) + 1j * np.exp(params.log_phase))
+    b = params.kernel[:, :size] + 1j * params.kernel[:, size:]
+    c = params.output_kernel[:size] + 1j * params.output_kernel[size:]
+    s = eigenvalues * s + np.exp(params.log_scale) * (b.T @ x)
+    return (s,), (c.T @ s).real + params.skip * x

@@ -331,6 +331,10 @@ CELLS = {
         oracle.at_times(oracle.gru_d, missing=True),
         products=(4, 4),
     ),
+    "min_gru": CellCase(jaxrnn.min_gru(H), oracle.min_gru, products=(0, 0)),
+    "min_lstm": CellCase(jaxrnn.min_lstm(H), oracle.min_lstm, products=(0, 0)),
+    "rg_lru": CellCase(jaxrnn.rg_lru(I), oracle.rg_lru, products=(0, 0)),
+    "lru": CellCase(jaxrnn.lru(H), oracle.lru, products=(0, 0)),
     "clip_carry_gradient": CellCase(jaxrnn.clip_carry_gradient(jaxrnn.gru(H), 1e6)),
     "heads": CellCase(jaxrnn.heads(jaxrnn.lstm(2), 2)),
     "weight_norm": CellCase(jaxrnn.weight_norm(jaxrnn.gru(H))),
@@ -418,6 +422,10 @@ BY_EQUATION = {
     "ltc",
     "time_aware_lstm",
     "gru_d",
+    "min_gru",
+    "min_lstm",
+    "rg_lru",
+    "lru",
 }
 # Convolutions take long to compile: all laws of these run with --thorough.
 COSTLY = {
@@ -669,8 +677,9 @@ def assert_close(actual, expected, tolerance):
     actual, expected = jax.tree.map(np.asarray, (actual, expected))
     chex.assert_trees_all_equal_shapes_and_dtypes(actual, expected)
     for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
-        if a.size and a.dtype.kind in "fV":
-            a, e = a.astype(np.float64), e.astype(np.float64)
+        if a.size and a.dtype.kind in "fVc":
+            wide = np.complex128 if a.dtype.kind == "c" else np.float64
+            a, e = a.astype(wide), e.astype(wide)
             assert np.abs(a - e).max() <= tolerance * max(1.0, np.abs(e).max())
         else:
             np.testing.assert_array_equal(a, e)

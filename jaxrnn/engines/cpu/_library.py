@@ -8,7 +8,8 @@ import pathlib
 import jax
 
 PATH = pathlib.Path(__file__).parent / "libjaxrnn.so"
-INTERFACE = 4  # kInterface in native/library.cc
+INTERFACE = 5  # kInterface in native/library.cc
+FUNCTIONS = ("jaxrnn_forward", "jaxrnn_backward", "jaxrnn_gradients", "jaxrnn_linear")
 INSTRUCTION_SETS = ("plain", "avx2", "avx512")  # in the order of native/library.cc
 
 _BUILD = (
@@ -28,7 +29,7 @@ def problem() -> str | None:
         # Start the backend first: then XLA rejects only a library that it cannot call. If the
         # library is registered before, the backend fails to start.
         jax.local_devices(backend="cpu")
-        for name in ("jaxrnn_forward", "jaxrnn_backward", "jaxrnn_gradients"):
+        for name in FUNCTIONS:
             capsule = jax.ffi.pycapsule(getattr(library, name))
             jax.ffi.register_ffi_target(name, capsule, platform="cpu")
     except _Unusable as reason:

@@ -5,6 +5,7 @@
 
 #include "backward.h"
 #include "gradients.h"
+#include "linear.h"
 #include "single.h"
 
 namespace jaxrnn::JAXRNN_INSTRUCTION_SET {
@@ -29,7 +30,8 @@ constexpr Kernels<S> kernels() {
           outer_panels<T>,
           outer_scratch<T>,
           outer<S>,
-          inputs<S>};
+          inputs<S>,
+          linear<T>};
 }
 
 constexpr InstructionSet instruction_set = {kernels<float>(), kernels<double>(),

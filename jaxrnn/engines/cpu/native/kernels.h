@@ -127,6 +127,16 @@ struct Inputs {
   S* dxs;  // (rows, I)
 };
 
+// A linear recurrence of `width` numbers: see linear.h. Complex numbers are pairs.
+template <class T>
+struct Linear {
+  const T *a, *b;  // (T, width)
+  const T* h0;     // (width,)
+  T* hs;           // (T, width)
+  std::ptrdiff_t steps, width;
+  bool reverse, lagged, is_complex;
+};
+
 // The kernels for arrays that store S.
 template <class S>
 struct Kernels {
@@ -154,6 +164,8 @@ struct Kernels {
   void (*outer)(const Outer<S>&, std::ptrdiff_t begin, std::ptrdiff_t end, T* scratch);
   // Rows [begin, end) of the cotangent of the inputs.
   void (*inputs)(const Inputs<S>&, std::ptrdiff_t begin, std::ptrdiff_t end);
+  // Columns [begin, end) of a linear recurrence.
+  void (*linear)(const Linear<T>&, std::ptrdiff_t begin, std::ptrdiff_t end);
 };
 
 struct InstructionSet {

@@ -1,0 +1,1 @@
+"""Cells that are linear in their state, which run in parallel over time. One file per cell."""

@@ -33,10 +33,8 @@ OPTIMIZER = optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam())
 SMALL = {"ltc": jaxrnn.ltc(8)}  # its cost grows with the square of the units of each sequence
 TASKS = {"digits": learning.digits, "text": learning.text, "adding": learning.adding}
 TITLES = ("Digits by rows: errors (%)", "Text: bits a character", "Adding 2 of 100: squared error")
-NAMED = (
-    *("elman", "gru", "lstm", "minimal_rnn", "lem", "slstm", "indrnn", "fast_grnn"),
-    *("layer_norm_gru", "cfc"),
-)
+NAMED = ("elman", "gru", "layer_norm_gru", "lstm", "minimal_rnn", "lem")
+NAMED += ("indrnn", "fast_grnn", "cfc")
 
 
 def contestants() -> dict[str, jaxrnn.Cell]:
@@ -138,17 +136,23 @@ def draw(record: dict[str, Any]) -> Figure:
     """A panel for each task: scores over training time, and the names of some cells."""
     figure = Figure(figsize=(12, 4.2), dpi=100, layout="constrained")
     for axes, task, title in zip(figure.subplots(1, 3), TASKS, TITLES, strict=True):
-        points = {name: (f["seconds"], f["score"]) for name, f in record["tasks"][task].items()}
         axes.set(xscale="log", yscale="log", title=title, xlabel="seconds for 1,000 minibatches")
-        axes.scatter(*zip(*points.values(), strict=True), s=14, color="0.65")
+        points = points_of(record, task).values()
+        axes.scatter(*zip(*points, strict=True), s=14, color="0.65")
         axes.margins(0.08)
         set_ticks(axes.xaxis, *axes.get_xlim(), (1, 2, 5))
         is_wide = task == "adding"
         set_ticks(axes.yaxis, *axes.get_ylim(), (1,) if is_wide else (1, 2, 3, 4, 5, 7))
         axes.spines[["top", "right"]].set_visible(False)
-        figure.draw_without_rendering()  # so that places on the canvas are known
-        name_points(axes, points)
+    figure.draw_without_rendering()  # so that places on the canvas are known, and stay
+    figure.set_layout_engine("none")
+    for axes, task in zip(figure.axes, TASKS, strict=True):
+        name_points(axes, points_of(record, task))
     return figure
+
+
+def points_of(record, task):
+    return {name: (f["seconds"], f["score"]) for name, f in record["tasks"][task].items()}
 
 
 def set_ticks(axis, low, high, digits):
@@ -165,7 +169,9 @@ def name_points(axes, points):
         place = axes.transData.transform(points[name])
         shifts = [(x, y) for y in (0, 13, -13, 26, -26, 39, -39) for x in (9, -9 - 8 * len(name))]
         grids = [place + shift + 8 * np.arange(len(name))[:, None] * (1, 0) for shift in shifts]
-        hidden = [np.sum(np.abs(grid[:, None] - places).max(axis=-1) < 7) for grid in grids]
+        is_near = [np.abs(grid[:, None] - places).max(axis=-1) < 7 for grid in grids]
+        is_out = [(grid < axes.bbox.p0) | (grid > axes.bbox.p1) for grid in grids]
+        hidden = [np.sum(near) + np.sum(out) for near, out in zip(is_near, is_out, strict=True)]
         best = int(np.argmin(hidden))
         places = np.concatenate([places, grids[best]])
         line = {"arrowstyle": "-", "color": "C0", "linewidth": 0.6}

@@ -3,10 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import jaxrnn
-from jaxrnn import initializers, training
+from jaxrnn import initializers, losses, training
 
 pytestmark = pytest.mark.thorough
 LONG = initializers.chrono(200, gates="rzn")
@@ -164,3 +165,78 @@ def test_wrong_numbers_are_told_by_name(argument):
     build, message = WRONG[argument]
     with pytest.raises((ValueError, TypeError), match=message):
         build()
+
+
+# --- Cells that read time ---
+
+STEPS, LENGTH, TAU = 400, 30, 3.0  # of training; of a sequence; time in which a signal fades
+
+
+def learner(cell):
+    """Trains on batches (steps, T, B, ...), and returns the error of the last 50, before each."""
+    model = jaxrnn.stack(jaxrnn.rnn(cell), jaxrnn.dense(1))
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(0.02))
+
+    def train_step(state, given):
+        (params, opt_state), (xs, targets) = state, given
+
+        def cost(params):
+            return losses.mean_squared_error(model.apply(params, None, xs)[1], targets)
+
+        error, grads = jax.value_and_grad(cost)(params)
+        updates, opt_state = optimizer.update(grads, opt_state)
+        return (optax.apply_updates(params, updates), opt_state), error
+
+    @jax.jit
+    def run(xs, targets):
+        params = model.init(jax.random.key(0), jax.tree.map(lambda x: x[0], xs))
+        return jax.lax.scan(train_step, (params, optimizer.init(params)), (xs, targets))[1]
+
+    def error(xs, targets):
+        with jax.numpy_dtype_promotion("standard"):  # which optax needs
+            return float(np.mean(run(xs, targets)[-50:]))
+
+    return error
+
+
+def fading(gaps, see):
+    """A state that `see(t, state, kept)` changes at step t, after `kept` is what a gap left."""
+    state, states = np.float32(0), []
+    for t in range(LENGTH):
+        state = see(t, state, np.exp(-gaps[:, t] / np.float32(TAU)))
+        states.append(state)
+    return np.stack(states, axis=1)
+
+
+AT_TIMES = {
+    "cfc": (jaxrnn.cfc(16, backbone_size=32), 0.2),
+    "ltc": (jaxrnn.ltc(8, num_substeps=3), 0.2),
+    "time_aware_lstm": (jaxrnn.time_aware_lstm(16), 0.5),
+}
+
+
+@pytest.mark.parametrize("case", AT_TIMES)
+def test_the_gaps_tell_how_far_a_filter_has_moved(case):
+    """A low-pass filter of an input that is held between irregular times, against gaps of 1."""
+    (cell, share), rng = AT_TIMES[case], np.random.default_rng(0)
+    gaps = rng.exponential(size=(STEPS, LENGTH, 32)).astype(np.float32)
+    xs = rng.random(gaps.shape, np.float32)
+    ys = fading(gaps, lambda t, y, kept: kept * y + (1 - kept) * xs[:, t])[..., None]
+    error = learner(cell)
+    blind = error(jaxrnn.Timed(xs[..., None], np.ones_like(gaps)), ys)
+    assert error(jaxrnn.Timed(xs[..., None], gaps), ys) < share * blind
+
+
+def test_gru_d_knows_what_it_has_not_seen_for_long():
+    """The last value seen, which fades in time, when 7 of 10 are missing. A GRU reads zeros in
+    their place, which values are missing, and the gaps."""
+    rng = np.random.default_rng(0)
+    gaps = rng.exponential(size=(STEPS, LENGTH, 32, 1)).astype(np.float32)
+    values = rng.standard_normal((STEPS, LENGTH, 32, 2), np.float32)
+    is_missing = rng.random(values.shape) < 0.7
+    ys = fading(gaps, lambda t, y, kept: np.where(is_missing[:, t], kept * y, values[:, t]))
+    ys = ys.sum(axis=-1, keepdims=True)
+    filled = np.where(is_missing, 0, values), is_missing.astype(np.float32), gaps
+    plain = learner(jaxrnn.gru(16))(np.concatenate(filled, axis=-1), ys)
+    timed = jaxrnn.Timed(np.where(is_missing, np.float32(np.nan), values), gaps[..., 0])
+    assert learner(jaxrnn.gru_d(16))(timed, ys) < 0.2 * plain

@@ -1,6 +1,5 @@
 """Stacks of layers."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -88,29 +87,28 @@ def _chain(name: str, layers: tuple, feed: Callable, collect: Callable) -> Layer
 
     parts = parts_of(name, layers)
 
-    def inputs_of(part, xs, ys):
-        """What a part reads, given the outputs of the part before it, or None for the first."""
-        fed = features(xs) if ys is None else feed(features(xs), ys)
+    def inputs_of(part, xs, fed):
+        """What a part reads, given the features that it is fed."""
         return at_times_of(xs, fed) if part.keeps_time else fed
 
-    def shapes_of(part, xs, ys):
-        return jax.eval_shape(functools.partial(inputs_of, part), xs, ys)
+    def shapes_fed(part, params, xs, inputs):
+        return jax.eval_shape(feed, features(xs), part.outputs(params, inputs))
 
     def init(key, xs):
-        params, ys = [], None
+        params, fed = [], features(xs)
         for part, part_key in zip(parts, jax.random.split(key, len(parts)), strict=True):
-            inputs = shapes_of(part, xs, ys)
+            inputs = inputs_of(part, xs, fed)
             params.append(part.layer.init(part_key, inputs))
-            ys = part.outputs(params[-1], inputs)
+            fed = shapes_fed(part, params[-1], xs, inputs)
         return tuple(params)
 
     def init_carry(params, xs):
         _check_entries(name, "params", params, layers)
-        carry, ys = [], None
+        carry, fed = [], features(xs)
         for part, own in zip(parts, params, strict=True):
-            inputs = xs if ys is None else shapes_of(part, xs, ys)
+            inputs = inputs_of(part, xs, fed)
             carry.append(part.layer.init_carry(own, inputs))
-            ys = part.outputs(own, inputs)
+            fed = shapes_fed(part, own, xs, inputs)
         return tuple(carry)
 
     def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
@@ -120,7 +118,7 @@ def _chain(name: str, layers: tuple, feed: Callable, collect: Callable) -> Layer
         new, ys = [], []
         flags = {"mask": mask, "resets": resets, "context": context}
         for i, part in enumerate(parts):
-            inputs = inputs_of(part, xs, ys[-1] if ys else None)
+            inputs = inputs_of(part, xs, feed(features(xs), ys[-1]) if ys else features(xs))
             after = part.layer.apply(params[i], carry[i], inputs, key=fold_key(key, i), **flags)
             new.append(after[0])
             ys.append(after[1])

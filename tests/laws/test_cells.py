@@ -33,6 +33,7 @@ every_cell = pytest.mark.parametrize("name", CELLS)
 split_cell = pytest.mark.parametrize("name", [n for n, c in CELLS.items() if not is_whole(c.cell)])
 
 
+@functools.cache
 def implementations(cell):
     """The engines that run `cell` here in float64, "scan" first."""
     xs = jax.ShapeDtypeStruct((T, B, *features(cell)), jnp.float64)
@@ -237,6 +238,7 @@ def test_padding_is_never_read(name, implementation):
         assert not np.asarray(y)[~np.asarray(ex.mask)].any()
 
 
+@pytest.mark.slow_law
 @run_both_ways_by
 @pytest.mark.parametrize("side", ["right", "left", "holes"])
 def test_masked_rows_equal_rows_alone(name, implementation, side, reverse):
@@ -354,6 +356,7 @@ def test_recur_is_linear_in_the_carry(name):
     assert_close(got, want, 1e-13)
 
 
+@pytest.mark.slow_law
 @split_cell
 def test_leading_axes_are_batch_axes(name):
     cell = CELLS[name].cell
@@ -392,6 +395,7 @@ def test_dtype_in_is_dtype_out(name, implementation):
         assert error <= 40 * float(jnp.finfo(jnp.bfloat16).eps) * max(1.0, np.abs(exact).max())
 
 
+@pytest.mark.slow_law
 @run_in_any_dtype_by
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float16])
 def test_the_shapes_of_every_dtype(name, implementation, dtype):
@@ -454,6 +458,7 @@ def test_an_array_that_a_cell_closes_over_has_its_gradient():
         grad(1.5, "xla")
 
 
+@pytest.mark.slow_law
 @run_by
 def test_a_second_call_compiles_nothing(name, implementation):
     cell = CELLS[name].cell

@@ -105,6 +105,7 @@ def test_padding_is_never_read(name):
     assert all(np.isfinite(leaf).all() for leaf in floats(dirty_grads))
 
 
+@pytest.mark.slow_law
 @every_layer
 def test_a_row_without_steps_keeps_its_carry(name):
     ex = layer_example(LAYERS[name])

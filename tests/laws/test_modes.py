@@ -135,6 +135,7 @@ def decoded(model, params, context):
     ]
 
 
+@pytest.mark.thorough
 @every_mode()
 def test_decoders(mode, thorough):
     if mode == "disable_jit" and not thorough:

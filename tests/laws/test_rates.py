@@ -52,6 +52,7 @@ def test_a_traced_rate_keeps_the_dtype(name):
     assert ys.dtype == jnp.bfloat16
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", BY_RATE)
 def test_draws_do_not_depend_on_x64(name):
     draws = []

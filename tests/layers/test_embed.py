@@ -8,6 +8,7 @@ import pytest
 import jaxrnn
 from jaxrnn._core.ranges import known
 from jaxrnn.layers import EmbedParams
+from tests.marks import later
 
 V = 10
 LAYER = jaxrnn.embed(V, 2)
@@ -20,8 +21,8 @@ def embed(symbols, mask=None, table=TABLE):
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)
-@pytest.mark.parametrize("array", [np.asarray, jnp.asarray])
-@pytest.mark.parametrize("rows", [pytest.param(V, marks=pytest.mark.thorough), V + 300])
+@pytest.mark.parametrize("array", [later(np.asarray), jnp.asarray])
+@pytest.mark.parametrize("rows", [later(V), V + 300])
 def test_symbols_of_every_dtype(dtype, array, rows):
     """Also where the table has rows beyond V, and more of them than the dtype has numbers."""
     limits = jnp.iinfo(dtype)

@@ -19,7 +19,10 @@ CELLS = {
     "heads": jaxrnn.heads(jaxrnn.time_aware_lstm(2), 3),
     "learned_carry": jaxrnn.learned_carry(jaxrnn.gru_d(H)),
 }
-every_cell = pytest.mark.parametrize("row", CELLS)
+WRAPPED = "zoneout", "heads", "learned_carry"
+every_cell = pytest.mark.parametrize(
+    "row", [pytest.param(n, marks=[pytest.mark.thorough] * (n in WRAPPED)) for n in CELLS]
+)
 
 
 def sequence(key=0):

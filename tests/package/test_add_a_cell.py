@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 
+import pytest
+
 ROOT = pathlib.Path(__file__).parents[2]
 # Behind which line of a file its block is added; a file that is not there yet is the block.
 BEHIND = {
@@ -37,6 +39,7 @@ def follow(copy):
     return [name for name, _ in recipe()]
 
 
+@pytest.mark.thorough
 def test_a_cell_takes_four_files_and_the_changelog(tmp_path):
     for name in ("jaxrnn", "tests"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -91,6 +91,7 @@ done
 """
 
 
+@pytest.mark.thorough
 def test_a_wheel_with_kernels_is_for_its_platform_and_any_python(sdist, tmp_path, thorough):
     # Without optimization, compiling takes a third of the time.
     compile_all = f'#!/bin/sh\nexec {compiler()} "$@" -O0\n'

@@ -23,7 +23,7 @@ def imported(snippet):
     return re.findall(r"^(?:import|from) (\w+)", snippet, re.M)
 
 
-FIRST = {"README.md", "conventions.md"}  # which run by default
+FIRST = {"README.md"}  # which runs by default
 ALONE = {"distributed.md"}  # it sets the number of devices before anything else
 OTHERS = [page for page in PAGES if snippets(page) and page.name not in FIRST | ALONE]
 LATER = [[page for page in PAGES if page.name in ALONE], *(OTHERS[i::3] for i in range(3))]

@@ -5,12 +5,21 @@ import pytest
 
 import jaxrnn
 from jaxrnn import initializers
+from tests.marks import later
 
 KEY = jax.random.key(0)
 H = 16
 
 
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32, jnp.float64])
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        jnp.bfloat16,
+        later(jnp.float16),
+        later(jnp.float32),
+        jnp.float64,
+    ],
+)
 @pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
 def test_every_cell_starts_in_every_dtype(name, dtype):
     cell = getattr(jaxrnn, name)(H)

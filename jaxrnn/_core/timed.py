@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._core.checks import describe
-from jaxrnn._core.masking import over_batch
+from jaxrnn._core.masking import over_batch, zero_where_masked
 from jaxrnn._core.ranges import check_known
 from jaxrnn._core.types import Cell, Layer
 
@@ -112,6 +112,7 @@ def _turned(dt, mask):
     first = jax.lax.cummin(jnp.where(real, steps, num_steps), axis=0, reverse=True)
     none = jnp.full((1, *batch), num_steps, jnp.int32)
     after = jnp.concatenate([first, none])[1:]  # the next real step, or T where there is none
+    dt = zero_where_masked(mask, dt)
     padded = jnp.concatenate([dt, jnp.zeros((1, *batch), dt.dtype)])
     return jnp.take_along_axis(padded, after, axis=0)
 

@@ -449,7 +449,7 @@ def at_times(step, *, missing=False):
 
     def timed(params, carry, x):
         values = np.where(x[:-1] > 0.7, np.nan, x[:-1]) if missing else x[:-1]
-        return step(params, carry, values, x[-1] ** 2)
+        return step(params, carry, values, max(x[-1], 0))
 
     return timed
 

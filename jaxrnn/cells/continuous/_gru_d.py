@@ -114,7 +114,7 @@ def _project(params, x):
     gates = affine(observed, params.observed_kernel, params.bias)
     dt = gaps(x, wide)
     reach = params.state_decay_kernel.astype(wide).sum(0)
-    decay = add_bias(dt * reach, params.state_decay_bias)
+    decay = add_bias(dt * over_rows(reach, dt), params.state_decay_bias)
     return _Inputs(values, observed.astype(wide), dt, gates, decay)
 
 

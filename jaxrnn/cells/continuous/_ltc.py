@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxrnn._core.checks import check_features, check_key, check_params, check_size
 from jaxrnn._core.drawing import draw
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.numerics import sum_dtype, wide_update
+from jaxrnn._core.numerics import over_rows, sum_dtype, wide_update, with_axes
 from jaxrnn._core.timed import features, gaps
 from jaxrnn._core.types import Cell, nothing
 from jaxrnn.cells._gated import HiddenCarry
@@ -83,11 +83,11 @@ def ltc(hidden_size: int, *, num_substeps: int = 6) -> Cell:
     def update(params, carry, u, v):
         sensory, dt = u
         dt, h = dt / num_substeps, carry.h
+        leak, rest, capacitance = (over_rows(leaf, h) for leaf in params[2:])
         for _ in range(num_substeps):
             conductance, current = map(jnp.add, sensory, _through(params.recurrent, h))
-            current += params.leak * params.rest
-            inertia = params.capacitance * h + dt * current
-            h = inertia / (params.capacitance + dt * (params.leak + conductance))
+            inertia = capacitance * h + dt * (current + leak * rest)
+            h = inertia / (capacitance + dt * (leak + conductance))
         return HiddenCarry(h)
 
     return Cell(init, init_carry, _project, nothing, update, prepare=_prepare, reads_time=True)
@@ -137,6 +137,7 @@ def _project(params, x):
 
 def _through(synapses, values):
     """The conductance and the current that the synapses from `values` (..., J) add up to."""
-    opening = synapses.steepness * (values[..., None] - synapses.midpoint)
-    conductance = synapses.weight * jax.nn.sigmoid(opening)
-    return conductance.sum(-2), (conductance * synapses.reversal).sum(-2)
+    values = values[..., None]
+    weight, steepness, midpoint, reversal = (with_axes(values.ndim, leaf) for leaf in synapses)
+    conductance = weight * jax.nn.sigmoid(steepness * (values - midpoint))
+    return conductance.sum(-2), (conductance * reversal).sum(-2)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_size
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.numerics import matmul, sum_dtype, tanh, wide_update
+from jaxrnn._core.numerics import add_bias, matmul, sum_dtype, tanh, wide_update
 from jaxrnn._core.timed import features, gaps
 from jaxrnn._core.types import Cell
 from jaxrnn.cells._gated import LSTMCarry, draw_each, project, zero_carry
@@ -85,7 +85,7 @@ def _recur(params, carry):
 @wide_update
 def update(params, carry, u, v, drop=lambda candidate: candidate):
     (u, dt), (v, short) = u, v
-    short = tanh(short + params.decay_bias.astype(short.dtype))
+    short = tanh(add_bias(short, params.decay_bias))
     c = carry.c - short + short / jnp.log(jnp.e + dt)
     i, f, g, o = jnp.split(u + v, 4, axis=-1)
     c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * drop(tanh(g))

@@ -128,7 +128,7 @@ def _check(x, num_feature_axes):
     if tuple(x.dt.shape) != expected:
         raise ValueError(
             f"`dt` must be {expected}, one gap for each step of x {tuple(x.x.shape)}, got "
-            f"{tuple(x.dt.shape)}. It has the axes of x without those of the features."
+            f"{tuple(x.dt.shape)}. Leave out the feature axes of x."
         )
 
 

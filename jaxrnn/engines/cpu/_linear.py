@@ -6,14 +6,12 @@ import jax
 
 from jaxrnn._core.loop import shape_like, varying_like
 
-DTYPES = ("float32", "float64", "complex64", "complex128")
-
 
 def run(a: jax.Array, b: jax.Array, h0: jax.Array, reverse: bool, lagged: bool) -> jax.Array:
     """The states (T, ...) of a linear recurrence.
 
     Args:
-      a: (T, ...), of the dtype of all arrays, one of `DTYPES`.
+      a: (T, ...), of the dtype of all arrays: float32, float64, complex64 or complex128.
       b: (T, ...).
       h0: (...).
       reverse: whether the last step runs first.

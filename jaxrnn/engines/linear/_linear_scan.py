@@ -6,13 +6,14 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_array, check_bool, check_flags, check_sequence, describe
-from jaxrnn._core.masking import select
+from jaxrnn._core.masking import select, zero_where_masked
 from jaxrnn._core.mesh import on_any_mesh, undivided_in_time
 from jaxrnn._core.numerics import sum_dtype
 from jaxrnn._core.shardings import like_argument
 from jaxrnn.engines.linear._recurrence import recurrence
+from jaxrnn.engines.linear._ways import WAYS
 
-NAMES = ("scan", "associative", "chunked", "native")
+NAMES = (*WAYS, "native")
 
 
 @on_any_mesh(like_argument("b"))
@@ -73,7 +74,7 @@ def linear_scan(
         a = select(resets, jnp.zeros_like(a), a)
     if mask is not None:
         a = select(mask, a, jnp.ones_like(a))
-        b = select(mask, b, jnp.zeros_like(b))
+        b = zero_where_masked(mask, b)
     return _in_sum_dtype(way, bool(reverse), a, b, jnp.asarray(h0))
 
 

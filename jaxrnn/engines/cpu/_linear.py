@@ -1,7 +1,5 @@
 """The native kernel of a linear recurrence."""
 
-import math
-
 import jax
 
 from jaxrnn._core.loop import shape_like, varying_like
@@ -17,7 +15,5 @@ def run(a: jax.Array, b: jax.Array, h0: jax.Array, reverse: bool, lagged: bool) 
       reverse: whether the last step runs first.
       lagged: whether each step takes the a of the step before, and the first one 1.
     """
-    width = math.prod(h0.shape)
-    flat = a.reshape(-1, width), b.reshape(-1, width), h0.reshape(width)
-    call = jax.ffi.ffi_call("jaxrnn_linear", shape_like(b, flat[1].shape, b.dtype))
-    return call(*varying_like(b, flat), reverse=reverse, lagged=lagged).reshape(b.shape)
+    call = jax.ffi.ffi_call("jaxrnn_linear", shape_like(b, b.shape, b.dtype))
+    return call(*varying_like(b, (a, b, h0)), reverse=reverse, lagged=lagged)

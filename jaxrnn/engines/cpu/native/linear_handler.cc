@@ -12,13 +12,14 @@ const Kernels<T>& best_kernels() {
 // Both kinds of numbers are read as their parts: a complex number is two.
 template <class T>
 void run(ffi::ThreadPool& pool, Linear<T> call) {
-  constexpr std::ptrdiff_t unit = 64;       // columns, whose memory no two threads share
+  constexpr std::ptrdiff_t unit = 32;       // columns, whose memory no two threads share
   constexpr std::ptrdiff_t least = 1 << 17;  // numbers that repay waking another thread
   const std::ptrdiff_t threads = std::max<std::int64_t>(pool.num_threads(), 1);
   const std::ptrdiff_t units = (call.width + unit - 1) / unit;
   const std::ptrdiff_t parts = call.steps * call.width < least ? 1 : std::min(threads, units);
   const std::ptrdiff_t each = (units + parts - 1) / parts * unit;
   const auto& kernels = best_kernels<T>();
+  prepare(call.hs, call.steps * call.width);
   parallel(pool, parts, Order::kInOrder, [&](std::int64_t part) {
     const std::ptrdiff_t begin = std::min<std::ptrdiff_t>(part * each, call.width);
     kernels.linear(call, begin, std::min(begin + each, call.width));
@@ -28,23 +29,25 @@ void run(ffi::ThreadPool& pool, Linear<T> call) {
 template <class T>
 ffi::Error linear_of(ffi::ThreadPool& pool, const Buffer& a, const Buffer& b, const Buffer& h0,
                      const Buffer& hs, bool reverse, bool lagged, bool is_complex) {
-  const auto dims = a.dimensions();
-  const std::ptrdiff_t parts = is_complex ? 2 : 1;
+  const std::ptrdiff_t steps = a.dimensions()[0], parts = is_complex ? 2 : 1;
   run<T>(pool, {static_cast<const T*>(a.untyped_data()), static_cast<const T*>(b.untyped_data()),
-                static_cast<const T*>(h0.untyped_data()), static_cast<T*>(hs.untyped_data()),
-                dims[0], dims[1] * parts, reverse, lagged, is_complex});
+                static_cast<const T*>(h0.untyped_data()), static_cast<T*>(hs.untyped_data()), steps,
+                static_cast<std::ptrdiff_t>(h0.element_count()) * parts, reverse, lagged,
+                is_complex});
   return ffi::Error::Success();
 }
 
 ffi::Error linear_any(ffi::ThreadPool pool, Buffer a, Buffer b, Buffer h0, Result hs, bool reverse,
                       bool lagged) {
-  const auto dims = a.dimensions();
+  const auto dims = a.dimensions(), state = h0.dimensions();
   const auto type = a.element_type();
-  const bool fits = dims.size() == 2 && h0.dimensions().size() == 1 &&
-                    h0.dimensions()[0] == dims[1] && b.dimensions() == dims &&
-                    hs->dimensions() == dims && b.element_type() == type &&
-                    h0.element_type() == type && hs->element_type() == type;
-  if (!fits) return ffi::Error::InvalidArgument("a, b and hs must be (T, N), h0 (N), of one dtype");
+  const bool fits = dims.size() == state.size() + 1 &&
+                    std::equal(state.begin(), state.end(), dims.begin() + 1) &&
+                    b.dimensions() == dims && hs->dimensions() == dims &&
+                    b.element_type() == type && h0.element_type() == type &&
+                    hs->element_type() == type;
+  if (!fits)
+    return ffi::Error::InvalidArgument("a, b and hs must be (T, ...), h0 (...), of one dtype");
   switch (type) {
     case ffi::DataType::F32:
       return linear_of<float>(pool, a, b, h0, *hs, reverse, lagged, false);

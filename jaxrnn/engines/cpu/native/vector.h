@@ -9,6 +9,10 @@
 #include <cstdint>
 #include <cstring>
 
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
 #include "kernels.h"
 
 #define JAXRNN_INLINE inline __attribute__((always_inline))
@@ -48,6 +52,24 @@ JAXRNN_INLINE Vector<T> load(const T* from) {
 template <class T>
 JAXRNN_INLINE void store(T* to, Vector<T> value) {
   *reinterpret_cast<typename VectorOf<T>::unaligned*>(to) = value;
+}
+
+// Stores past the caches, at a multiple of the size of a vector; call `finish_streams` at the end.
+template <class T>
+JAXRNN_INLINE void stream(T* to, Vector<T> value) {
+#if defined(__AVX512F__) && JAXRNN_BYTES == 64
+  _mm512_stream_si512(reinterpret_cast<__m512i*>(to), (__m512i)value);
+#elif defined(__AVX2__) && JAXRNN_BYTES == 32
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(to), (__m256i)value);
+#else
+  store(to, value);
+#endif
+}
+
+inline void finish_streams() {
+#if defined(__AVX2__)
+  _mm_sfence();
+#endif
 }
 
 // The locality argument of __builtin_prefetch for the L1 and the L2 cache.

@@ -2,6 +2,7 @@
 
 from jaxrnn._core.exports import functions as _functions
 from jaxrnn.cells._gated import HiddenCarry, LSTMCarry
+from jaxrnn.cells._matrix_state import MatrixCarry, StabilizedCarry
 from jaxrnn.cells.continuous._antisymmetric import (
     AntisymmetricParams,
     GatedAntisymmetricParams,
@@ -48,9 +49,17 @@ from jaxrnn.cells.gated._slstm import SLSTMCarry, SLSTMParams, slstm
 from jaxrnn.cells.gated._star import STARParams, star
 from jaxrnn.cells.gated._ugrnn import UGRNNParams, ugrnn
 from jaxrnn.cells.gated._wmc_lstm import WMCLSTMParams, wmc_lstm
+from jaxrnn.cells.linear._delta_net import DeltaNetParams, delta_net
+from jaxrnn.cells.linear._gated_linear_attention import (
+    GatedLinearAttentionParams,
+    gated_linear_attention,
+)
 from jaxrnn.cells.linear._lru import LRUCarry, LRUParams, lru
+from jaxrnn.cells.linear._mamba import MambaCarry, MambaParams, mamba
 from jaxrnn.cells.linear._min_gru import MinGRUParams, min_gru
 from jaxrnn.cells.linear._min_lstm import MinLSTMParams, min_lstm
+from jaxrnn.cells.linear._mlstm import MLSTMParams, mlstm
+from jaxrnn.cells.linear._retention import RetentionParams, retention
 from jaxrnn.cells.linear._rg_lru import RGLRUParams, rg_lru
 
 __all__ = _functions(vars())

@@ -4,7 +4,8 @@
 
 Two steps in a row are one step of the same kind, so log2(T) rounds of pairs make all h_t, or, on a
 CPU, one pass of a native kernel where there is one. A reset makes a_t zero and puts the initial
-carry into b_t; a masked step has a_t = 1 and b_t = 0.
+carry into b_t; a masked step has a_t = 1 and b_t = 0. Cells whose state is a matrix run chunk by
+chunk.
 """
 
 import functools
@@ -12,22 +13,31 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
+from jaxrnn._core.checks import example
 from jaxrnn._core.loop import Loop
 from jaxrnn._core.masking import select, zero_where_masked
 from jaxrnn._core.types import Carry, Cell, nothing
 from jaxrnn.cells._affine import affine_update
 from jaxrnn.engines._table import Call, Engine, Traits
 from jaxrnn.engines.linear._linear_scan import states
+from jaxrnn.engines.linear._matrix import READS, run_matrix
+
+# Coefficients of more numbers than these, 256 MiB in float32, are made chunk by chunk.
+LARGE = 2**26
 
 
 def _why_not(cell: Cell, call: Call | None, traits: Traits) -> str | None:
-    if cell.update is affine_update and cell.recur is nothing:
-        return None
-    return (
-        "the cell is not linear: a linear cell has `authoring.affine_update` for its `update` and "
-        "`authoring.nothing` for its `recur`"
-    )
+    has_matrix = any(cell.update is update for update in READS)
+    if cell.recur is not nothing or not (has_matrix or cell.update is affine_update):
+        return (
+            "the cell is not linear: a linear cell has `authoring.affine_update` for its `update` "
+            "and `authoring.nothing` for its `recur`"
+        )
+    if has_matrix and getattr(cell.output, "read", None) is not READS[cell.update]:
+        return "the output of the cell reads more of its state than one row for each query"
+    return None
 
 
 def _why_not_chosen(cell: Cell, call: Call | None, traits: Traits) -> str:
@@ -35,12 +45,52 @@ def _why_not_chosen(cell: Cell, call: Call | None, traits: Traits) -> str:
 
 
 def _run(cell: Cell, loop: Loop, call: Call) -> tuple[Carry, Any]:
+    if cell.update is not affine_update:
+        return run_matrix(cell, loop, call)
+    u = jax.eval_shape(cell.project, call.params, example(call.xs))
+    size = sum(leaf.size for leaf in jax.tree.leaves(u.a))
+    if any(map(jax.export.is_symbolic_dim, (loop.length, size))) or loop.length * size <= LARGE:
+        return _run_at_once(cell, loop, call)
+    return _run_in_chunks(cell, loop, call, max(1, LARGE // size))
+
+
+def _run_at_once(cell, loop, call):
     us = cell.project(call.params, call.xs)
     a, b = _folded(us.a, us.b, call)
     hs = jax.tree.map(functools.partial(states, reverse=loop.reverse), a, b, call.carry)
     ys = cell.output(call.params, hs, us)
     last = jax.tree.map(lambda h: h[0 if loop.reverse else -1], hs)
     return last, zero_where_masked(call.mask, ys)
+
+
+def _run_in_chunks(cell, loop, call, length):
+    """Makes the coefficients and states of `length` steps at a time, and again for a gradient."""
+    count, rest = divmod(loop.length, length)
+    arrays = call.xs, call.mask, call.resets
+
+    @jax.checkpoint
+    def run(carry, part):
+        xs, mask, resets = part
+        given = call._replace(carry=carry, xs=xs, mask=mask, resets=resets)
+        return _run_at_once(cell, loop, given)
+
+    def run_chunks(carry):
+        chunks = jax.tree.map(
+            lambda x: x[: count * length].reshape(count, length, *x.shape[1:]), arrays
+        )
+        carry, ys = lax.scan(run, carry, chunks, reverse=loop.reverse)
+        return carry, jax.tree.map(lambda y: y.reshape(count * length, *y.shape[2:]), ys)
+
+    def run_rest(carry):
+        return run(carry, jax.tree.map(lambda x: x[count * length :], arrays))
+
+    parts = [run_chunks, run_rest] if rest else [run_chunks]
+    carry, found = call.carry, []
+    for part in parts[::-1] if loop.reverse else parts:
+        carry, ys = part(carry)
+        found.append(ys)
+    found = found[::-1] if loop.reverse else found
+    return carry, jax.tree.map(lambda *ys: jnp.concatenate(ys), *found)
 
 
 def _folded(a, b, call):

@@ -545,3 +545,93 @@ def lru(params, carry, x):
     c = params.output_kernel[:size] + 1j * params.output_kernel[size:]
     s = eigenvalues * s + np.exp(params.log_scale) * (b.T @ x)
     return (s,), (c.T @ s).real + params.skip * x
+
+
+def _by_heads(params, x, num_heads, num_blocks):
+    blocks = np.split(_affine(params, x), num_blocks)
+    return [block.reshape(num_heads, -1) for block in blocks]
+
+
+def _normalized_heads(heads):
+    centered = heads - heads.mean(-1, keepdims=True)
+    return centered / np.sqrt((centered**2).mean(-1, keepdims=True) + 1e-5)
+
+
+def _swish(x):
+    return x * sigmoid(x)
+
+
+def retention(params, carry, x):
+    (state,) = carry
+    num_heads, size, _ = state.shape
+    q, k, v, g = _by_heads(params, x, num_heads, 4)
+    state = np.stack(
+        [
+            (1 - 2.0 ** (-5 - n)) * state[n] + np.outer(k[n], v[n]) / np.sqrt(size)
+            for n in range(num_heads)
+        ]
+    )
+    y = _normalized_heads(np.stack([state[n].T @ q[n] for n in range(num_heads)])) * _swish(g)
+    return (state,), y.ravel()
+
+
+def gated_linear_attention(temperature):
+    def step(params, carry, x):
+        (state,) = carry
+        num_heads, size, _ = state.shape
+        q, k, v, g = _by_heads(params, x, num_heads, 4)
+        low = params.decay_kernel.T @ x
+        decay = sigmoid(params.decay_up_kernel.T @ low + params.decay_bias) ** (1 / temperature)
+        decay = decay.reshape(num_heads, size)
+        state = np.stack(
+            [np.diag(decay[n]) @ state[n] + np.outer(k[n], v[n]) for n in range(num_heads)]
+        )
+        read = np.stack([state[n].T @ q[n] / np.sqrt(size) for n in range(num_heads)])
+        return (state,), (_normalized_heads(read) * _swish(g)).ravel()
+
+    return step
+
+
+def delta_net(params, carry, x):
+    (state,) = carry
+    num_heads, size, _ = state.shape
+    q, k, v = _by_heads(params, x, num_heads, 3)
+    q, k = (_swish(s) / np.sqrt((_swish(s) ** 2).sum(-1, keepdims=True) + 1e-6) for s in (q, k))
+    rate = sigmoid(params.rate_kernel.T @ x)
+    state = np.stack(
+        [
+            (np.eye(size) - rate[n] * np.outer(k[n], k[n])) @ state[n]
+            + rate[n] * np.outer(k[n], v[n])
+            for n in range(num_heads)
+        ]
+    )
+    read = np.stack([state[n].T @ q[n] for n in range(num_heads)])
+    return (state,), _normalized_heads(read).ravel()
+
+
+def mlstm(params, carry, x):
+    state, normalizer, log_scale = carry
+    num_heads, size, _ = state.shape
+    q, k, v, o = _by_heads(params, x, num_heads, 4)
+    i, f = np.split(params.gate_kernel.T @ x + params.gate_bias, 2)
+    keep = sigmoid(f) * np.exp(log_scale)  # of a state that is not divided
+    scale = np.maximum(np.log(keep), i)
+    states, normalizers, heads = [], [], []
+    for n in range(num_heads):
+        key = k[n] / np.sqrt(size)
+        c = keep[n] * state[n] + np.exp(i[n]) * np.outer(key, v[n])
+        weights = keep[n] * normalizer[n] + np.exp(i[n]) * key
+        heads.append(sigmoid(o[n]) * (c.T @ q[n]) / max(abs(weights @ q[n]), 1))
+        states.append(c / np.exp(scale[n]))
+        normalizers.append(weights / np.exp(scale[n]))
+    return (np.stack(states), np.stack(normalizers), scale), np.concatenate(heads)
+
+
+def mamba(params, carry, x):
+    (state,) = carry
+    rank, size = len(params.step_kernel), params.log_decay.shape[1]
+    low, b, c = np.split(params.kernel.T @ x, [rank, rank + size])
+    delta = np.log1p(np.exp(params.step_kernel.T @ low + params.step_bias))
+    a = np.exp(-delta[:, None] * np.exp(params.log_decay))
+    state = a * state + np.outer(delta * x, b)
+    return (state,), state @ c + params.skip * x

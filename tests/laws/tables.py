@@ -337,6 +337,15 @@ CELLS = {
     "min_lstm": CellCase(jaxrnn.min_lstm(H), oracle.min_lstm, products=(0, 0)),
     "rg_lru": CellCase(jaxrnn.rg_lru(I), oracle.rg_lru, products=(0, 0)),
     "lru": CellCase(jaxrnn.lru(H), oracle.lru, products=(0, 0)),
+    "mamba": CellCase(jaxrnn.mamba(3, step_rank=2), oracle.mamba, products=(0, 0)),
+    "retention": CellCase(jaxrnn.retention(6, 2), oracle.retention, products=(0, 0)),
+    "gated_linear_attention": CellCase(
+        jaxrnn.gated_linear_attention(6, 2, decay_rank=3, temperature=2),
+        oracle.gated_linear_attention(2),
+        products=(0, 0),
+    ),
+    "delta_net": CellCase(jaxrnn.delta_net(6, 2), oracle.delta_net, products=(0, 0)),
+    "mlstm": CellCase(jaxrnn.mlstm(6, 2), oracle.mlstm, products=(0, 0)),
     "clip_carry_gradient": CellCase(jaxrnn.clip_carry_gradient(jaxrnn.gru(H), 1e6)),
     "heads": CellCase(jaxrnn.heads(jaxrnn.lstm(2), 2)),
     "weight_norm": CellCase(jaxrnn.weight_norm(jaxrnn.gru(H))),
@@ -428,6 +437,11 @@ BY_EQUATION = {
     "min_lstm",
     "rg_lru",
     "lru",
+    "mamba",
+    "retention",
+    "gated_linear_attention",
+    "delta_net",
+    "mlstm",
 }
 # Convolutions take long to compile: all laws of these run with --thorough.
 COSTLY = {

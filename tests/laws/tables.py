@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxrnn
-from jaxrnn import activations, authoring
+from jaxrnn import activations, authoring, initializers
 from tests.laws import oracle
 
 T, B, I, H, P = 7, 3, 5, 4, 2  # pairwise different, so that no axis passes for another
@@ -337,6 +337,25 @@ CELLS = {
     "min_lstm": CellCase(jaxrnn.min_lstm(H), oracle.min_lstm, products=(0, 0)),
     "rg_lru": CellCase(jaxrnn.rg_lru(I), oracle.rg_lru, products=(0, 0)),
     "lru": CellCase(jaxrnn.lru(H), oracle.lru, products=(0, 0)),
+    "s4d": CellCase(jaxrnn.s4d(H), oracle.s4d(oracle.zoh), products=(0, 0)),
+    "s4d_bilinear": CellCase(
+        jaxrnn.s4d(
+            H,
+            discretization="bilinear",
+            eigenvalue_init=initializers.s4d_real(),
+            log_step_init=initializers.log_step(0.1, 1.0),
+        ),
+        oracle.s4d(oracle.bilinear),
+        products=(0, 0),
+    ),
+    "s5": CellCase(jaxrnn.s5(H), oracle.s5(oracle.zoh), products=(0, 0)),
+    "s5_bilinear": CellCase(
+        jaxrnn.s5(H, discretization="bilinear"), oracle.s5(oracle.bilinear), products=(0, 0)
+    ),
+    "qrnn": CellCase(jaxrnn.qrnn(H), oracle.qrnn, products=(0, 0)),
+    "sru": CellCase(jaxrnn.sru(H), oracle.sru, products=(0, 0)),
+    "sru_without_highway_kernel": CellCase(jaxrnn.sru(I), oracle.sru, products=(0, 0)),
+    "hgrn": CellCase(jaxrnn.hgrn(H, lower_bound=0.3), oracle.hgrn(0.3), products=(0, 0)),
     "clip_carry_gradient": CellCase(jaxrnn.clip_carry_gradient(jaxrnn.gru(H), 1e6)),
     "heads": CellCase(jaxrnn.heads(jaxrnn.lstm(2), 2)),
     "weight_norm": CellCase(jaxrnn.weight_norm(jaxrnn.gru(H))),
@@ -428,6 +447,14 @@ BY_EQUATION = {
     "min_lstm",
     "rg_lru",
     "lru",
+    "s4d",
+    "s4d_bilinear",
+    "s5",
+    "s5_bilinear",
+    "qrnn",
+    "sru",
+    "sru_without_highway_kernel",
+    "hgrn",
 }
 # Convolutions take long to compile: all laws of these run with --thorough.
 COSTLY = {
@@ -453,6 +480,8 @@ LAYERS = {
     "rnn_scan": LayerCase(jaxrnn.rnn(jaxrnn.gru(H, reset_after=False), implementation="scan")),
     "rnn_reverse": LayerCase(jaxrnn.rnn(jaxrnn.gru(H), reverse=True), causal=False),
     "dense": LayerCase(jaxrnn.dense(6)),
+    "causal_conv": LayerCase(jaxrnn.causal_conv(6, 3)),
+    "causal_conv_depthwise": LayerCase(jaxrnn.causal_conv(None, 4)),
     "embed": LayerCase(jaxrnn.embed(9, 6), vocabulary=9),
     "dropout": LayerCase(jaxrnn.dropout(0.4)),
     "stack": LayerCase(
@@ -546,6 +575,8 @@ LIKE_ANOTHER |= {
     "rnn_scan",
     "rnn_reverse",
     "dense",
+    "causal_conv",
+    "causal_conv_depthwise",
     "embed",
     "dropout",
     "bidirectional",

@@ -128,7 +128,7 @@ ROWS = {
     "ran": Row(0.01, (jaxrnn.ran(H),)),
     "rg_lru": Row(0.02, (jaxrnn.min_gru(H), jaxrnn.rg_lru(H))),
     "rhn": Row(0.005, (jaxrnn.rhn(H),), 600),
-    "s4d": Row(0.02, (jaxrnn.min_gru(H), jaxrnn.s4d(H)), 400, task=order),
+    "s4d": Row(0.02, (jaxrnn.min_gru(8), jaxrnn.s4d(4)), 400, task=order),
     "s5": Row(0.02, (jaxrnn.s5(H),), 400, task=order),
     "scornn": Row(0.02, (jaxrnn.scornn(H),), 400, 0.003, task=order),
     "scrn": Row(0.03, (jaxrnn.scrn(H, H // 4),), 400, task=order),

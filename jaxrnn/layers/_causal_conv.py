@@ -127,7 +127,7 @@ def _convolve_real_steps(params, before, xs, mask, resets):
     if mask is not None:
         places = jnp.maximum(jnp.cumsum(real, axis=0, dtype=jnp.int32) - 1, 0)
         ys = jnp.take_along_axis(ys, places[..., None], axis=0)
-    ends = jnp.sum(real, axis=0, dtype=jnp.int32) + _column(len(before), real.ndim)
+    ends = jnp.sum(real, axis=0, dtype=jnp.int32)[None] + _column(len(before), real.ndim)
     is_kept = jnp.take_along_axis(episodes, ends, axis=0) == jnp.max(episodes, 0, initial=0)[None]
     last = jnp.take_along_axis(inputs, ends[..., None], axis=0)
     return zero_where_masked(is_kept, last), ys

@@ -105,7 +105,12 @@ def draw_layer(rng, width, depth, streams, features=None):
     """A layer for `width` features, and the number of features it returns: `features`, if given."""
     size = features or rng.choice([1, 2, 4, 4, 5])
     same = features in (None, width)
-    kinds = ["rnn"] * 3 + ["dense"] + ["dropout"] * same + ["bidirectional"] * (not streams)
+    kinds = (
+        ["rnn"] * 3
+        + ["dense", "causal_conv"]
+        + ["dropout"] * same
+        + ["bidirectional"] * (not streams)
+    )
     if depth:
         kinds += ["stack", "remat", "truncate", "noisy_carry", "cast"]
         kinds += ["residual", "highway"] * same + ["skip_stack"] * (features is None)
@@ -114,6 +119,9 @@ def draw_layer(rng, width, depth, streams, features=None):
         return draw_rnn(rng, draw_cell(rng, size), streams), size
     if kind == "dense":
         return f"dense({size}{rng.choice(['', NO_BIAS])})", size
+    if kind == "causal_conv":
+        features = rng.choice([None, width]) if size == width else size
+        return f"causal_conv({features}, {rng.choice([1, 2, 4])}{rng.choice(['', NO_BIAS])})", size
     if kind == "dropout":
         return rng.choice(["dropout(0.3)", "variational_dropout(0.3)"]), width
     if kind == "bidirectional":

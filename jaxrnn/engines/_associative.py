@@ -24,8 +24,8 @@ from jaxrnn.engines._table import Call, Engine, Traits
 from jaxrnn.engines.linear._linear_scan import states, why_not_native
 from jaxrnn.engines.linear._matrix import READS, run_matrix
 
-# On 2 cores of an Intel Xeon, `lru`, `min_gru`, `min_lstm` and `rg_lru` ran 128 to 4,096 steps of 64
-# to 2,048 numbers forward in 0.4 to 1 of the time of "xla", and with gradients in 0.3 to 1. From
+# On 2 cores of an Intel Xeon, `lru`, `min_gru`, `min_lstm` and `rg_lru` ran 128 to 4,096 steps of
+# 64 to 2,048 numbers forward in 0.4 to 1 of the time of "xla", with gradients in 0.3 to 1. From
 # 16,384 numbers on they gained nothing with gradients, and lost up to a third forward.
 FEWEST_STEPS, MOST_NUMBERS = 8, 2**13
 

@@ -29,7 +29,7 @@ from jaxrnn.engines.linear._matrix import READS, run_matrix
 # 16,384 numbers on they gained nothing with gradients, and lost up to a third forward.
 FEWEST_STEPS, MOST_NUMBERS = 8, 2**13
 
-# Coefficients of more numbers than these, 256 MiB in float32, are made chunk by chunk.
+# Coefficients and states of more numbers than these, 256 MiB in float32, are made chunk by chunk.
 LARGE = 2**26
 
 
@@ -57,9 +57,12 @@ def _why_not_chosen(cell: Cell, call: Call | None, traits: Traits) -> str | None
         return f"it has not been measured on {platform}"
     if length < FEWEST_STEPS:
         return f"it pays from {FEWEST_STEPS} steps on"
-    if cell.update is affine_update and size > MOST_NUMBERS:
+    if cell.update is not affine_update:
+        fit = length * size <= LARGE
+        return "the states of all steps fit in memory, and a loop is as fast" if fit else None
+    if size > MOST_NUMBERS:
         return f"a state of {size} numbers keeps a CPU busy step by step"
-    return why_not_native() if cell.update is affine_update else None
+    return why_not_native()
 
 
 def _run(cell: Cell, loop: Loop, call: Call) -> tuple[Carry, Any]:

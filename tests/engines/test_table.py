@@ -36,7 +36,9 @@ def test_many_steps_of_a_linear_cell_run_in_parallel():
         pytest.skip(found.reasons["associative"])
     assert found.implementation == "associative"
     assert jaxrnn.explain(jaxrnn.min_gru(64), wide).implementation == "xla"
-    assert jaxrnn.explain(jaxrnn.retention(64, 4), wide).implementation == "associative"
+    long = jax.ShapeDtypeStruct((8192, 9, 64), jnp.float32)
+    assert jaxrnn.explain(jaxrnn.retention(64, 4), many).implementation == "xla"
+    assert jaxrnn.explain(jaxrnn.retention(64, 4), long).implementation == "associative"
 
 
 def test_a_named_engine_runs_or_says_why_not():

@@ -23,10 +23,12 @@ from jaxrnn.cells._matrix_state import (
 from jaxrnn.engines._table import Call
 from jaxrnn.engines.linear._matrix_chunks import (
     DECAY_CHUNK,
+    DELTA_CHUNK,
     SCALAR_CHUNK,
     Steps,
     by_delta,
     decaying,
+    delta_inverse,
     over_chunks,
 )
 
@@ -86,7 +88,8 @@ def _run_decaying(carry, initial, steps):
 
 
 def _run_delta(carry, initial, steps):
-    state, reads = over_chunks(by_delta, SCALAR_CHUNK, carry.state, initial.state, steps)
+    given = carry.state, initial.state, steps
+    state, reads = over_chunks(by_delta, DELTA_CHUNK, *given, before=delta_inverse)
     return MatrixCarry(state), reads
 
 

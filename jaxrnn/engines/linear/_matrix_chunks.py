@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-# Steps of a chunk. Decays of their own for each key take an array (C, C, K).
-DECAY_CHUNK, SCALAR_CHUNK = 16, 64
+# Steps of a chunk. Decays of their own for each key take an array (C, C, K), and the delta rule C
+# steps in a row.
+DECAY_CHUNK, SCALAR_CHUNK, DELTA_CHUNK = 16, 64, 16
 
 
 class Steps(NamedTuple):
@@ -38,7 +39,13 @@ class Steps(NamedTuple):
 
 
 def over_chunks(
-    run: Callable, length: int, state: jax.Array, initial: jax.Array, steps: Steps
+    run: Callable,
+    length: int,
+    state: jax.Array,
+    initial: jax.Array,
+    steps: Steps,
+    *,
+    before: Callable | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Runs chunk by chunk; each is run again for its gradient, which keeps one state a chunk.
 
@@ -48,6 +55,8 @@ def over_chunks(
       state: (..., N, K, V).
       initial: (..., N, K, V), what a reset restores.
       steps: T at least 1.
+      before: what is computed from the steps of each chunk beforehand, of all chunks at once, as
+        one more argument of `run`.
 
     Returns:
       The last state, and what is read after each step, (T, ..., N, V).
@@ -60,8 +69,10 @@ def over_chunks(
         x = jnp.pad(x, [(0, missing), *[(0, 0)] * (x.ndim - 1)])  # which changes no state
         return x.reshape((num_steps + missing) // length, length, *x.shape[1:])
 
-    body = jax.checkpoint(lambda state, chunk: run(state, initial, chunk))
-    last, reads = lax.scan(body, state, jax.tree.map(chunks, steps))
+    given = (jax.tree.map(chunks, steps),)
+    given += (jax.vmap(before)(*given),) if before else ()
+    body = jax.checkpoint(lambda state, chunk: run(state, initial, *chunk))
+    last, reads = lax.scan(body, state, given)
     return last, reads.reshape(num_steps + missing, *reads.shape[2:])[:num_steps]
 
 
@@ -94,13 +105,16 @@ def decaying(state: jax.Array, initial: jax.Array, steps: Steps) -> tuple[jax.Ar
     return last + jnp.einsum("s...k,s...v->...kv", last_keys, value), reads
 
 
-def by_delta(state: jax.Array, initial: jax.Array, steps: Steps) -> tuple[jax.Array, jax.Array]:
-    """A chunk of S' = S + gate k (v - Sᵀ k)ᵀ. What each step adds solves a triangular system.
+def by_delta(
+    state: jax.Array, initial: jax.Array, steps: Steps, inverse: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """A chunk of S' = S + gate k (v - Sᵀ k)ᵀ. What the steps write solves a triangular system.
 
     Args:
       state: (..., N, K, V), before the chunk.
       initial: likewise, what a reset restores.
       steps: T of them.
+      inverse: (T, T, ..., N), from `delta_inverse`.
 
     Returns:
       The state after the chunk, and Sᵀ q after each step, (T, ..., N, V).
@@ -108,17 +122,41 @@ def by_delta(state: jax.Array, initial: jax.Array, steps: Steps) -> tuple[jax.Ar
     query, key, value, gate, resets = steps
     since, sees = _segments(resets)
     seen = sees.astype(key.dtype)
-    overlap = seen * gate[:, None, ..., 0] * jnp.einsum("t...k,s...k->ts...", key, key)
-    system = jnp.moveaxis(overlap, (0, 1), (-2, -1))
     errors = gate * (value - _from_start(since, key, state, initial))
-    solve = jax.scipy.linalg.solve_triangular
-    written = solve(system, jnp.moveaxis(errors, 0, -2), lower=True, unit_diagonal=True)
-    written = jnp.moveaxis(written, -2, 0)
+    written = jnp.einsum("ts...,s...v->t...v", inverse, errors)
     scores = seen * jnp.einsum("t...k,s...k->ts...", query, key)
     reads = jnp.einsum("ts...,s...v->t...v", scores, written)
     reads += _from_start(since, query, state, initial)
     added = jnp.einsum("s...k,s...v->...kv", seen[-1][..., None] * key, written)
     return _chosen(since[-1], state, initial) + added, reads
+
+
+def delta_inverse(steps: Steps) -> jax.Array:
+    """The inverse of the system of `by_delta`: (T, T, ..., N), lower triangular, with ones."""
+    _, sees = _segments(steps.resets)
+    overlap = jnp.einsum("t...k,s...k->ts...", steps.key, steps.key)
+    earlier = sees & (_later(len(overlap)).T.reshape(sees.shape[:2] + (1,) * (sees.ndim - 2)) > 0)
+    return _inverse(jnp.where(earlier, steps.gate[:, None, ..., 0] * overlap, 0))
+
+
+@jax.custom_jvp
+def _inverse(below):
+    """The inverse of 1 + A, where A (T, T, ...) is 0 on the diagonal and above: by substitution."""
+    size = len(below)
+    ones = jnp.eye(size, dtype=below.dtype).reshape(size, size, *(1,) * (below.ndim - 2))
+
+    def substitute(t, inverse):
+        row = jnp.einsum("s...,sr...->r...", below[t], inverse)
+        return inverse.at[t].add(-row)
+
+    return lax.fori_loop(1, size, substitute, ones + jnp.zeros_like(below))
+
+
+@_inverse.defjvp
+def _inverse_jvp(primals, tangents):
+    inverse = _inverse(*primals)
+    change = jnp.einsum("ts...,sr...,rq...->tq...", inverse, *tangents, inverse)
+    return inverse, -change
 
 
 def _segments(resets) -> tuple[jax.Array, jax.Array]:

@@ -83,7 +83,10 @@ def iterate(
     def improve(state):
         count, guess, residual, _ = state
         stepped, linear = jax.linearize(step, before(guess, first, reverse=loop.reverse))
-        better = guess + recurrence(linear, stepped - guess)
+        residuals = stepped - guess
+        # Where nothing before a step changes, this is `stepped` to the last bit. So each iteration
+        # makes one more step exact.
+        better = stepped + (recurrence(linear, residuals) - residuals)
         # Products of many steps may overflow. Whatever a step starts from, it stays in range.
         better = jnp.where(jnp.isfinite(better), better, stepped)
         change = jnp.abs(better - guess) / jnp.maximum(jnp.abs(better), 1)

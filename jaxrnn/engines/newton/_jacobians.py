@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxrnn._core.loop import varying_like
+
 # Columns computed at once where only their diagonal is kept.
 COLUMNS = 16
 
@@ -21,7 +23,7 @@ def matrices(linear: Callable, like: jax.Array) -> jax.Array:
     """
 
     def column(vector):
-        return linear(jnp.broadcast_to(vector, like.shape))
+        return linear(_in_all_rows(vector, like))
 
     return jax.vmap(column, out_axes=-1)(jnp.eye(like.shape[-1], dtype=like.dtype))
 
@@ -30,8 +32,13 @@ def diagonals(linear: Callable, like: jax.Array) -> jax.Array:
     """The diagonals (..., n) of these matrices, in the memory of a few columns."""
 
     def entry(vector):
-        return jnp.sum(linear(jnp.broadcast_to(vector, like.shape)) * vector, axis=-1)
+        vectors = _in_all_rows(vector, like)
+        return jnp.sum(linear(vectors) * vectors, axis=-1)
 
     size = like.shape[-1]
     entries = lax.map(entry, jnp.eye(size, dtype=like.dtype), batch_size=min(size, COLUMNS))
     return jnp.moveaxis(entries, 0, -1)
+
+
+def _in_all_rows(vector, like):
+    return varying_like(like, jnp.broadcast_to(vector, like.shape))

@@ -61,8 +61,7 @@ def states(
 
 @states.defjvp
 def _states_jvp(cell, loop, schedule, primals, tangents):
-    params, carry, xs = primals
-    dparams, dcarry, dxs = tangents
+    (params, carry, xs), (dparams, dcarry, dxs) = primals, tangents
     out = states(cell, loop, schedule, params, carry, xs)
     projected, dus = jax.jvp(cell.project, (params, xs), (dparams, dxs))
     _, dvs = jax.jvp(lambda params: cell.recur(params, out.before), (params,), (dparams,))

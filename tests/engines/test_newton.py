@@ -85,6 +85,17 @@ def test_it_converges_in_few_iterations(name, dtype, options, most):
     assert found.depth == found.iterations * 2 * 7
 
 
+def test_the_tolerance_is_the_change_that_ends_it():
+    cell = jaxrnn.gru(H)
+    ex = cell_example(cell, shape=(32, B, I))
+    loose = jaxrnn.convergence(cell, *ex[:3], implementation=Newton(tolerance=0.1))
+    assert loose.converged
+    assert loose.iterations == 4  # of 7
+    assert 1e-3 < loose.residual < 0.1
+    never = jaxrnn.convergence(cell, *ex[:3], implementation=Newton(tolerance=1e-300, damping=0.1))
+    assert not never.converged or never.residual == 0
+
+
 @pytest.mark.thorough
 def test_damping_and_diagonals_take_more_iterations():
     cell = jaxrnn.gru(H)

@@ -23,7 +23,7 @@ LARGEST_FULL = 64
 # of them an iteration, for T = 512 and 4096 alike. Where it changes more, an iteration that changes
 # no less than the one before ends it, from `STALLED` times this on.
 TOLERANCE = 4
-STALLED = 16
+STALLED = 4
 
 
 class Solution(NamedTuple):

@@ -28,8 +28,10 @@ class Newton:
         converge; a cell that amplifies small differences may need more; 1 leaves J_t out.
       tolerance: the largest change that ends the iteration, relative to a number of the carry where
         that is above 1 in magnitude. None means 4 times the spacing of numbers at 1, 4.8e-7 in
-        float32 and 8.9e-16 in float64, or up to 16 times that where rounding keeps the change from
-        shrinking further. A smaller tolerance may never be met.
+        float32 and 8.9e-16 in float64, or up to 4 times that where rounding keeps the change from
+        shrinking further. A smaller tolerance may never be met. With ``"diagonal"`` or damping,
+        where each iteration changes little less than the one before, the error that remains can be
+        several times the tolerance.
       max_iterations: the bound on the iterations.
 
     Raises:

@@ -41,21 +41,21 @@ def chaotic(num_steps=64, dtype=jnp.float64):
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "dtype"),
+    ("unit", "options", "dtype"),
     [
         ("gru", "newton", jnp.float32),
         *(
-            pytest.param(name, options, dtype, marks=pytest.mark.thorough)
-            for name in ITERATED
+            pytest.param(unit, options, dtype, marks=pytest.mark.thorough)
+            for unit in ITERATED
             for options in ("newton", DIAGONAL, DAMPED)
             for dtype in (jnp.float32, jnp.float64)
         ),
     ],
 )
-def test_values_and_gradients_are_those_of_the_scan(name, options, dtype):
-    cell = ITERATED[name](H)
+def test_values_and_gradients_are_those_of_the_scan(unit, options, dtype):
+    cell = ITERATED[unit](H)
     ex = cell_example(cell, shape=(16, B, I), dtype=dtype)
-    flags = {"mask": ex.mask, "resets": ex.resets, "reverse": name != "lstm"}
+    flags = {"mask": ex.mask, "resets": ex.resets, "reverse": unit != "lstm"}
     (_, got), grads = run(cell, options, *ex[:3], **flags)
     (_, want), by_scan = run(cell, "scan", *ex[:3], **flags)
     tolerance = 1e-6 if dtype == jnp.float32 else 1e-10
@@ -64,7 +64,7 @@ def test_values_and_gradients_are_those_of_the_scan(name, options, dtype):
 
 
 @pytest.mark.parametrize(
-    ("name", "dtype", "options", "most"),
+    ("unit", "dtype", "options", "most"),
     [
         ("gru", jnp.float32, "newton", 7),
         ("lem", jnp.float64, Newton(jacobian="full"), 9),
@@ -73,11 +73,11 @@ def test_values_and_gradients_are_those_of_the_scan(name, options, dtype):
         pytest.param("lem", jnp.float32, DAMPED, 25, marks=pytest.mark.thorough),
     ],
 )
-def test_it_converges_in_few_iterations(name, dtype, options, most):
+def test_it_converges_in_few_iterations(unit, dtype, options, most):
     """Newton's method doubles the digits, so a wrong derivative or shift would take T of them."""
-    cell = ITERATED[name](H)
+    cell = ITERATED[unit](H)
     ex = cell_example(cell, shape=(128, B, I), dtype=dtype)
-    options = {"implementation": options, "reverse": name == "lem"}
+    options = {"implementation": options, "reverse": unit == "lem"}
     found = jax.jit(functools.partial(jaxrnn.convergence, cell, **options))(*ex[:3])
     assert found.converged
     assert 3 < found.iterations <= most

@@ -28,6 +28,7 @@ from jaxrnn._core.types import Cell, Layer, from_step
 from jaxrnn.cells import *
 from jaxrnn.cells import HiddenCarry, LSTMCarry
 from jaxrnn.engines import *
+from jaxrnn.engines import Newton
 from jaxrnn.layers import *
 from jaxrnn.wrappers import *
 

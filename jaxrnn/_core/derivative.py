@@ -43,11 +43,12 @@ class States(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """How the carries are computed, and what is kept of u and v."""
+    """How the carries and their tangents are computed, and what is kept of u and v."""
 
     run: Callable  # (cell, loop, params, carry, xs) -> States
     keep: Callable  # (u, v) -> kept, linear: such as both, or a sum that `update` reads
     recall: Callable  # (kept, u, v) -> (u, v); reads only the structure of the given u and v
+    recurrence: Callable = scan  # the linear recurrence: as `scan`, for a body of ċ and (maps, b)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
@@ -60,8 +61,7 @@ def states(
 
 @states.defjvp
 def _states_jvp(cell, loop, schedule, primals, tangents):
-    params, carry, xs = primals
-    dparams, dcarry, dxs = tangents
+    (params, carry, xs), (dparams, dcarry, dxs) = primals, tangents
     out = states(cell, loop, schedule, params, carry, xs)
     projected, dus = jax.jvp(cell.project, (params, xs), (dparams, dxs))
     _, dvs = jax.jvp(lambda params: cell.recur(params, out.before), (params,), (dparams,))
@@ -80,7 +80,7 @@ def _states_jvp(cell, loop, schedule, primals, tangents):
         dnew = [d + b for d, b in zip(apply_maps(linear_map, dcarry, dv), b, strict=True)]
         return dnew, (dcarry, dnew)
 
-    dlast, (dbefore, dafter) = scan(loop, body, floating(dcarry), (maps, b))
+    dlast, (dbefore, dafter) = schedule.recurrence(loop, body, floating(dcarry), (maps, b))
     dvs = jax.tree.map(jnp.add, dvs, _recur(cell, params, out.before, dbefore))
     dkept = schedule.keep(dus, dvs)
     return out, _tangent(out, [*dlast, *dbefore, *dafter, *floating(dkept)])

@@ -12,6 +12,7 @@ from jaxrnn._core.types import Cell, Layer, Params, check_cell
 from jaxrnn.engines._contract import check_params_of
 from jaxrnn.engines._table import Explanation
 from jaxrnn.engines._unroll import Arguments, Choices, check_choices, plan
+from jaxrnn.engines.newton._options import Newton
 
 
 class Explanations(tuple):
@@ -29,7 +30,7 @@ def explain(
     *,
     params: Params | None = None,
     context: Any = None,
-    implementation: str | None = None,
+    implementation: str | Newton | None = None,
 ) -> Explanation | Explanations:
     """Says which engine runs a cell, or each cell of a layer, and why not the others.
 

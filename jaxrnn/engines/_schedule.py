@@ -11,6 +11,7 @@ from jax import lax
 from jaxrnn._core.dependency import floating, with_floating
 from jaxrnn._core.derivative import Schedule, States
 from jaxrnn._core.loop import Loop, scan_ahead, varying_like
+from jaxrnn._core.types import Cell
 
 # Steps of a block. Forward on 2 cores of an AMD EPYC, with 2 an LSTM 32 x 256 took 20 % longer than
 # with 4, and with 8 an LSTM 32 x 128 took 40 % longer.
@@ -80,6 +81,25 @@ _SCHEDULES = {
 def schedule(*, in_blocks: bool, keeps_sum: bool) -> Schedule:
     """The schedule with these properties: the same object at each call, as JAX compares it."""
     return _SCHEDULES[in_blocks, keeps_sum]
+
+
+def keeping_both(run: Callable, recurrence: Callable) -> Schedule:
+    """The schedule of an engine that computes the carries, and their tangents, in its own way.
+
+    Args:
+      run: ``(cell, loop, params, carry, us) -> States``, whose `kept` are the floats of u, and v.
+      recurrence: as in `Schedule`.
+    """
+    return Schedule(run, _keep_both, _recall_both, recurrence)
+
+
+def projected(cell: Cell) -> Cell:
+    """`cell` for inputs that it has projected already."""
+    return cell._replace(project=_given)
+
+
+def _given(params, u):
+    return u
 
 
 def scan_blocks(

@@ -27,11 +27,13 @@ from jaxrnn._core.types import Carry, Cell, Params, check_cell
 from jaxrnn.engines._associative import ASSOCIATIVE
 from jaxrnn.engines._contract import check_arguments, check_params_of
 from jaxrnn.engines._native import NATIVE
+from jaxrnn.engines._newton import NEWTON, engine_with
 from jaxrnn.engines._scan import SCAN
-from jaxrnn.engines._table import Call, Explanation, Traits, choose, refuse
+from jaxrnn.engines._table import Call, Engine, Explanation, Traits, choose, refuse
 from jaxrnn.engines._xla import XLA
+from jaxrnn.engines.newton._options import Newton
 
-ENGINES = (NATIVE, ASSOCIATIVE, XLA, SCAN)  # None takes the first with nothing against it
+ENGINES = (NATIVE, ASSOCIATIVE, XLA, SCAN, NEWTON)  # None takes the first with nothing against it
 NAMES = tuple(engine.name for engine in ENGINES)
 
 
@@ -67,7 +69,7 @@ class Choices(NamedTuple):
     """What is fixed when a layer is made."""
 
     reverse: bool = False
-    implementation: str | None = None
+    implementation: str | Newton | None = None
 
 
 def unroll(
@@ -80,7 +82,7 @@ def unroll(
     resets: jax.Array | None = None,
     context: Any = None,
     reverse: bool = False,
-    implementation: str | None = None,
+    implementation: str | Newton | None = None,
 ) -> tuple[Carry, Any]:
     """Runs a cell over a sequence.
 
@@ -107,6 +109,8 @@ def unroll(
         - ``"native"``: C++ kernels on a CPU, for `jaxrnn.lstm`, `jaxrnn.gru` and `jaxrnn.elman`
           with tanh or relu, in float32, float64 or bfloat16.
         - ``"associative"``: parallel over time, for linear cells.
+        - ``"newton"``, or `jaxrnn.Newton` with options: parallel over time, for any cell whose
+          carry holds float32 or float64 numbers. `jaxrnn.convergence` reports on it.
         - None: the first of ``"native"``, ``"associative"``, ``"xla"`` and ``"scan"`` that can run
           the cell and pays at these sizes. `jaxrnn.explain` says which, and why not the others.
 
@@ -142,19 +146,29 @@ def _check_and_run(cell, choices, params, carry, xs, mask, resets, context):
     if carry is not None:
         arguments = arguments._replace(carry=as_arrays(carry=carry)[0])
     explanation, y = plan(cell, choices, arguments)
+    implementation = choices.implementation or explanation.implementation
     run = _run if cell.fixed_key is None else _compiled_run
-    return run(cell, explanation.implementation, choices.reverse, y, arguments)
+    return run(cell, implementation, choices.reverse, y, arguments)
 
 
 def check_choices(cell: Cell, choices: Choices) -> None:
     """Raises if there is no engine of this name, or the cell alone tells that it cannot run it."""
     name = choices.implementation
-    if name not in (None, *NAMES):
+    if isinstance(name, type) and issubclass(name, Newton):
+        raise TypeError("`implementation` must be `jaxrnn.Newton()`, not the class itself.")
+    if not isinstance(name, Newton) and name not in (None, *NAMES):
         raise ValueError(f"`implementation` must be None or one of {list(NAMES)}, got {name!r}.")
-    for engine in ENGINES:
-        problem = engine.why_not(cell, None, Traits()) if engine.name == name else None
-        if problem:
-            refuse(name, problem)
+    engine = engine_of(name) if name else None
+    problem = engine.why_not(cell, None, Traits()) if engine else None
+    if problem:
+        refuse(engine.name, problem)
+
+
+def engine_of(implementation: str | Newton) -> Engine:
+    """The engine of this name, or with these options."""
+    if isinstance(implementation, Newton):
+        return engine_with(implementation)
+    return next(engine for engine in ENGINES if engine.name == implementation)
 
 
 def plan(cell: Cell, choices: Choices, arguments: Arguments) -> tuple[Explanation, Shapes]:
@@ -173,26 +187,36 @@ def _plan(cell, choices, arguments):
     initial = jax.eval_shape(cell.init_carry, params, x)
     y, traits = check_arguments(cell, ready, carry, initial, x, mask, resets)
     call = Call(ready, initial, initial, xs, mask, resets)
-    explanation = choose(ENGINES, choices.implementation, cell, call, traits)
+    name = engine_of(choices.implementation).name if choices.implementation else None
+    explanation = choose(ENGINES, name, cell, call, traits)
     return explanation, Shapes.of(y)
 
 
-def _run(cell, name, reverse, y, arguments):
+def _run(cell, implementation, reverse, y, arguments):
+    engine = engine_of(implementation)
+    loop, call = looped(cell, engine, reverse, arguments)
+    if isinstance(loop.length, int) and loop.length == 0:
+        return call.carry, varying_like(arguments, y.zeros())
+    carry, ys = engine.run(cell, loop, call)
+    return carry, _divided(engine)(ys)
+
+
+def looped(cell: Cell, engine: Engine, reverse: bool, arguments: Arguments) -> tuple[Loop, Call]:
+    """The loop over time, and what runs in it, from arguments that have been checked."""
     params, carry, xs, mask, resets, context = arguments
-    whole = (lambda tree: tree) if name == ASSOCIATIVE.name else undivided_in_time
-    xs, mask, resets = whole((xs, mask, resets))
+    xs, mask, resets = _divided(engine)((xs, mask, resets))
     xs = zero_where_masked(mask, backward_gaps(xs, mask) if reverse else xs)
     xs, mask, resets = varying_like(arguments, (xs, mask, resets))
     (initial,) = as_arrays(carry=cell.init_carry(params, jax.tree.map(_first, xs)))
     carry = initial if carry is None else carry
     carry, initial = varying_like(arguments, (carry, initial))
     call = Call(prepared(cell, params, context), carry, initial, xs, mask, resets)
-    loop = Loop(jax.tree.leaves(xs)[0].shape[0], reverse)
-    if isinstance(loop.length, int) and loop.length == 0:
-        return carry, varying_like(arguments, y.zeros())
-    engine = next(engine for engine in ENGINES if engine.name == name)
-    carry, ys = engine.run(cell, loop, call)
-    return carry, whole(ys)
+    return Loop(jax.tree.leaves(xs)[0].shape[0], reverse), call
+
+
+def _divided(engine):
+    """What an engine does about sequences whose steps are on several devices."""
+    return (lambda tree: tree) if engine is ASSOCIATIVE else undivided_in_time
 
 
 # One program, so that eager calls compile once: for a cell that cannot change. Another would run

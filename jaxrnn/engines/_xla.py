@@ -15,7 +15,7 @@ from jaxrnn._core.derivative import States, states
 from jaxrnn._core.loop import Loop
 from jaxrnn._core.types import Carry, Cell, hidden
 from jaxrnn.engines._scan import with_flags
-from jaxrnn.engines._schedule import schedule
+from jaxrnn.engines._schedule import projected, schedule
 from jaxrnn.engines._structure import projects_linearly, takes_sum
 from jaxrnn.engines._table import Call, Engine, nothing_against, why_not_by_rule
 
@@ -40,13 +40,8 @@ def _run(cell: Cell, loop: Loop, call: Call) -> tuple[Carry, Any]:
 
 
 def _at_once(cell, loop, keeps_sum, params, carry, us) -> States:
-    projected = cell._replace(project=_given)
     plan = schedule(in_blocks=False, keeps_sum=keeps_sum)
-    return states(projected, loop, plan, params, carry, us)
-
-
-def _given(params, u):
-    return u
+    return states(projected(cell), loop, plan, params, carry, us)
 
 
 def _suits_blocks(cell, loop, params, carry, x):

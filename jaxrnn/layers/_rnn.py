@@ -22,10 +22,11 @@ from jaxrnn._core.timed import inputs_of
 from jaxrnn._core.types import Carry, Cell, Layer, Params, check_cell
 from jaxrnn.engines._contract import check_params_of
 from jaxrnn.engines._unroll import Choices, check_choices, unroll
+from jaxrnn.engines.newton._options import Newton
 
 
 @constructor
-def rnn(cell: Cell, *, reverse: bool = False, implementation: str | None = None) -> Layer:
+def rnn(cell: Cell, *, reverse: bool = False, implementation: str | Newton | None = None) -> Layer:
     """Recurrent layer: runs `cell` over a sequence.
 
     A cell that draws random numbers needs the number of each step. If `apply` is given a key, it

@@ -12,6 +12,8 @@ from jaxrnn._core.noise import check_no_state_dropout
 from jaxrnn._core.numerics import is_floating
 from jaxrnn._core.types import Cell, WholeStep, check_cell, is_whole
 
+PRIMITIVE = "clip_carry_gradient"  # what its operation is called in a program
+
 
 @constructor
 def clip_carry_gradient(cell: Cell, limit: float) -> Cell:
@@ -68,7 +70,7 @@ def _primitive():
     def transpose(ct, x, *, limit):
         return [ct if type(ct) is ad.Zero else jnp.clip(ct, -limit, limit)]
 
-    clip_p = Primitive("clip_carry_gradient")
+    clip_p = Primitive(PRIMITIVE)
     clip_p.def_impl(lambda x, *, limit: x)
     clip_p.def_abstract_eval(lambda x, *, limit: x)
     ad.deflinear2(clip_p, transpose)

@@ -1,0 +1,1 @@
+"""Newton's method over time: a nonlinear recurrence as a short series of linear ones."""

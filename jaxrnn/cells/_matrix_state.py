@@ -116,12 +116,22 @@ def stabilized_update(
 
 
 def recall(carry: MatrixCarry, query: jax.Array) -> jax.Array:
-    """What a state holds at the queries: Sᵀ q, (..., N, V)."""
+    """What a state holds at the queries: Sᵀ q, (..., N, V).
+
+    Args:
+      carry: S.
+      query: q, (..., N, K).
+    """
     return _weighted(query, carry.state.astype(query.dtype))
 
 
 def recall_normalized(carry: StabilizedCarry, query: jax.Array) -> jax.Array:
-    """Sᵀ q / max(|n·q|, 1), both as they are before they are divided by exp(log_scale)."""
+    """Sᵀ q / max(|n·q|, 1), both as they are before they are divided by exp(log_scale).
+
+    Args:
+      carry: S, n and log_scale.
+      query: q, (..., N, K).
+    """
     state, normalizer, log_scale = (leaf.astype(query.dtype) for leaf in carry)
     return normalized(_weighted(query, state), (query * normalizer).sum(-1), log_scale)
 

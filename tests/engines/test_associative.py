@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jaxrnn
+from jaxrnn import authoring
 from jaxrnn.engines import _associative
 from tests.laws.tables import assert_close, generator
 from tests.marks import later
@@ -101,6 +102,28 @@ def test_long_sequences_keep_no_state_of_each_step():
 
     memory = jax.jit(jax.grad(loss)).lower(params, xs).compile().memory_analysis()
     assert memory.temp_size_in_bytes < 40 * xs.size * 4
+
+
+@pytest.mark.parametrize("implementation", ["scan", "associative"])
+def test_the_delta_rule_replaces_what_a_key_holds(implementation):
+    """`retention` would return the sum of both values."""
+
+    def project(params, xs):
+        key, value = jnp.split(xs[..., None, :], 2, axis=-1)
+        return authoring.Access(key, key, value, jnp.ones((*key.shape[:-1], 1)))
+
+    cell = jaxrnn.Cell(
+        lambda key, x: (),
+        lambda params, x: authoring.MatrixCarry(jnp.zeros((1, 2, 2))),
+        project,
+        authoring.nothing,
+        authoring.delta_update,
+        authoring.Readout(authoring.recall, lambda params, recalled, extra: recalled[..., 0, :]),
+    )
+    east, north = [1.0, 0.0], [0.0, 1.0]
+    xs = jnp.array([[*east, 3.0, 4.0], [*north, 5.0, 6.0], [*east, 7.0, 8.0], [*north, 5.0, 6.0]])
+    _, ys = jaxrnn.unroll(cell, (), None, xs, implementation=implementation)
+    assert_close(ys, np.array([[3.0, 4.0], [5.0, 6.0], [7.0, 8.0], [5.0, 6.0]]), 1e-12)
 
 
 def test_another_output_is_refused():

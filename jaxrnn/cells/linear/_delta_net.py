@@ -10,7 +10,7 @@ from jaxrnn._core.types import Cell, nothing
 from jaxrnn.cells._gated import draw_each
 from jaxrnn.cells._matrix_state import Access, Readout, delta_update, recall
 from jaxrnn.cells._normalization import normalize
-from jaxrnn.cells.linear._heads import check_heads, joined, matrix_carry, project_heads
+from jaxrnn.cells.linear._multihead import check_heads, joined, matrix_carry, project_heads
 from jaxrnn.initializers import Initializer, glorot_uniform
 
 

@@ -10,7 +10,7 @@ from jaxrnn._core.numerics import affine, matmul
 from jaxrnn._core.types import Cell, nothing
 from jaxrnn.cells._gated import draw_each
 from jaxrnn.cells._matrix_state import Access, Readout, decaying_update, recall
-from jaxrnn.cells.linear._heads import (
+from jaxrnn.cells.linear._multihead import (
     by_heads,
     check_heads,
     gated_output,

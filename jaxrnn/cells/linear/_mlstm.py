@@ -18,7 +18,7 @@ from jaxrnn.cells._matrix_state import (
     recall_normalized,
     stabilized_update,
 )
-from jaxrnn.cells.linear._heads import check_heads, joined, project_heads
+from jaxrnn.cells.linear._multihead import check_heads, joined, project_heads
 from jaxrnn.initializers import Initializer, glorot_uniform
 
 

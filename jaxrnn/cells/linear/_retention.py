@@ -9,7 +9,7 @@ from jaxrnn._core.entry import constructor
 from jaxrnn._core.types import Cell, nothing
 from jaxrnn.cells._gated import draw_each
 from jaxrnn.cells._matrix_state import Access, Readout, decaying_update, recall
-from jaxrnn.cells.linear._heads import check_heads, gated_output, matrix_carry, project_heads
+from jaxrnn.cells.linear._multihead import check_heads, gated_output, matrix_carry, project_heads
 from jaxrnn.initializers import Initializer, glorot_uniform
 
 

@@ -13,6 +13,7 @@ from jaxrnn._core.context import Drawing
 from jaxrnn._core.masking import length_mask
 from jaxrnn._core.mesh import with_auto_axes
 from jaxrnn._core.shardings import like_inputs
+from jaxrnn._core.timed import Timed, backward_gaps, features
 from jaxrnn._core.types import Carry, Cell, Layer, Params, check_cell
 from jaxrnn.layers import rnn
 
@@ -71,7 +72,7 @@ def _check_partitioning(axes, named):
 def run(
     module: Any,
     apply: Callable,
-    inputs: jax.Array,
+    inputs: jax.Array | Timed,
     *,
     initial_carry: Carry | None,
     seq_lengths: jax.Array | None,
@@ -87,12 +88,14 @@ def run(
     outputs, and whether the outputs are a sequence; they are not if the layer pools over time.
     """
     chosen = {k: getattr(module, k) if v is None else v for k, v in choices.items()}
-    num_batch_axes = _count_batch_axes(inputs, num_feature_axes)
+    num_batch_axes = _count_batch_axes(features(inputs), num_feature_axes)
     time_axis = 0 if chosen["time_major"] else num_batch_axes
-    _check_flags(inputs.shape[: num_batch_axes + 1], mask=mask, resets=resets)
+    steps = features(inputs).shape[: num_batch_axes + 1]
+    _check_flags(steps, mask=mask, resets=resets)
+    _check_gaps(steps, inputs)
     xs, flags = jax.tree.map(lambda x: jnp.moveaxis(x, time_axis, 0), (inputs, (mask, resets)))
     if seq_lengths is not None:
-        seq_lengths = _check_lengths(seq_lengths, mask, xs.shape[1 : 1 + num_batch_axes])
+        seq_lengths = _check_lengths(seq_lengths, mask, features(xs).shape[1:][:num_batch_axes])
 
     def turn(tree):
         arguments = {"inputs": tree, "seq_lengths": seq_lengths}
@@ -102,9 +105,14 @@ def run(
         tree, lengths = arguments.values()
         return jax.tree.map(lambda x: flip_sequences(x, lengths, num_batch_axes, True), tree)
 
-    xs, (mask, resets) = turn((xs, flags)) if chosen["reverse"] else (xs, flags)
+    real = flags[0]
+    if seq_lengths is not None:
+        with _with_names_of_flax():
+            real = length_mask(seq_lengths, features(xs).shape[0])
+    if chosen["reverse"]:
+        xs, flags = turn((backward_gaps(xs, real), flags))
+    mask, resets = flags if seq_lengths is None else (real, flags[1])
     with _with_names_of_flax():
-        mask = mask if seq_lengths is None else length_mask(seq_lengths, xs.shape[0])
         carry, ys, is_sequence = apply(initial_carry, xs, mask=mask, resets=resets)
     if not is_sequence:
         return (carry, ys) if chosen["return_carry"] else ys
@@ -127,6 +135,14 @@ def _count_batch_axes(inputs, num_feature_axes):
             "`inputs[:, None]`."
         )
     return num_batch_axes
+
+
+def _check_gaps(shape, inputs):
+    if isinstance(inputs, Timed) and getattr(inputs.dt, "shape", None) != shape:
+        raise ValueError(
+            f"`dt` must have one gap for each step of each sequence, shape {shape} like the first "
+            f"axes of `inputs`, got {describe(inputs.dt)}. Do both follow `time_major`?"
+        )
 
 
 def _check_flags(shape, **named):

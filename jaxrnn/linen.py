@@ -13,6 +13,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxrnn._batch_major import annotated, as_layer, check_steppable, path_names, run
 from jaxrnn._core.memo import remembered
+from jaxrnn._core.timed import Timed
 from jaxrnn._core.types import Carry, Cell, Layer, Params
 from jaxrnn.engines import explain, step
 from jaxrnn.layers._compose import keeps_time
@@ -50,7 +51,7 @@ class RNN(nn.Module):
     @nn.compact
     def __call__(
         self,
-        inputs: jax.Array,
+        inputs: jax.Array | Timed,
         *,
         initial_carry: Carry | None = None,
         init_key: jax.Array | None = None,
@@ -66,7 +67,8 @@ class RNN(nn.Module):
         """Runs over `inputs`. Arguments that are not None override the attributes of the same name.
 
         Args:
-          inputs: (*batch, T, I), or (T, *batch, I) if `time_major`; any number of batch axes.
+          inputs: (*batch, T, I), or (T, *batch, I) if `time_major`; any number of batch axes. With
+            `jaxrnn.Timed(x, dt)`, the gaps dt are (*batch, T), or (T, *batch).
           initial_carry: the carry before the first step; None means the cell's initial carry.
           init_key: not used, because an initial carry is a function of the parameters; accepted so
             that `flax.linen.Bidirectional` can call this module.

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxrnn._batch_major import annotated, as_layer, check_steppable, run
-from jaxrnn._core.checks import check_size
+from jaxrnn._core.checks import check_bool, check_size
+from jaxrnn._core.timed import Timed
 from jaxrnn._core.types import Carry, Cell, Layer, Params
 from jaxrnn.engines import step
 from jaxrnn.layers._compose import keeps_time
@@ -34,6 +35,7 @@ class RNN(nnx.Module):
       param_dtype: the dtype of the parameters, and so of the carry; inputs must have it too.
       partitioning: mesh axis names for parameters, the `out_sharding` of their `nnx.Param`; for
         example ``{"kernel": (None, "model")}``, for each parameter of that name.
+      timed: whether inputs are `jaxrnn.Timed`, for a layer; a cell says so itself.
       rngs: draws the parameters.
 
     Raises:
@@ -51,8 +53,10 @@ class RNN(nnx.Module):
         keep_order: bool = False,
         param_dtype: Any = jnp.float32,
         partitioning: Mapping[str, tuple] | None = None,
+        timed: bool = False,
         rngs: nnx.Rngs,
     ):
+        check_bool("timed", timed)
         self.layer = nnx.static(as_layer(cell))
         self.time_major = time_major
         self.return_carry = return_carry
@@ -61,11 +65,13 @@ class RNN(nnx.Module):
         shape = _feature_shape(in_features)
         self.num_feature_axes = len(shape)
         xs = jax.ShapeDtypeStruct((1, *shape), param_dtype if shape else jnp.int32)
+        if timed or (isinstance(cell, Cell) and cell.reads_time):
+            xs = Timed(xs, jax.ShapeDtypeStruct((1,), param_dtype))
         self.params = _variables(self.layer.init, xs, partitioning, rngs)
 
     def __call__(
         self,
-        inputs: jax.Array,
+        inputs: jax.Array | Timed,
         *,
         initial_carry: Carry | None = None,
         seq_lengths: jax.Array | None = None,
@@ -81,7 +87,8 @@ class RNN(nnx.Module):
         """Runs over `inputs`. Arguments that are not None override the attributes of the same name.
 
         Args:
-          inputs: (*batch, T, I), or (T, *batch, I) if `time_major`; any number of batch axes.
+          inputs: (*batch, T, I), or (T, *batch, I) if `time_major`; any number of batch axes. With
+            `jaxrnn.Timed(x, dt)`, the gaps dt are (*batch, T), or (T, *batch).
           initial_carry: the carry before the first step; None means the cell's initial carry.
           seq_lengths: integers (*batch), 0 to T, the number of real steps of each sequence. The
             rest is padding: it is never read, and outputs there are zero.

@@ -116,7 +116,7 @@ def draw_layer(rng, width, depth, streams, features=None):
     if kind == "dense":
         return f"dense({size}{rng.choice(['', NO_BIAS])})", size
     if kind == "glu":
-        options = rng.choice(["", ", activation=jnp.tanh"]) + rng.choice(["", NO_BIAS])
+        options = rng.choice(["", ", activation=jax.nn.soft_sign"]) + rng.choice(["", NO_BIAS])
         return f"glu({size}{options})", size
     if kind == "norm":
         return rng.choice(["layer_norm()", "layer_norm(use_bias=False)", "rms_norm()"]), width

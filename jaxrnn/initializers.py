@@ -16,15 +16,35 @@ import jax.numpy as jnp
 from jaxrnn._core.checks import check_size, describe
 from jaxrnn._core.construction import recorded
 from jaxrnn._core.numerics import sum_dtype
+from jaxrnn._core.state_space import (
+    hippo_legs,
+    hippo_legs_kernel,
+    hippo_legs_output_kernel,
+    log_phase,
+    log_step,
+    ring,
+    s4d_inv,
+    s4d_lin,
+    s4d_real,
+)
 
 __all__ = [
     "Initializer",
     "chrono",
     "glorot_uniform",
+    "hippo_legs",
+    "hippo_legs_kernel",
+    "hippo_legs_output_kernel",
     "identity",
     "in_float32",
+    "log_phase",
+    "log_step",
     "orthogonal",
     "per_gate",
+    "ring",
+    "s4d_inv",
+    "s4d_lin",
+    "s4d_real",
     "spectral",
     "unit_forget_bias",
 ]

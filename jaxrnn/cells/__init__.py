@@ -54,12 +54,19 @@ from jaxrnn.cells.linear._gated_linear_attention import (
     GatedLinearAttentionParams,
     gated_linear_attention,
 )
+from jaxrnn.cells.linear._hgrn import HGRNParams, hgrn
+from jaxrnn.cells.linear._linear import MemoryCarry
 from jaxrnn.cells.linear._lru import LRUCarry, LRUParams, lru
 from jaxrnn.cells.linear._mamba import MambaCarry, MambaParams, mamba
 from jaxrnn.cells.linear._min_gru import MinGRUParams, min_gru
 from jaxrnn.cells.linear._min_lstm import MinLSTMParams, min_lstm
 from jaxrnn.cells.linear._mlstm import MLSTMParams, mlstm
+from jaxrnn.cells.linear._qrnn import QRNNParams, qrnn
 from jaxrnn.cells.linear._retention import RetentionParams, retention
 from jaxrnn.cells.linear._rg_lru import RGLRUParams, rg_lru
+from jaxrnn.cells.linear._s4d import S4DParams, s4d
+from jaxrnn.cells.linear._s5 import S5Params, s5
+from jaxrnn.cells.linear._sru import SRUParams, sru
+from jaxrnn.cells.linear._state_space import StateCarry
 
 __all__ = _functions(vars())

@@ -9,6 +9,7 @@ from jaxrnn.layers._bidirectional import (
     bidirectional,
 )
 from jaxrnn.layers._cast import cast
+from jaxrnn.layers._causal_conv import CausalConvCarry, CausalConvParams, causal_conv
 from jaxrnn.layers._deep_block import deep_block
 from jaxrnn.layers._dense import DenseParams, dense
 from jaxrnn.layers._dropout import DropoutCarry, dropout, variational_dropout

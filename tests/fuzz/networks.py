@@ -105,7 +105,7 @@ def draw_layer(rng, width, depth, streams, features=None):
     """A layer for `width` features, and the number of features it returns: `features`, if given."""
     size = features or rng.choice([1, 2, 4, 4, 5])
     same = features in (None, width)
-    kinds = ["rnn"] * 3 + ["dense", "glu"] + ["dropout", "norm"] * same
+    kinds = ["rnn"] * 3 + ["dense", "glu", "causal_conv"] + ["dropout", "norm"] * same
     kinds += ["bidirectional"] * (not streams)
     if depth:
         kinds += ["stack", "remat", "truncate", "noisy_carry", "cast"]
@@ -120,6 +120,9 @@ def draw_layer(rng, width, depth, streams, features=None):
         return f"glu({size}{options})", size
     if kind == "norm":
         return rng.choice(["layer_norm()", "layer_norm(use_bias=False)", "rms_norm()"]), width
+    if kind == "causal_conv":
+        features = rng.choice([None, width]) if size == width else size
+        return f"causal_conv({features}, {rng.choice([1, 2, 4])}{rng.choice(['', NO_BIAS])})", size
     if kind == "dropout":
         return rng.choice(["dropout(0.3)", "variational_dropout(0.3)"]), width
     if kind == "bidirectional":

@@ -635,3 +635,74 @@ def mamba(params, carry, x):
     a = np.exp(-delta[:, None] * np.exp(params.log_decay))
     state = a * state + np.outer(delta * x, b)
     return (state,), state @ c + params.skip * x
+
+
+def zoh(eigenvalues, step):
+    """The exact solution over a step in which the input stays as it is."""
+    return np.exp(step * eigenvalues), (np.exp(step * eigenvalues) - 1) / eigenvalues
+
+
+def bilinear(eigenvalues, step):
+    half = step * eigenvalues / 2
+    return (1 + half) / (1 - half), step / (1 - half)
+
+
+def _halves(array, axis):
+    """The complex numbers whose real parts and then imaginary parts lie along this axis."""
+    real, imaginary = np.split(array, 2, axis)
+    return real + 1j * imaginary
+
+
+def s4d(discretize):
+    def step(params, carry, x):
+        (h,) = carry
+        eigenvalues = -np.exp(params.log_decay) + 1j * params.phase
+        a, scale = discretize(eigenvalues, np.exp(params.log_step)[:, None])
+        h = a * h + scale * x[:, None]
+        c = _halves(params.output_kernel, -1)
+        return (h,), 2 * (c * h).real.sum(-1) + params.skip * x
+
+    return step
+
+
+def s5(discretize):
+    def step(params, carry, x):
+        (h,) = carry
+        eigenvalues = -np.exp(params.log_decay) + 1j * params.phase
+        a, scale = discretize(eigenvalues, np.exp(params.log_step))
+        h = a * h + scale * (_halves(params.kernel, 1).T @ x)
+        return (h,), 2 * (_halves(params.output_kernel, 0).T @ h).real + params.skip * x
+
+    return step
+
+
+def qrnn(params, carry, x):
+    (c,) = carry
+    z, f, o = np.split(_affine(params, x), 3)
+    c = sigmoid(f) * c + (1 - sigmoid(f)) * np.tanh(z)
+    return (c,), sigmoid(o) * c
+
+
+def sru(params, carry, x):
+    (c,) = carry
+    z, f, r = np.split(params.kernel.T @ x, 3)
+    f_bias, r_bias = np.split(params.bias, 2)
+    f, r = sigmoid(f + f_bias), sigmoid(r + r_bias)
+    c = f * c + (1 - f) * z
+    highway = x if params.highway_kernel is None else params.highway_kernel.T @ x
+    return (c,), r * np.tanh(c) + (1 - r) * highway
+
+
+def hgrn(lower_bound):
+    def step(params, carry, x):
+        (s,) = carry
+        p, q, f, *o = np.split(_affine(params, x), 5)
+        kept = lower_bound + (1 - lower_bound) * sigmoid(f)
+        s = kept * np.exp(1j * params.phase) * s + (1 - kept) * (
+            p * sigmoid(p) + 1j * q * sigmoid(q)
+        )
+        y = sigmoid(np.concatenate(o)) * np.concatenate([s.real, s.imag])
+        y = (y - y.mean()) / np.sqrt(y.var() + 1e-5)
+        return (s,), params.output_kernel.T @ y + params.output_bias
+
+    return step

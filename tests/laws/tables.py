@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxrnn
-from jaxrnn import activations, authoring
+from jaxrnn import activations, authoring, initializers
 from tests.laws import oracle
 
 T, B, I, H, P = 7, 3, 5, 4, 2  # pairwise different, so that no axis passes for another
@@ -346,6 +346,25 @@ CELLS = {
     ),
     "delta_net": CellCase(jaxrnn.delta_net(6, 2), oracle.delta_net, products=(0, 0)),
     "mlstm": CellCase(jaxrnn.mlstm(6, 2), oracle.mlstm, products=(0, 0)),
+    "s4d": CellCase(jaxrnn.s4d(H), oracle.s4d(oracle.zoh), products=(0, 0)),
+    "s4d_bilinear": CellCase(
+        jaxrnn.s4d(
+            H,
+            discretization="bilinear",
+            eigenvalue_init=initializers.s4d_real(),
+            log_step_init=initializers.log_step(0.1, 1.0),
+        ),
+        oracle.s4d(oracle.bilinear),
+        products=(0, 0),
+    ),
+    "s5": CellCase(jaxrnn.s5(H), oracle.s5(oracle.zoh), products=(0, 0)),
+    "s5_bilinear": CellCase(
+        jaxrnn.s5(H, discretization="bilinear"), oracle.s5(oracle.bilinear), products=(0, 0)
+    ),
+    "qrnn": CellCase(jaxrnn.qrnn(H), oracle.qrnn, products=(0, 0)),
+    "sru": CellCase(jaxrnn.sru(H), oracle.sru, products=(0, 0)),
+    "sru_without_highway_kernel": CellCase(jaxrnn.sru(I), oracle.sru, products=(0, 0)),
+    "hgrn": CellCase(jaxrnn.hgrn(H, lower_bound=0.3), oracle.hgrn(0.3), products=(0, 0)),
     "clip_carry_gradient": CellCase(jaxrnn.clip_carry_gradient(jaxrnn.gru(H), 1e6)),
     "heads": CellCase(jaxrnn.heads(jaxrnn.lstm(2), 2)),
     "weight_norm": CellCase(jaxrnn.weight_norm(jaxrnn.gru(H))),
@@ -442,6 +461,14 @@ BY_EQUATION = {
     "gated_linear_attention",
     "delta_net",
     "mlstm",
+    "s4d",
+    "s4d_bilinear",
+    "s5",
+    "s5_bilinear",
+    "qrnn",
+    "sru",
+    "sru_without_highway_kernel",
+    "hgrn",
 }
 # Convolutions take long to compile: all laws of these run with --thorough.
 COSTLY = {
@@ -471,6 +498,8 @@ LAYERS = {
     "rms_norm": LayerCase(jaxrnn.rms_norm()),
     "glu": LayerCase(jaxrnn.glu(6)),
     "deep_block": LayerCase(jaxrnn.deep_block(jaxrnn.rnn(jaxrnn.min_gru(H)), I, rate=0.4)),
+    "causal_conv": LayerCase(jaxrnn.causal_conv(6, 3)),
+    "causal_conv_depthwise": LayerCase(jaxrnn.causal_conv(None, 4)),
     "embed": LayerCase(jaxrnn.embed(9, 6), vocabulary=9),
     "dropout": LayerCase(jaxrnn.dropout(0.4)),
     "stack": LayerCase(
@@ -568,6 +597,8 @@ LIKE_ANOTHER |= {
     "rms_norm",
     "glu",
     "deep_block",
+    "causal_conv",
+    "causal_conv_depthwise",
     "embed",
     "dropout",
     "bidirectional",

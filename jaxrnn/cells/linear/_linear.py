@@ -1,13 +1,19 @@
-"""Shared by linear cells: how they are put together, and coefficients that are positive."""
+"""Shared by linear cells: their memory, how they are put together, positive coefficients."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxrnn._core.types import Cell, nothing
 from jaxrnn.cells._affine import affine_update
+
+
+class MemoryCarry(NamedTuple):
+    """The carry of a cell whose memory is not its output."""
+
+    c: jax.Array  # (..., H)
 
 
 def linear_cell(init: Callable, init_carry: Callable, project: Callable, **others: Any) -> Cell:

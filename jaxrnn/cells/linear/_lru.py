@@ -6,14 +6,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_features, check_params, check_positive, check_size
+from jaxrnn._core.checks import check_features, check_params, check_size
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.numerics import matmul, over_rows, sum_dtype
 from jaxrnn._core.types import Cell
 from jaxrnn.cells._affine import Affine
 from jaxrnn.cells._gated import draw_each
 from jaxrnn.cells.linear._linear import linear_cell
-from jaxrnn.initializers import in_float32
+from jaxrnn.initializers import in_float32, log_phase, ring
 
 
 class LRUParams(NamedTuple):
@@ -71,24 +71,7 @@ def lru(
     References: Orvieto et al., 2023, "Resurrecting recurrent neural networks for long sequences".
     """
     check_size("state_size", state_size)
-    least_radius = check_positive("least_radius", least_radius)
-    most_radius = check_positive("most_radius", most_radius)
-    most_phase = check_positive("most_phase", most_phase)
-    if not least_radius <= most_radius < 1:
-        raise ValueError(
-            "`least_radius` must be at most `most_radius`, and this below 1, got "
-            f"{least_radius} and {most_radius}."
-        )
-
-    @in_float32
-    def decay_init(key, shape, dtype):
-        """Evenly over the ring between both radii."""
-        squares = jax.random.uniform(key, shape, dtype, least_radius**2, most_radius**2)
-        return jnp.log(-0.5 * jnp.log(squares))
-
-    @in_float32
-    def phase_init(key, shape, dtype):
-        return jnp.log(jax.random.uniform(key, shape, dtype, 1e-3, 1.0) * most_phase)
+    decay_init, phase_init = ring(least_radius, most_radius), log_phase(most_phase)
 
     def init(key, x):
         check_features(x)

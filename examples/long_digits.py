@@ -1,4 +1,4 @@
-"""Reads handwritten digits pixel by pixel, in 196 or 1,024 steps: deep stacks of linear cells, or GRUs.
+"""Reads handwritten digits pixel by pixel, in 196 and 1,024 steps: linear cells beside a GRU.
 
     python examples/long_digits.py                              # all networks, both lengths
     python examples/long_digits.py --network lru --steps 196    # one of them
@@ -76,7 +76,7 @@ def network(name, dropout):
 
 
 def as_sequences(pictures, steps):
-    """Pictures (B, 14, 14) as sequences (T, B, 1), scaled up if there are more steps than pixels."""
+    """Pictures (B, 14, 14), scaled to T pixels, as sequences (T, B, 1)."""
     side = int(steps**0.5)
     pictures = jax.image.resize(pictures, (len(pictures), side, side), "bilinear")
     return pictures.reshape(len(pictures), steps, 1).swapaxes(0, 1)

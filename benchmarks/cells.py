@@ -29,7 +29,12 @@ ARGUMENTS = {  # beside the number of units
     "scrn": "16",
     "conv_lstm": "(3, 3)",
     "conv_gru": "(3, 3)",
+    "retention": "4",
+    "gated_linear_attention": "4",
+    "delta_net": "4",
+    "mlstm": "4",
 }
+STATES = {"s4d": 16, "mamba": 16}  # which each feature has, in place of units
 FAMILIES = {
     "gated": "Gated cells, and the plain one",
     "continuous": "Cells from differential equations, and reservoirs",
@@ -70,7 +75,7 @@ def entries() -> list[Entry]:
         if isinstance(build, type):
             continue
         family = inspect.unwrap(build).__module__.split(".")[2]
-        units = PICTURE[-1] if family == "conv" else H
+        units = PICTURE[-1] if family == "conv" else STATES.get(name, H)
         call = f"{name}({units}{f', {ARGUMENTS[name]}' if name in ARGUMENTS else ''})"
         cell = eval(call, {name: build})  # the call is what the page shows
         found.append(Entry(name, family, call, cell, *described(build)))

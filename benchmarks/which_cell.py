@@ -14,20 +14,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
-from PIL import Image
 
 import jaxrnn
 from benchmarks import cells, learning, machine
+from benchmarks.pages import save, with_table
 from benchmarks.programs import Program
 from benchmarks.timing import interleave
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGE, PICTURE = ROOT / "docs" / "which_cell.md", ROOT / "docs" / "pictures" / "which_cell.png"
 RECORD = ROOT / "benchmarks" / "results" / "which_cell.json"
-BEGIN, END = "<!-- the table begins -->\n", "<!-- the table ends -->\n"
 RATES, CHUNK = (0.01, 0.003), 10  # learning rates at the start; steps of training in one call
 OPTIMIZER = optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam())
 SMALL = {"ltc": jaxrnn.ltc(8)}  # its cost grows with the square of the units of each sequence
@@ -126,12 +124,6 @@ def table(record: dict[str, Any]) -> str:
     return "\n".join([f"Measured on {about['device']}, jax {about['jax']}.\n", *rows, ""])
 
 
-def with_table(page: str, record: dict[str, Any]) -> str:
-    """The page with a new table between the two markers."""
-    before, rest = page.split(BEGIN)
-    return f"{before}{BEGIN}\n{table(record)}\n{END}{rest.split(END)[1]}"
-
-
 def draw(record: dict[str, Any]) -> Figure:
     """A panel for each task: scores over training time, and the names of some cells."""
     figure = Figure(figsize=(12, 4.2), dpi=100, layout="constrained")
@@ -186,11 +178,8 @@ def main(arguments: list[str] | None = None) -> None:
     if parser.parse_args(arguments).measure:
         measure()
     record = json.loads(RECORD.read_text())
-    PAGE.write_text(with_table(PAGE.read_text(), record))
-    canvas = FigureCanvasAgg(draw(record))
-    canvas.draw()
-    colors = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(32)
-    colors.save(PICTURE, optimize=True)
+    PAGE.write_text(with_table(PAGE.read_text(), table(record)))
+    save(draw(record), PICTURE)
 
 
 if __name__ == "__main__":

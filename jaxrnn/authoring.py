@@ -20,11 +20,22 @@ from jaxrnn._core.timed import features, gaps
 from jaxrnn._core.types import hidden, nothing, unchanged
 from jaxrnn.cells._affine import Affine, affine_update
 from jaxrnn.cells._gated import draw_each, draw_gates, of_gates, project, recur, zero_carry
+from jaxrnn.cells._matrix_state import (
+    Access,
+    MatrixCarry,
+    Readout,
+    decaying_update,
+    delta_update,
+    recall,
+)
 from jaxrnn.cells._normalization import normalize
 from jaxrnn.cells.conv._convolution import convolve
 
 __all__ = [
+    "Access",
     "Affine",
+    "MatrixCarry",
+    "Readout",
     "add_bias",
     "affine",
     "affine_update",
@@ -37,6 +48,8 @@ __all__ = [
     "check_size",
     "context_field",
     "convolve",
+    "decaying_update",
+    "delta_update",
     "draw",
     "draw_each",
     "draw_gates",
@@ -49,6 +62,7 @@ __all__ = [
     "of_gates",
     "over_rows",
     "project",
+    "recall",
     "recur",
     "sum_dtype",
     "tanh",

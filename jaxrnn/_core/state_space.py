@@ -6,7 +6,7 @@ real parts followed by imaginary parts.
 
 import functools
 import math
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ from jaxrnn._core.numerics import sum_dtype
 
 
 @recorded
-def ring(least_radius: float = 0.9, most_radius: float = 0.999) -> Any:
+def ring(least_radius: float = 0.9, most_radius: float = 0.999) -> Callable[..., jax.Array]:
     """Decays ν of eigenvalues λ that lie evenly over a ring (Orvieto et al., 2023).
 
     |λ| = exp(-exp ν), as `jaxrnn.lru` stores it.
@@ -44,7 +44,7 @@ def ring(least_radius: float = 0.9, most_radius: float = 0.999) -> Any:
 
 
 @recorded
-def log_phase(most_phase: float = 2 * math.pi) -> Any:
+def log_phase(most_phase: float = 2 * math.pi) -> Callable[..., jax.Array]:
     """Logarithms of phases that are spread evenly up to the greatest (Orvieto et al., 2023).
 
     Args:
@@ -60,7 +60,7 @@ def log_phase(most_phase: float = 2 * math.pi) -> Any:
 
 
 @recorded
-def log_step(least_step: float = 1e-3, most_step: float = 1e-1) -> Any:
+def log_step(least_step: float = 1e-3, most_step: float = 1e-1) -> Callable[..., jax.Array]:
     """Logarithms of time steps, spread evenly between two logarithms (Gu et al., 2022).
 
     A state that decays at rate r remembers for about 1 / (r Δ) inputs, where Δ is its time step.
@@ -84,7 +84,7 @@ def log_step(least_step: float = 1e-3, most_step: float = 1e-1) -> Any:
 
 
 @recorded
-def s4d_lin() -> Any:
+def s4d_lin() -> Callable[..., jax.Array]:
     """Eigenvalues λ_n = -1/2 + iπn of a state space in continuous time (Gu et al., 2022).
 
     The shape ends in 2N: N real parts, then N imaginary parts.
@@ -93,7 +93,7 @@ def s4d_lin() -> Any:
 
 
 @recorded
-def s4d_inv() -> Any:
+def s4d_inv() -> Callable[..., jax.Array]:
     """Eigenvalues λ_n = -1/2 + i (2N/π) (2N / (2n + 1) - 1) (Gu et al., 2022).
 
     The shape ends in 2N: N real parts, then N imaginary parts. These are close to those of
@@ -108,7 +108,7 @@ def s4d_inv() -> Any:
 
 
 @recorded
-def s4d_real() -> Any:
+def s4d_real() -> Callable[..., jax.Array]:
     """Eigenvalues λ_n = -(n + 1), which are real (Gu et al., 2022).
 
     The shape ends in 2N: N real parts, then N zeros.
@@ -117,7 +117,7 @@ def s4d_real() -> Any:
 
 
 @recorded
-def hippo_legs(num_blocks: int = 1) -> Any:
+def hippo_legs(num_blocks: int = 1) -> Callable[..., jax.Array]:
     """Eigenvalues of the normal part of the HiPPO-LegS matrix (Gu et al., 2020).
 
     The shape ends in 2N: N real parts, all -1/2, then N imaginary parts. The matrix has 2N rows.
@@ -135,7 +135,7 @@ def hippo_legs(num_blocks: int = 1) -> Any:
 
 
 @recorded
-def hippo_legs_kernel(num_blocks: int = 1) -> Any:
+def hippo_legs_kernel(num_blocks: int = 1) -> Callable[..., jax.Array]:
     """Input kernels B for the eigenvalues of `hippo_legs` (Smith et al., 2023).
 
     The shape is (I, 2N). A real kernel of this shape and of variance 1/I is drawn for the matrix,
@@ -155,7 +155,7 @@ def hippo_legs_kernel(num_blocks: int = 1) -> Any:
 
 
 @recorded
-def hippo_legs_output_kernel(num_blocks: int = 1) -> Any:
+def hippo_legs_output_kernel(num_blocks: int = 1) -> Callable[..., jax.Array]:
     """Output kernels C for the eigenvalues of `hippo_legs` (Smith et al., 2023).
 
     The shape is (2N, O). A real kernel of this shape and of variance 1/(2N) is drawn for the

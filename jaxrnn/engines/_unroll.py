@@ -31,7 +31,7 @@ from jaxrnn.engines._scan import SCAN
 from jaxrnn.engines._table import Call, Explanation, Traits, choose, refuse
 from jaxrnn.engines._xla import XLA
 
-ENGINES = (NATIVE, XLA, SCAN, ASSOCIATIVE)  # None takes the first with nothing against it
+ENGINES = (NATIVE, ASSOCIATIVE, XLA, SCAN)  # None takes the first with nothing against it
 NAMES = tuple(engine.name for engine in ENGINES)
 
 
@@ -107,8 +107,8 @@ def unroll(
         - ``"native"``: C++ kernels on a CPU, for `jaxrnn.lstm`, `jaxrnn.gru` and `jaxrnn.elman`
           with tanh or relu, in float32, float64 or bfloat16.
         - ``"associative"``: parallel over time, for linear cells.
-        - None: the first of ``"native"``, ``"xla"`` and ``"scan"`` that can run the cell and pays
-          at these sizes. `jaxrnn.explain` says which, and why not the others.
+        - None: the first of ``"native"``, ``"associative"``, ``"xla"`` and ``"scan"`` that can run
+          the cell and pays at these sizes. `jaxrnn.explain` says which, and why not the others.
 
     Returns:
       The carry after the last step, and the outputs ys, (T, ..., H).

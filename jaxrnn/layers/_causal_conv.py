@@ -19,7 +19,7 @@ from jaxrnn._core.entry import constructor
 from jaxrnn._core.masking import over_batch, zero_where_masked
 from jaxrnn._core.matching import check_carry, check_drawn
 from jaxrnn._core.memo import shape_of
-from jaxrnn._core.numerics import add_bias, matmul, over_rows, sum_dtype
+from jaxrnn._core.numerics import add_bias, affine, over_rows, sum_dtype
 from jaxrnn._core.timed import on_features
 from jaxrnn._core.types import Layer
 from jaxrnn.initializers import Initializer, in_float32
@@ -100,8 +100,8 @@ def causal_conv(
         before = jnp.moveaxis(carry.inputs, -2, 0)
         run = _convolve if mask is None and resets is None else _convolve_real_steps
         last, ys = run(params, before, jnp.asarray(xs), mask, resets)
-        ys = add_bias(ys, params.bias).astype(params.kernel.dtype)
-        return CausalConvCarry(jnp.moveaxis(last, 0, -2)), zero_where_masked(mask, ys)
+        ys = zero_where_masked(mask, ys.astype(params.kernel.dtype))
+        return CausalConvCarry(jnp.moveaxis(last, 0, -2)), ys
 
     return on_features(Layer(init, init_carry, apply))
 
@@ -109,7 +109,7 @@ def causal_conv(
 def _convolve(params, before, xs, mask, resets):
     """The last K - 1 inputs and the sums, where every step is real and none a reset."""
     inputs = jnp.concatenate([before, xs])
-    ys = sum(_terms(params.kernel, inputs, len(xs)))
+    ys = sum(_terms(params, inputs, len(xs)))
     return inputs[len(xs) :], ys
 
 
@@ -123,27 +123,29 @@ def _convolve_real_steps(params, before, xs, mask, resets):
     # Steps see those with as many resets before them; what the carry holds has none.
     episodes = jnp.cumsum(starts, axis=0, dtype=jnp.int32)
     episodes = jnp.concatenate([jnp.zeros(before.shape[:-1], jnp.int32), episodes])
-    ys = sum(_terms(params.kernel, inputs, len(xs), episodes))
+    ys = sum(_terms(params, inputs, len(xs), episodes))
     if mask is not None:
         places = jnp.maximum(jnp.cumsum(real, axis=0, dtype=jnp.int32) - 1, 0)
         ys = jnp.take_along_axis(ys, places[..., None], axis=0)
-    ends = jnp.sum(real, axis=0, dtype=jnp.int32) + _column(len(before), real.ndim)
+    ends = jnp.sum(real, axis=0, dtype=jnp.int32)[None] + _column(len(before), real.ndim)
     is_kept = jnp.take_along_axis(episodes, ends, axis=0) == jnp.max(episodes, 0, initial=0)[None]
     last = jnp.take_along_axis(inputs, ends[..., None], axis=0)
     return zero_where_masked(is_kept, last), ys
 
 
-def _terms(kernel, inputs, num_steps, episodes=None):
+def _terms(params, inputs, num_steps, episodes=None):
     """W_k x for each k, the oldest first: a few products, which run fast on every device."""
-    for k, weights in enumerate(kernel):
+    now = len(params.kernel) - 1
+    for k, weights in enumerate(params.kernel):
+        bias = params.bias if k == now else None
         x = inputs[k : k + num_steps]
         if episodes is not None:
-            x = zero_where_masked(episodes[k : k + num_steps] == episodes[len(kernel) - 1 :], x)
+            x = zero_where_masked(episodes[k : k + num_steps] == episodes[now:], x)
         if weights.ndim == 2:
-            yield matmul(x, weights)
+            yield affine(x, weights, bias)
         else:
             x = x.astype(sum_dtype(x.dtype))
-            yield over_rows(weights, x) * x
+            yield add_bias(over_rows(weights, x) * x, bias)
 
 
 def _column(length, ndim):

@@ -22,10 +22,21 @@ def test_every_engine_has_a_reason_for_every_cell(name):
 
 
 def test_none_takes_the_first_with_nothing_against_it():
-    assert [engine.name for engine in ENGINES] == ["native", "xla", "scan", "associative"]
+    assert [engine.name for engine in ENGINES] == ["native", "associative", "xla", "scan"]
     assert jaxrnn.explain(jaxrnn.gru(H, reset_after=False), XS).implementation == "xla"
     assert jaxrnn.explain(CELLS["whole"].cell, XS).implementation == "scan"
-    assert jaxrnn.explain(CELLS["linear"].cell, XS).implementation == "xla"  # not measured
+    linear = CELLS["linear"].cell
+    assert jaxrnn.explain(linear, XS).implementation == "xla"  # a few steps
+
+
+def test_many_steps_of_a_linear_cell_run_in_parallel():
+    many, wide = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((8, 8, 64), (8, 200, 64)))
+    found = jaxrnn.explain(jaxrnn.min_gru(64), many)
+    if "not built" in found.reasons["associative"] or jax.default_backend() != "cpu":
+        pytest.skip(found.reasons["associative"])
+    assert found.implementation == "associative"
+    assert jaxrnn.explain(jaxrnn.min_gru(64), wide).implementation == "xla"
+    assert jaxrnn.explain(jaxrnn.retention(64, 4), wide).implementation == "associative"
 
 
 def test_a_named_engine_runs_or_says_why_not():

@@ -589,6 +589,32 @@ def gated_linear_attention(temperature):
         read = np.stack([state[n].T @ q[n] / np.sqrt(size) for n in range(num_heads)])
         return (state,), (_normalized_heads(read) * _swish(g)).ravel()
 
+
+def zoh(eigenvalues, step):
+    """The exact solution over a step in which the input stays as it is."""
+    return np.exp(step * eigenvalues), (np.exp(step * eigenvalues) - 1) / eigenvalues
+
+
+def bilinear(eigenvalues, step):
+    half = step * eigenvalues / 2
+    return (1 + half) / (1 - half), step / (1 - half)
+
+
+def _halves(array, axis):
+    """The complex numbers whose real parts and then imaginary parts lie along this axis."""
+    real, imaginary = np.split(array, 2, axis)
+    return real + 1j * imaginary
+
+
+def s4d(discretize):
+    def step(params, carry, x):
+        (h,) = carry
+        eigenvalues = -np.exp(params.log_decay) + 1j * params.phase
+        a, scale = discretize(eigenvalues, np.exp(params.log_step)[:, None])
+        h = a * h + scale * x[:, None]
+        c = _halves(params.output_kernel, -1)
+        return (h,), 2 * (c * h).real.sum(-1) + params.skip * x
+
     return step
 
 
@@ -635,34 +661,6 @@ def mamba(params, carry, x):
     a = np.exp(-delta[:, None] * np.exp(params.log_decay))
     state = a * state + np.outer(delta * x, b)
     return (state,), state @ c + params.skip * x
-
-
-def zoh(eigenvalues, step):
-    """The exact solution over a step in which the input stays as it is."""
-    return np.exp(step * eigenvalues), (np.exp(step * eigenvalues) - 1) / eigenvalues
-
-
-def bilinear(eigenvalues, step):
-    half = step * eigenvalues / 2
-    return (1 + half) / (1 - half), step / (1 - half)
-
-
-def _halves(array, axis):
-    """The complex numbers whose real parts and then imaginary parts lie along this axis."""
-    real, imaginary = np.split(array, 2, axis)
-    return real + 1j * imaginary
-
-
-def s4d(discretize):
-    def step(params, carry, x):
-        (h,) = carry
-        eigenvalues = -np.exp(params.log_decay) + 1j * params.phase
-        a, scale = discretize(eigenvalues, np.exp(params.log_step)[:, None])
-        h = a * h + scale * x[:, None]
-        c = _halves(params.output_kernel, -1)
-        return (h,), 2 * (c * h).real.sum(-1) + params.skip * x
-
-    return step
 
 
 def s5(discretize):

@@ -194,10 +194,11 @@ def test_finite_differences(name):
     def loss(params, xs):
         return total(jaxrnn.unroll(cell, params, None, xs, mask=ex.mask, resets=ex.resets))
 
-    # Second order as first order of the gradient: both compile once.
-    check_grads(jax.jit(loss), (ex.params, ex.xs), order=1, modes=("fwd", "rev"))
-    grad = jax.jit(jax.grad(loss, argnums=(0, 1)))
-    check_grads(grad, (ex.params, ex.xs), order=1, modes=("fwd",))
+    # Second order as first order of the gradient: both compile once. The step suits cells that
+    # divide by the length of a vector, whose higher derivatives are large.
+    check = functools.partial(check_grads, order=1, eps=1e-5)
+    check(jax.jit(loss), (ex.params, ex.xs), modes=("fwd", "rev"))
+    check(jax.jit(jax.grad(loss, argnums=(0, 1))), (ex.params, ex.xs), modes=("fwd",))
 
 
 @pytest.mark.slow_law

@@ -57,10 +57,21 @@ def discretized(
     phase = phase.astype(wide)
     z = jax.lax.complex(-step * decay, step * phase)
     if discretization == "zoh":
-        return jnp.exp(z), jnp.expm1(z) / jax.lax.complex(-decay, phase)
+        mean = _mean_growth(z)
+        return jnp.exp(z), jax.lax.complex(step * mean.real, step * mean.imag)
     step = jnp.broadcast_to(step, decay.shape)
     below = 1 - 0.5 * z
     return (1 + 0.5 * z) / below, jax.lax.complex(step, jnp.zeros_like(step)) / below
+
+
+def _mean_growth(z):
+    """(exp(z) - 1) / z, by its series near 0, where the derivative of the quotient loses digits."""
+    is_small = jnp.abs(z) < 0.1
+    near, far = jnp.where(is_small, z, 0), jnp.where(is_small, 1, z)
+    series = jnp.ones_like(z)
+    for k in range(11, 1, -1):
+        series = 1 + near / k * series
+    return jnp.where(is_small, series, jnp.expm1(far) / far)
 
 
 def scaled(scale: jax.Array, real: jax.Array, imaginary: jax.Array | None = None) -> jax.Array:

@@ -87,7 +87,7 @@ def states(a: jax.Array, b: jax.Array, h0: jax.Array, *, reverse: bool) -> jax.A
       h0: (...).
       reverse: whether the last step runs first.
     """
-    way = "associative" if _why_not_native(a) else "native"
+    way = "associative" if why_not_native(a.shape) else "native"
     return _in_sum_dtype(way, reverse, a, b, h0)
 
 
@@ -105,18 +105,19 @@ def _way(implementation, a):
         )
     if implementation not in (None, "native"):
         return implementation
-    problem = _why_not_native(a)
+    problem = why_not_native(a.shape)
     if problem and implementation:
         raise ValueError(f"`implementation='native'` cannot run this: {problem}.")
     return "scan" if problem else "native"
 
 
-def _why_not_native(a):
+def why_not_native(shape: tuple[int, ...] = ()) -> str | None:
+    """Why the native kernel cannot run arrays of this shape; None if it can."""
     platform = jax.default_backend()
     if platform != "cpu":
         return f"it is for a CPU, and arrays are on {platform} here"
-    if any(map(jax.export.is_symbolic_dim, a.shape)):
-        return f"`jax.export` leaves sizes of {a.shape} open"
+    if any(map(jax.export.is_symbolic_dim, shape)):
+        return f"`jax.export` leaves sizes of {shape} open"
     from jaxrnn.engines.cpu._library import problem
 
     return problem()

@@ -228,6 +228,9 @@ def count_steps(
       num_steps: T.
     """
     shape = (num_steps, *start.shape)
+    if mask is None and resets is None:  # XLA would compute the sums below when it compiles, slowly
+        positions = start[None] + jax.lax.broadcasted_iota(jnp.int32, shape, 0)
+        return positions, start if num_steps == 0 else positions[-1] + 1
     is_real = over_batch(mask, shape, True)
     is_reset = over_batch(resets, shape, False)
     steps = is_real.astype(jnp.int32)

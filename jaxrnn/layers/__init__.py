@@ -10,11 +10,14 @@ from jaxrnn.layers._bidirectional import (
 )
 from jaxrnn.layers._cast import cast
 from jaxrnn.layers._causal_conv import CausalConvCarry, CausalConvParams, causal_conv
+from jaxrnn.layers._deep_block import deep_block
 from jaxrnn.layers._dense import DenseParams, dense
 from jaxrnn.layers._dropout import DropoutCarry, dropout, variational_dropout
 from jaxrnn.layers._embed import EmbedParams, embed
+from jaxrnn.layers._glu import GLUParams, glu
 from jaxrnn.layers._highway import HighwayParams, highway
 from jaxrnn.layers._noisy_carry import noisy_carry
+from jaxrnn.layers._norm import LayerNormParams, RMSNormParams, layer_norm, rms_norm
 from jaxrnn.layers._pool import Pool
 from jaxrnn.layers._pooling import pool_last, pool_max, pool_mean, pool_sum
 from jaxrnn.layers._remat import remat

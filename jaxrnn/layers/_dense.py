@@ -4,22 +4,13 @@ from typing import NamedTuple
 
 import jax
 
-from jaxrnn._core.checks import (
-    check_bool,
-    check_features,
-    check_flags_fit,
-    check_size,
-    example,
-)
+from jaxrnn._core.checks import check_bool, check_size
 from jaxrnn._core.drawing import draw
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.masking import zero_where_masked
-from jaxrnn._core.matching import check_drawn, check_no_carry
-from jaxrnn._core.memo import shape_of
 from jaxrnn._core.numerics import affine
-from jaxrnn._core.timed import on_features
 from jaxrnn._core.types import Layer
 from jaxrnn.initializers import Initializer, glorot_uniform
+from jaxrnn.layers._each_step import at_each_step
 
 
 class DenseParams(NamedTuple):
@@ -53,26 +44,14 @@ def dense(
     check_size("features", features)
     check_bool("use_bias", use_bias)
 
-    def init(key, xs):
-        x = example(xs)
-        check_features(x)
+    def draw_params(key, x):
         kernel_key, bias_key = jax.random.split(key)
         return DenseParams(
             draw("kernel", kernel_init, kernel_key, (x.shape[-1], features), x.dtype),
             draw("bias", bias_init if use_bias else None, bias_key, (features,), x.dtype),
         )
 
-    def init_carry(params, xs):
-        return ()
+    def compute(params, xs):
+        return affine(xs, *params)
 
-    def apply(params, carry, xs, *, mask=None, resets=None, key=None, context=None):
-        check_features(example(xs))
-        check_drawn(params, init, shape_of(xs), f"dense({features})")
-        check_no_carry(carry)
-        check_flags_fit("mask", mask, jax.ShapeDtypeStruct(xs.shape[1:-1], xs.dtype))
-        ys = affine(zero_where_masked(mask, xs), params.kernel, params.bias).astype(
-            params.kernel.dtype
-        )
-        return (), zero_where_masked(mask, ys)
-
-    return on_features(Layer(init, init_carry, apply))
+    return at_each_step(f"dense({features})", draw_params, compute)

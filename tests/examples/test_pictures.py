@@ -6,6 +6,7 @@ import pytest
 
 draw = pytest.importorskip("draw", reason="matplotlib or optax is not installed")
 image_rows = pytest.importorskip("image_rows", reason="matplotlib or optax is not installed")
+long_digits = pytest.importorskip("long_digits", reason="matplotlib or optax is not installed")
 video = pytest.importorskip("video", reason="matplotlib or optax is not installed")
 
 
@@ -16,6 +17,15 @@ def test_pixels_come_row_by_row():
     for step in (0, 13, 14, 195):
         np.testing.assert_array_equal(by_pixels[step, :, 0], pictures[:, step // 14, step % 14])
     np.testing.assert_array_equal(by_rows[5], pictures[:, 5])
+
+
+def test_pixels_are_scaled_up_for_long_sequences():
+    pictures = np.random.default_rng(0).uniform(size=(3, 14, 14)).astype(np.float32)
+    by_pixels = image_rows.as_sequences(pictures, "pixels")
+    np.testing.assert_allclose(long_digits.as_sequences(pictures, 196), by_pixels, atol=1e-6)
+    large = np.asarray(long_digits.as_sequences(pictures, 1024))
+    assert large.shape == (1024, 3, 1)
+    np.testing.assert_allclose(large.mean(axis=(0, 2)), pictures.mean(axis=(1, 2)), atol=0.02)
 
 
 def test_held_out_digits_are_a_tenth_of_each_class_and_of_no_other_part():

@@ -105,20 +105,21 @@ def draw_layer(rng, width, depth, streams, features=None):
     """A layer for `width` features, and the number of features it returns: `features`, if given."""
     size = features or rng.choice([1, 2, 4, 4, 5])
     same = features in (None, width)
-    kinds = (
-        ["rnn"] * 3
-        + ["dense", "causal_conv"]
-        + ["dropout"] * same
-        + ["bidirectional"] * (not streams)
-    )
+    kinds = ["rnn"] * 3 + ["dense", "glu", "causal_conv"] + ["dropout", "norm"] * same
+    kinds += ["bidirectional"] * (not streams)
     if depth:
         kinds += ["stack", "remat", "truncate", "noisy_carry", "cast"]
-        kinds += ["residual", "highway"] * same + ["skip_stack"] * (features is None)
+        kinds += ["residual", "highway", "deep_block"] * same + ["skip_stack"] * (features is None)
     kind = rng.choice(kinds)
     if kind == "rnn":
         return draw_rnn(rng, draw_cell(rng, size), streams), size
     if kind == "dense":
         return f"dense({size}{rng.choice(['', NO_BIAS])})", size
+    if kind == "glu":
+        options = rng.choice(["", ", activation=jax.nn.soft_sign"]) + rng.choice(["", NO_BIAS])
+        return f"glu({size}{options})", size
+    if kind == "norm":
+        return rng.choice(["layer_norm()", "layer_norm(use_bias=False)", "rms_norm()"]), width
     if kind == "causal_conv":
         features = rng.choice([None, width]) if size == width else size
         return f"causal_conv({features}, {rng.choice([1, 2, 4])}{rng.choice(['', NO_BIAS])})", size
@@ -132,6 +133,9 @@ def draw_layer(rng, width, depth, streams, features=None):
         return f"bidirectional({', '.join(ways)}, merge={merge})", size * (1 + (merge == MERGES[0]))
     if kind in ("residual", "highway"):
         return f"{kind}({draw_layer(rng, width, depth - 1, streams, width)[0]})", width
+    if kind == "deep_block":
+        inner, _ = draw_layer(rng, width, depth - 1, streams)
+        return f"deep_block({inner}, {width}, rate=0.3)", width
     if kind in ("stack", "skip_stack"):
         first, a = draw_layer(rng, width, depth - 1, streams)
         inner = a if kind == "stack" else a + width

@@ -324,6 +324,61 @@ WRONG = {
         TypeError,
         "`x` must be floating, got int32.*embed",
     ),
+    "cell in a deep block": (
+        lambda: jaxrnn.deep_block(CELL, 4),
+        TypeError,
+        r"`layer` must be a Layer, got Cell.*rnn\(cell\)",
+    ),
+    "deep block of no features": (
+        lambda: jaxrnn.deep_block(jaxrnn.rnn(CELL), 0),
+        ValueError,
+        "`features` must be a positive integer, got 0",
+    ),
+    "deep block of another width": (
+        lambda: jaxrnn.deep_block(jaxrnn.rnn(CELL), 4).init(KEY, XS),
+        ValueError,
+        r"`residual` adds.*input is float32\(7, 3, 5\), the output float32\(7, 3, 4\)",
+    ),
+    "deep block that drops all": (
+        lambda: jaxrnn.deep_block(jaxrnn.rnn(CELL), 4, rate=1.0),
+        ValueError,
+        r"`rate` must be in \[0, 1\), got 1.0",
+    ),
+    "activation of a deep block by name": (
+        lambda: jaxrnn.deep_block(jaxrnn.rnn(CELL), 4, activation="gelu"),
+        TypeError,
+        "`activation` must be None or a function such as jax.nn.gelu, got 'gelu'",
+    ),
+    "GLU of no features": (
+        lambda: jaxrnn.glu(0),
+        ValueError,
+        "`features` must be a positive integer, got 0",
+    ),
+    "features of a GLU": (
+        lambda: jaxrnn.glu(2).apply(jaxrnn.glu(2).init(KEY, XS), None, XS[..., :2]),
+        ValueError,
+        "`x` must have 5 features",
+    ),
+    "layer norm with a bias of a name": (
+        lambda: jaxrnn.layer_norm(use_bias="no"),
+        TypeError,
+        "`use_bias` must be True or False, got 'no'",
+    ),
+    "layer norm over zero": (
+        lambda: jaxrnn.layer_norm(epsilon=0),
+        ValueError,
+        "`epsilon` must be a finite number above 0, got 0",
+    ),
+    "symbols to a layer norm": (
+        lambda: jaxrnn.layer_norm().init(KEY, jnp.ones((T, B), jnp.int32)),
+        TypeError,
+        "`x` must be floating, got int32",
+    ),
+    "features of an RMS norm": (
+        lambda: jaxrnn.rms_norm().apply(jaxrnn.rms_norm().init(KEY, XS), None, XS[..., :2]),
+        ValueError,
+        "`x` must have 5 features",
+    ),
     "cell in a highway": (
         lambda: jaxrnn.highway(CELL),
         TypeError,

@@ -4,9 +4,7 @@ python -m benchmarks.over_time              writes both from the record
 python -m benchmarks.over_time --measure    times all ways first, which takes about ten minutes
 """
 
-import argparse
 import functools
-import json
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +17,7 @@ from matplotlib.figure import Figure
 
 import jaxrnn
 from benchmarks import machine
-from benchmarks.pages import save, with_table
+from benchmarks.pages import Page
 from benchmarks.programs import Program
 from benchmarks.timing import interleave
 
@@ -115,8 +113,8 @@ def called(function: Callable, *args: Any) -> Program:
 # --- The record ---
 
 
-def measure() -> None:
-    """Times everything, and writes the record, in milliseconds."""
+def measure() -> dict[str, Any]:
+    """Times everything, in milliseconds."""
     record = {"machine": machine.describe(), "rounds": ROUNDS, "shapes": {}, "linear": {}}
     for name, (shape, dtype) in SHAPES.items():
         record["shapes"][name] = milliseconds(linear_programs((*OURS, *JAX), shape, dtype))
@@ -125,7 +123,7 @@ def measure() -> None:
         programs = linear_programs(OURS, (num_steps, 1, 64), "float32")
         record["linear"][num_steps] = milliseconds(programs)
     record["nonlinear"] = {n: milliseconds(nonlinear_programs(n)) for n in NONLINEAR_STEPS}
-    RECORD.write_text(json.dumps(record, indent=1) + "\n")
+    return record
 
 
 def milliseconds(programs: dict[Any, Program]) -> dict[str, float]:
@@ -186,13 +184,7 @@ def plot(axes: Any, lines: dict[str, tuple[list[int], list[float]]]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--measure", action="store_true", help="time all ways again")
-    if parser.parse_args(arguments).measure:
-        measure()
-    record = json.loads(RECORD.read_text())
-    PAGE.write_text(with_table(PAGE.read_text(), table(record)))
-    save(draw(record), PICTURE)
+    Page(PAGE, PICTURE, RECORD, measure, table, draw).main(__doc__, arguments)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,10 @@
 """Pages of the documentation that hold what was measured: a table, and a picture."""
 
+import argparse
+import json
 import pathlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -8,6 +12,27 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 BEGIN, END = "<!-- the table begins -->\n", "<!-- the table ends -->\n"
+
+
+class Page(NamedTuple):
+    """What is measured for a page, and how the page shows it."""
+
+    text: pathlib.Path
+    picture: pathlib.Path
+    record: pathlib.Path
+    measure: Callable[[], dict[str, Any]]
+    table: Callable[[dict[str, Any]], str]
+    draw: Callable[[dict[str, Any]], Figure]
+
+    def main(self, description: str, arguments: list[str] | None) -> None:
+        """Writes the table and the picture from the record, which ``--measure`` makes first."""
+        parser = argparse.ArgumentParser(description=description.split("\n")[0])
+        parser.add_argument("--measure", action="store_true", help="measure again")
+        if parser.parse_args(arguments).measure:
+            self.record.write_text(json.dumps(self.measure(), indent=1) + "\n")
+        record = json.loads(self.record.read_text())
+        self.text.write_text(with_table(self.text.read_text(), self.table(record)))
+        save(self.draw(record), self.picture)
 
 
 def with_table(page: str, table: str) -> str:

@@ -4,8 +4,6 @@ python -m benchmarks.which_cell              writes both from the record
 python -m benchmarks.which_cell --measure    trains all cells first, which takes about half an hour
 """
 
-import argparse
-import json
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +17,7 @@ from matplotlib.ticker import NullLocator
 
 import jaxrnn
 from benchmarks import cells, learning, machine
-from benchmarks.pages import save, with_table
+from benchmarks.pages import Page
 from benchmarks.programs import Program
 from benchmarks.timing import interleave
 
@@ -45,8 +43,8 @@ def contestants() -> dict[str, jaxrnn.Cell]:
 # --- Training ---
 
 
-def measure() -> None:
-    """Trains every cell on every task, then times their steps in turn, and writes the record."""
+def measure() -> dict[str, Any]:
+    """Trains every cell on every task, then times their steps in turn."""
     learned, programs = {}, {}
     for name, make in TASKS.items():
         task = make(np.random.default_rng(0))
@@ -56,8 +54,7 @@ def measure() -> None:
     for key, seconds in interleave(programs, 3).items():
         learned[key]["seconds"] = round(1000 * min(seconds), 3)
     found = {name: {cell: learned[name, cell] for cell in contestants()} for name in TASKS}
-    record = {"machine": machine.describe(), "tasks": found}
-    RECORD.write_text(json.dumps(record, indent=1) + "\n")
+    return {"machine": machine.describe(), "tasks": found}
 
 
 def learn(cell: jaxrnn.Cell, task: learning.Task) -> tuple[dict[str, float], Program]:
@@ -173,13 +170,7 @@ def name_points(axes, points):
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--measure", action="store_true", help="train and time all cells again")
-    if parser.parse_args(arguments).measure:
-        measure()
-    record = json.loads(RECORD.read_text())
-    PAGE.write_text(with_table(PAGE.read_text(), table(record)))
-    save(draw(record), PICTURE)
+    Page(PAGE, PICTURE, RECORD, measure, table, draw).main(__doc__, arguments)
 
 
 if __name__ == "__main__":

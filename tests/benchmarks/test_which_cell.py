@@ -6,13 +6,13 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import learning, which_cell
+from benchmarks import learning, pages, which_cell
 
 
 def test_the_table_is_what_the_record_says():
     """If this fails, run `python -m benchmarks.which_cell`."""
     page, record = which_cell.PAGE.read_text(), json.loads(which_cell.RECORD.read_text())
-    assert which_cell.with_table(page, which_cell.table(record)) == page
+    assert pages.with_table(page, which_cell.table(record)) == page
     for found in record["tasks"].values():
         assert set(which_cell.NAMED) <= found.keys() <= which_cell.contestants().keys()
 

@@ -1,7 +1,5 @@
 """Cells whose state is a matrix, and Mamba, beside the plain forms of fla, xlstm and mambapy."""
 
-import importlib.util
-import pathlib
 import types
 
 import jax
@@ -11,22 +9,11 @@ import pytest
 
 import jaxrnn
 from jaxrnn.cells._matrix_state import Readout, recall
+from tests.laws.peers import plain_form
 from tests.laws.tables import generator
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install torch==2.13.0")
 T, B, I, H, N = 70, 2, 5, 8, 2
-
-
-def plain_form(package, path):
-    """From the file alone: the package asks for much else."""
-    found = importlib.util.find_spec(package)
-    if found is None:
-        pytest.skip(f"{package} is not installed")
-    file = pathlib.Path(next(iter(found.submodule_search_locations))) / path
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def unrolled(cell, dtype=jnp.float32):

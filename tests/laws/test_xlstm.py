@@ -1,34 +1,21 @@
 """The sLSTM beside the plain form of xlstm: outputs and gradients of the inputs."""
 
-import importlib.util
-import pathlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jaxrnn
+from tests.laws.peers import plain_form
 from tests.laws.tables import generator
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install torch==2.13.0")
 T, B, I, H = 9, 3, 4, 5
 
 
-def step_of_xlstm():
-    """From the file alone: the package asks for much else."""
-    package = importlib.util.find_spec("xlstm")
-    if package is None:
-        pytest.skip("xlstm is not installed")
-    path = pathlib.Path(package.origin).parent / "blocks/slstm/src/vanilla/slstm.py"
-    spec = importlib.util.spec_from_file_location("slstm_of_xlstm", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.slstm_forward_pointwise
-
-
 def test_equals_xlstm():
-    step, cell = step_of_xlstm(), jaxrnn.slstm(H)
+    path = "blocks/slstm/src/vanilla/slstm.py"
+    step, cell = plain_form("xlstm", path).slstm_forward_pointwise, jaxrnn.slstm(H)
     rng = generator(jax.random.key(0))
     xs, weights = rng.standard_normal((T, B, I)), rng.standard_normal((T, B, H))
     params = cell.init(jax.random.key(1), jnp.zeros((B, I)))

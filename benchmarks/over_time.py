@@ -32,6 +32,7 @@ SHAPES = {
     "4,096 x 8 x 512": ((4096, 8, 512), "float32"),
     "65,536 x 1 x 64": ((65536, 1, 64), "float32"),
     "4,096 x 8 x 256, complex": ((4096, 8, 256), "complex64"),
+    "65,536 x 1 x 64, complex": ((65536, 1, 64), "complex64"),
 }
 JAX = "lax.scan", "lax.associative_scan"
 OURS = "scan", "chunked", "associative", "native"

@@ -131,16 +131,16 @@ def test_after_as_many_iterations_as_steps_it_is_exact(damping):
     assert found.depth == 12 * found.iterations
 
 
-@pytest.mark.parametrize("dtype", [jnp.float64, later(jnp.float32)])
-def test_where_it_does_not_converge_the_scan_runs_and_the_report_says_so(dtype):
-    cell, ex = jaxrnn.elman(16), chaotic(dtype=dtype)
+def test_where_it_does_not_converge_the_scan_runs_and_the_report_says_so():
+    """In float64: chaos makes roundings in float32 as large as the states within these steps."""
+    cell, ex = jaxrnn.elman(16), chaotic()
     options = Newton(max_iterations=10)
     found = jaxrnn.convergence(cell, *ex[:3], implementation=options)
     assert not found.converged
     assert (found.iterations, found.depth) == (10, 10 * 12 + 64)
     (_, got), grads = run(cell, options, *ex[:3])
     (_, want), by_scan = run(cell, "scan", *ex[:3])
-    eps = float(jnp.finfo(dtype).eps)
+    eps = float(jnp.finfo(jnp.float64).eps)
     assert_close(got, want, 1e3 * eps)
     for a, e in zip(*map(jax.tree.leaves, (grads, by_scan)), strict=True):
         assert jnp.abs(e).max() > 1e3  # they grow, as the products of all steps do

@@ -70,6 +70,7 @@ def test_minimal_cells_equal_mingru_pytorch(name):
 
 
 def test_rg_lru_equals_recurrentgemma(monkeypatch):
+    pytest.importorskip("jaxtyping", reason="jaxtyping, which recurrentgemma asks for, is missing")
     module = "recurrentgemma.torch.layers"
     theirs = import_alone(monkeypatch, module, "recurrentgemma", "recurrentgemma.torch")
     theirs = theirs.RGLRU(I, 1).double()

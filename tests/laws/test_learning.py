@@ -92,7 +92,7 @@ ROWS = {
     "antisymmetric": Row(0.04, (jaxrnn.antisymmetric(H, step_size=0.1),), 400, task=order),
     "atr": Row(0.01, (jaxrnn.atr(H),)),
     "brc": Row(0.006, (jaxrnn.brc(H),), 600),
-    "cfc": Row(0.02, (jaxrnn.cfc(H, backbone_size=32),), 600, 0.003, task=order),
+    "cfc": Row(0.02, (jaxrnn.cfc(H, backbone_size=32),), 900, 0.003, task=order),
     "clockwork": Row(0.05, (jaxrnn.clockwork(H),), 600, task=order),
     "conv_gru": Row(0.015, (jaxrnn.conv_gru(8, (3,)),), 400, batch=(16, 4)),
     "conv_lstm": Row(0.012, (jaxrnn.conv_lstm(16, (1,)),), batch=(16, 4)),

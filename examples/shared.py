@@ -43,7 +43,7 @@ def options(
       doc: the docstring of the example; its first line begins the help.
       constants: see `parser`.
       quick: the constants that `--quick` changes, so that the example runs in seconds.
-      arguments: the command line; None for that of the process.
+      arguments: the command line; None means `sys.argv`.
     """
     made = parser(doc, constants)
     made.add_argument("--quick", action="store_true", help="a few steps only, to see that it runs")

@@ -57,7 +57,7 @@ def loss(params, kind, model, batch, key):
 
 
 def train(kind, model, params, utterances, labels, num_steps):
-    """The parameters after training; each epoch varies the utterances anew."""
+    """Returns the trained parameters. Each epoch distorts the utterances differently."""
     rate = optax.cosine_decay_schedule(RATE, num_steps)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
 

@@ -36,7 +36,7 @@ HELD_OUT = 1000  # digits that are in no film of the training
 
 
 def main(arguments=None):
-    """Trains, prints the error beside that of copying, and draws a film."""
+    """Trains, prints its error next to the error of copying, and draws a film."""
     options, began = shared.options(__doc__, OPTIONS, QUICK, arguments), time.perf_counter()
     digits = read_digits(options.seed)
     model = jaxrnn.stack(

@@ -96,8 +96,8 @@ def s4d_lin() -> Callable[..., jax.Array]:
 def s4d_inv() -> Callable[..., jax.Array]:
     """Eigenvalues λ_n = -1/2 + i (2N/π) (2N / (2n + 1) - 1) (Gu et al., 2022).
 
-    The shape ends in 2N: N real parts, then N imaginary parts. These are close to those of
-    `hippo_legs`, and most of them are slow.
+    The shape ends in 2N: N real parts, then N imaginary parts. They are close to the
+    eigenvalues of `hippo_legs`, and most of them are slow.
     """
     return _spectrum(
         lambda n, size: (

@@ -22,7 +22,7 @@ from jaxrnn._core.types import Carry, Cell, nothing
 from jaxrnn.cells._affine import affine_update
 from jaxrnn.engines._table import Call, Engine, Traits
 from jaxrnn.engines.linear._linear_scan import states, why_not_native
-from jaxrnn.engines.linear._matrix import READS, run_matrix
+from jaxrnn.engines.linear._matrix import FORMS, run_matrix
 
 # On 2 cores of an Intel Xeon, `lru`, `min_gru`, `min_lstm` and `rg_lru` ran 128 to 4,096 steps of
 # 64 to 2,048 numbers forward in 0.4 to 1 of the time of "xla", with gradients in 0.3 to 1. From
@@ -34,13 +34,13 @@ LARGE = 2**26
 
 
 def _why_not(cell: Cell, call: Call | None, traits: Traits) -> str | None:
-    has_matrix = any(cell.update is update for update in READS)
+    has_matrix = any(cell.update is update for update in FORMS)
     if cell.recur is not nothing or not (has_matrix or cell.update is affine_update):
         return (
             "the cell is not linear: a linear cell has `authoring.affine_update` for its `update` "
             "and `authoring.nothing` for its `recur`"
         )
-    if has_matrix and getattr(cell.output, "read", None) is not READS[cell.update]:
+    if has_matrix and getattr(cell.output, "read", None) is not FORMS[cell.update].read:
         return "the output of the cell reads more of its state than one row for each query"
     return None
 

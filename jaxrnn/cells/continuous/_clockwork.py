@@ -16,7 +16,7 @@ from jaxrnn.initializers import Initializer, glorot_uniform, orthogonal
 
 class ClockworkParams(NamedTuple):
     kernel: jax.Array  # (I, H)
-    recurrent_kernel: jax.Array  # (H, H), of which a module reads itself and slower ones
+    recurrent_kernel: jax.Array  # (H, H); a module reads itself and slower ones
     bias: jax.Array | None  # (H,); None without a bias
 
 

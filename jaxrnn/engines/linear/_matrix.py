@@ -1,6 +1,7 @@
 """Cells whose state is a matrix, in parallel over time: masks, resets and scales of the chunks."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,16 +33,21 @@ from jaxrnn.engines.linear._matrix_chunks import (
     over_chunks,
 )
 
-# The part of the output that each state equation goes with.
-READS = {
-    decaying_update: recall,
-    delta_update: recall,
-    stabilized_update: recall_normalized,
-}
+
+class Form(NamedTuple):
+    """What goes with a state equation.
+
+    Attributes:
+      read: the part of the output that is made chunk by chunk.
+      run: ``(carry, initial, steps) -> (last, reads)``.
+    """
+
+    read: Callable
+    run: Callable
 
 
 def run_matrix(cell: Cell, loop: Loop, call: Call) -> tuple[Carry, Any]:
-    """The last carry and the outputs of a cell whose `update` is in `READS`.
+    """The last carry and the outputs of a cell whose `update` is in `FORMS`.
 
     Args:
       cell: to run.
@@ -55,7 +61,7 @@ def run_matrix(cell: Cell, loop: Loop, call: Call) -> tuple[Carry, Any]:
     carry, initial = jax.tree.map(
         lambda leaf: leaf.astype(us.key.dtype), (call.carry, call.initial)
     )
-    last, reads = _RUNS[cell.update](carry, initial, steps)
+    last, reads = FORMS[cell.update].run(carry, initial, steps)
     if loop.reverse:
         reads = _flip(reads)
     ys = cell.output.finish(call.params, reads, us.extra)
@@ -127,8 +133,8 @@ def _scales(carry, initial, steps):
     return jnp.maximum(log_forget + carry.log_scale, log_input)
 
 
-_RUNS = {
-    decaying_update: _run_decaying,
-    delta_update: _run_delta,
-    stabilized_update: _run_stabilized,
+FORMS = {
+    decaying_update: Form(recall, _run_decaying),
+    delta_update: Form(recall, _run_delta),
+    stabilized_update: Form(recall_normalized, _run_stabilized),
 }

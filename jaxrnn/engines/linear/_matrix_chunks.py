@@ -95,14 +95,12 @@ def decaying(state: jax.Array, initial: jax.Array, steps: Steps) -> tuple[jax.Ar
     weights = jnp.where(sees[..., None], between, 0)
     if gate.shape[-1] == 1:
         scores = jnp.einsum("t...k,s...k->ts...", query, key) * weights[..., 0]
-        last_keys = weights[-1] * key
     else:
         scores = jnp.einsum("t...k,s...k,ts...k->ts...", query, key, weights)
-        last_keys = weights[-1] * key
     reads = jnp.einsum("ts...,s...v->t...v", scores, value)
     reads += _from_start(since, start * query, state, initial)
     last = start[-1][..., None] * _chosen(since[-1], state, initial)
-    return last + jnp.einsum("s...k,s...v->...kv", last_keys, value), reads
+    return last + jnp.einsum("s...k,s...v->...kv", weights[-1] * key, value), reads
 
 
 def by_delta(

@@ -109,8 +109,8 @@ def causal_conv(
 def _convolve(params, before, xs, mask, resets):
     """The last K - 1 inputs and the sums, where every step is real and none a reset."""
     inputs = jnp.concatenate([before, xs])
-    ys = sum(_terms(params, inputs, len(xs)))
-    return inputs[len(xs) :], ys
+    ys = sum(_terms(params, inputs, xs.shape[0]))  # which may be open, where len(xs) may not
+    return inputs[xs.shape[0] :], ys
 
 
 def _convolve_real_steps(params, before, xs, mask, resets):
@@ -123,7 +123,7 @@ def _convolve_real_steps(params, before, xs, mask, resets):
     # Steps see those with as many resets before them; what the carry holds has none.
     episodes = jnp.cumsum(starts, axis=0, dtype=jnp.int32)
     episodes = jnp.concatenate([jnp.zeros(before.shape[:-1], jnp.int32), episodes])
-    ys = sum(_terms(params, inputs, len(xs), episodes))
+    ys = sum(_terms(params, inputs, xs.shape[0], episodes))
     if mask is not None:
         places = jnp.maximum(jnp.cumsum(real, axis=0, dtype=jnp.int32) - 1, 0)
         ys = jnp.take_along_axis(ys, places[..., None], axis=0)

@@ -499,7 +499,7 @@ LAYERS = {
     "glu": LayerCase(jaxrnn.glu(6)),
     "deep_block": LayerCase(jaxrnn.deep_block(jaxrnn.rnn(jaxrnn.min_gru(H)), I, rate=0.4)),
     "causal_conv": LayerCase(jaxrnn.causal_conv(6, 3)),
-    "causal_conv_depthwise": LayerCase(jaxrnn.causal_conv(None, 4)),
+    "causal_conv_depthwise": LayerCase(jaxrnn.causal_conv(None, 9)),  # more than T
     "embed": LayerCase(jaxrnn.embed(9, 6), vocabulary=9),
     "dropout": LayerCase(jaxrnn.dropout(0.4)),
     "stack": LayerCase(

@@ -235,16 +235,18 @@ struct BackwardPass {
     store(memory + here, d.memory);
   }
 
-  // Writes zeros at the masked steps of a chunk.
+  // Writes zeros at the masked steps of a chunk. Arrays of the forward pass have them already.
   void write_zeros(const Chunk& chunk) {
+    const bool to_dus = b.dus != b.gates, to_dvs = is_gru && b.dvs != b.extra;
+    if (!to_dus && !to_dvs) return;
     const std::ptrdiff_t width = packing.vectors * kLanes<T>, number = panels<T>(packing);
     const std::ptrdiff_t first = worker.begin(number) * width, end = worker.end(number) * width;
     const std::ptrdiff_t size = ((end < hidden ? end : hidden) - first) * sizeof(T);
     if (size <= 0) return;
     steps.masked(chunk, [&](std::ptrdiff_t at) {
-      for (int gate = 0; gate < gates; gate++)
+      for (int gate = 0; to_dus && gate < gates; gate++)
         std::memset(b.dus + (at * gates + gate) * hidden + first, 0, size);
-      if (is_gru) std::memset(b.dvs + at * hidden + first, 0, size);
+      if (to_dvs) std::memset(b.dvs + at * hidden + first, 0, size);
     });
   }
 };

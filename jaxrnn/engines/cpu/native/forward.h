@@ -91,7 +91,7 @@ struct ForwardPass {
     if (worker.leads()) start();
     Chunk chunk;
     while (worker.next_chunk(chunk.last < f.sizes.steps)) {
-      std::ptrdiff_t turn;  // the number of the step among those with a real row
+      std::ptrdiff_t turn = 0;  // the number of the step among those with a real row
       while (chunk.number < worker.chunk()) {
         turn = chunk.turns;
         chunk = steps.after(chunk, chunk_steps(f.sizes));

@@ -8,7 +8,7 @@ import pathlib
 import jax
 
 PATH = pathlib.Path(__file__).parent / "libjaxrnn.so"
-INTERFACE = 6  # kInterface in native/library.cc
+INTERFACE = 7  # kInterface in native/library.cc
 FUNCTIONS = ("jaxrnn_forward", "jaxrnn_backward", "jaxrnn_gradients", "jaxrnn_linear")
 INSTRUCTION_SETS = ("plain", "avx2", "avx512")  # in the order of native/library.cc
 

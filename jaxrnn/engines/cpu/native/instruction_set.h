@@ -30,6 +30,7 @@ constexpr Kernels<S> kernels() {
           outer_panels<T>,
           outer_scratch<T>,
           outer<S>,
+          inputs_scratch<T>,
           inputs<S>,
           linear<T>};
 }

@@ -1,0 +1,163 @@
+"""The gradient of a loss with respect to the carry at every step."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn._core.checks import check_sequence, describe, example
+from jaxrnn._core.dependency import floating, with_floating
+from jaxrnn._core.entry import constructor
+from jaxrnn._core.noise import batch_axes, without_noise
+from jaxrnn._core.numerics import is_floating
+from jaxrnn._core.timed import inputs_of
+from jaxrnn._core.types import Carry, Cell, Layer, Params, WholeStep, is_whole
+from jaxrnn.diagnostics._streaming import as_cell
+from jaxrnn.engines._unroll import as_arrays, unroll
+
+
+class CarryGradients(NamedTuple):
+    """The gradient of a loss with respect to every carry of a sequence."""
+
+    value: jax.Array  # (), the loss
+    initial: Carry  # with respect to the carry before the first step
+    carries: Carry  # (T, ...), with respect to the carry after each step
+    norms: Carry  # (T, ...) for each leaf of the carry: the lengths of `carries` in each row
+
+
+def carry_gradients(
+    model: Cell | Layer,
+    params: Params,
+    carry: Carry | None,
+    xs: Any,
+    loss: Callable[[Any], jax.Array],
+    *,
+    mask: jax.Array | None = None,
+    resets: jax.Array | None = None,
+    context: Any = None,
+    reverse: bool = False,
+) -> CarryGradients:
+    """The gradient of a loss with respect to the carry at every step, and its norms.
+
+    Vanishing and exploding gradients show in the norms: how they grow or shrink from the last step
+    to the first (Hochreiter, 1991; Bengio et al., 1994).
+
+        found = carry_gradients(cell, params, None, xs, lambda ys: jnp.sum(ys[-1] ** 2))
+        found.norms.h  # (T, B)
+
+    It is one backward pass, without the gradients of the parameters: a zero is added to each carry,
+    and the loss is differentiated with respect to these zeros.
+
+    Args:
+      model: a cell, or a layer that can stream. A layer is run one step at a time, which is slower;
+        its carry is that of all its parts. Call the function inside `jax.jit` for speed.
+      params: from its `init`.
+      carry: the carry before the first step; None means the initial carry.
+      xs: inputs (T, ..., I).
+      loss: ``ys -> value``, a scalar, from the outputs (T, ..., H). What comes after the model,
+        such as a readout or a pool over time, belongs to it.
+      mask: bool (T, ...), True = a real step, as in `jaxrnn.unroll`. The gradient at a masked step,
+        which holds the carry, is 0.
+      resets: bool (T, ...), as in `jaxrnn.unroll`. No gradient crosses a reset.
+      context: as in `jaxrnn.unroll`, for a cell.
+      reverse: whether the cell runs from the last step to the first.
+
+    Returns:
+      `CarryGradients`. Leaves of the carry that have no gradient, such as counters, are zeros of
+      their dtype.
+
+    Raises:
+      ValueError, TypeError: an argument does not fit the others, `loss` does not return a scalar,
+        or a layer cannot stream.
+
+    References: Pascanu, Mikolov and Bengio, 2013, "On the difficulty of training recurrent neural
+    networks".
+    """
+    cell = as_cell("carry_gradients", model, params, xs)
+    if not callable(loss):
+        raise TypeError(f"`loss` must be a function of the outputs, got {describe(loss)}.")
+    (xs,) = as_arrays(xs=inputs_of(cell, xs))
+    num_steps, x = check_sequence(xs), example(xs)
+    if carry is None:
+        first = jax.tree.map(lambda leaf: leaf[0] if num_steps else _zeros((), leaf[:0]), xs)
+        carry = cell.init_carry(params, first)
+    (carry,) = as_arrays(carry=carry)
+    zeros = [_zeros((num_steps,), leaf) for leaf in floating(carry)]
+    options = {"mask": mask, "resets": resets, "context": context, "reverse": reverse}
+
+    def run(start, zeros):
+        start = with_floating(carry, start)
+        _, ys = unroll(perturbed(cell), params, start, (xs, zeros), **options)
+        return _checked(loss(ys))
+
+    value, grads = jax.value_and_grad(run, argnums=(0, 1))(floating(carry), zeros)
+    shapes = jax.tree.map(lambda leaf: _zeros((num_steps,), leaf), carry)
+    initial = with_floating(jax.tree.map(jnp.zeros_like, carry), grads[0])
+    carries = with_floating(shapes, grads[1])
+    num_axes = 1 + len(batch_axes(without_noise(x), cell.num_feature_axes))
+    return CarryGradients(value, initial, carries, norms_of(carries, num_axes))
+
+
+def norms_of(tree: Any, num_axes: int) -> Any:
+    """The length of each leaf of `tree`, over all axes but the first ones."""
+
+    def norm(leaf):
+        if not is_floating(leaf):
+            return jnp.zeros(leaf.shape[:num_axes])
+        kept = leaf.shape[:num_axes]
+        rows = leaf.reshape(*kept, math.prod(leaf.shape[num_axes:]))
+        largest = jnp.max(jnp.abs(rows), axis=-1, keepdims=True, initial=0)
+        scale = jnp.where(largest > 0, largest, jnp.ones_like(largest))  # a square would underflow
+        return jnp.linalg.norm(rows / scale, axis=-1) * scale[..., 0]
+
+    return jax.tree.map(norm, tree)
+
+
+def _zeros(lead, leaf):
+    return jnp.zeros((*lead, *leaf.shape), leaf.dtype)
+
+
+def _checked(value):
+    if jnp.shape(value) != ():
+        raise ValueError(
+            f"`loss` must return a scalar, got {describe(value)}. Take a sum or a mean over the "
+            "steps and rows."
+        )
+    return value
+
+
+@constructor
+def perturbed(cell: Cell) -> Cell:
+    """`cell` for inputs ``(x, zeros)``, where the zeros are added to the new carry."""
+
+    def init(key, x):
+        return cell.init(key, x[0])
+
+    def init_carry(params, x):
+        return cell.init_carry(params, x[0])
+
+    def project(params, x):
+        return cell.project(params, x[0]), x[1]
+
+    def update(params, carry, u, v):
+        return _add(cell.update(params, carry, u[0], v), u[1])
+
+    def output(params, carry, u):
+        return cell.output(params, carry, u[0])
+
+    def step(params, carry, x):
+        u, zeros = x
+        carry, y = cell.update.step(params, carry, u)
+        return _add(carry, zeros), y
+
+    if is_whole(cell):
+        return cell._replace(init=init, init_carry=init_carry, update=WholeStep(step))
+    return cell._replace(
+        init=init, init_carry=init_carry, project=project, update=update, output=output
+    )
+
+
+def _add(carry, zeros):
+    return with_floating(carry, [c + z for c, z in zip(floating(carry), zeros, strict=True)])

@@ -15,6 +15,7 @@ from jaxrnn._core.numerics import is_floating
 from jaxrnn._core.timed import inputs_of
 from jaxrnn._core.types import Carry, Cell, Layer, Params, WholeStep, is_whole
 from jaxrnn.diagnostics._streaming import as_cell
+from jaxrnn.engines._contract import check_params_of
 from jaxrnn.engines._unroll import as_arrays, unroll
 
 
@@ -22,8 +23,7 @@ class CarryGradients(NamedTuple):
     """The gradient of a loss with respect to every carry of a sequence."""
 
     value: jax.Array  # (), the loss
-    initial: Carry  # with respect to the carry before the first step
-    carries: Carry  # (T, ...), with respect to the carry after each step
+    carries: Carry  # (T, ...), with respect to the carry before each step
     norms: Carry  # (T, ...) for each leaf of the carry: the lengths of `carries` in each row
 
 
@@ -48,7 +48,7 @@ def carry_gradients(
         found.norms.h  # (T, B)
 
     It is one backward pass, without the gradients of the parameters: a zero is added to each carry,
-    and the loss is differentiated with respect to these zeros.
+    and the loss is differentiated with respect to these zeros. Cells run without native kernels.
 
     Args:
       model: a cell, or a layer that can stream. A layer is run one step at a time, which is slower;
@@ -59,14 +59,16 @@ def carry_gradients(
       loss: ``ys -> value``, a scalar, from the outputs (T, ..., H). What comes after the model,
         such as a readout or a pool over time, belongs to it.
       mask: bool (T, ...), True = a real step, as in `jaxrnn.unroll`. The gradient at a masked step,
-        which holds the carry, is 0.
-      resets: bool (T, ...), as in `jaxrnn.unroll`. No gradient crosses a reset.
+        which only holds the carry, is 0.
+      resets: bool (T, ...), as in `jaxrnn.unroll`. There, the gradient is with respect to the
+        initial carry, and none goes on to the steps before.
       context: as in `jaxrnn.unroll`, for a cell.
       reverse: whether the cell runs from the last step to the first.
 
     Returns:
-      `CarryGradients`. Leaves of the carry that have no gradient, such as counters, are zeros of
-      their dtype.
+      `CarryGradients`. Entry t is with respect to the carry from which step t starts, so it has
+      what steps t to T - 1 send back; entry 0 belongs to the carry before the first step. Leaves
+      that have no gradient, such as counters, are zeros.
 
     Raises:
       ValueError, TypeError: an argument does not fit the others, `loss` does not return a scalar,
@@ -81,23 +83,23 @@ def carry_gradients(
     (xs,) = as_arrays(xs=inputs_of(cell, xs))
     num_steps, x = check_sequence(xs), example(xs)
     if carry is None:
-        first = jax.tree.map(lambda leaf: leaf[0] if num_steps else _zeros((), leaf[:0]), xs)
-        carry = cell.init_carry(params, first)
+        check_params_of(cell, params, x)
+        carry = cell.init_carry(
+            params, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), x)
+        )
     (carry,) = as_arrays(carry=carry)
-    zeros = [_zeros((num_steps,), leaf) for leaf in floating(carry)]
+    zeros = jax.tree.map(lambda leaf: jnp.zeros((num_steps, *leaf.shape), leaf.dtype), carry)
     options = {"mask": mask, "resets": resets, "context": context, "reverse": reverse}
 
-    def run(start, zeros):
-        start = with_floating(carry, start)
-        _, ys = unroll(perturbed(cell), params, start, (xs, zeros), **options)
+    def run(leaves):
+        inputs = xs, with_floating(zeros, leaves)
+        _, ys = unroll(perturbed(cell), params, carry, inputs, **options)
         return _checked(loss(ys))
 
-    value, grads = jax.value_and_grad(run, argnums=(0, 1))(floating(carry), zeros)
-    shapes = jax.tree.map(lambda leaf: _zeros((num_steps,), leaf), carry)
-    initial = with_floating(jax.tree.map(jnp.zeros_like, carry), grads[0])
-    carries = with_floating(shapes, grads[1])
+    value, grads = jax.value_and_grad(run)(floating(zeros))
+    carries = with_floating(zeros, grads)
     num_axes = 1 + len(batch_axes(without_noise(x), cell.num_feature_axes))
-    return CarryGradients(value, initial, carries, norms_of(carries, num_axes))
+    return CarryGradients(value, carries, norms_of(carries, num_axes))
 
 
 def norms_of(tree: Any, num_axes: int) -> Any:
@@ -115,10 +117,6 @@ def norms_of(tree: Any, num_axes: int) -> Any:
     return jax.tree.map(norm, tree)
 
 
-def _zeros(lead, leaf):
-    return jnp.zeros((*lead, *leaf.shape), leaf.dtype)
-
-
 def _checked(value):
     if jnp.shape(value) != ():
         raise ValueError(
@@ -130,7 +128,7 @@ def _checked(value):
 
 @constructor
 def perturbed(cell: Cell) -> Cell:
-    """`cell` for inputs ``(x, zeros)``, where the zeros are added to the new carry."""
+    """`cell` for inputs ``(x, zeros)``, where the zeros are added to the carry before the step."""
 
     def init(key, x):
         return cell.init(key, x[0])
@@ -139,18 +137,28 @@ def perturbed(cell: Cell) -> Cell:
         return cell.init_carry(params, x[0])
 
     def project(params, x):
-        return cell.project(params, x[0]), x[1]
+        x, zeros = x
+        return cell.project(params, x), zeros, _recur(params, zeros)
+
+    def _recur(params, zeros):
+        """What the zeros add to v, which is linear in the carry: for all steps at once."""
+
+        def recur(leaves):
+            return cell.recur(params, with_floating(zeros, leaves))
+
+        leaves = floating(zeros)
+        return jax.jvp(recur, (list(map(jnp.zeros_like, leaves)),), (leaves,))[1]
 
     def update(params, carry, u, v):
-        return _add(cell.update(params, carry, u[0], v), u[1])
+        u, zeros, dv = u
+        return cell.update(params, _add(carry, zeros), u, jax.tree.map(jnp.add, v, dv))
 
     def output(params, carry, u):
         return cell.output(params, carry, u[0])
 
     def step(params, carry, x):
-        u, zeros = x
-        carry, y = cell.update.step(params, carry, u)
-        return _add(carry, zeros), y
+        x, zeros = x
+        return cell.update.step(params, _add(carry, zeros), x)
 
     if is_whole(cell):
         return cell._replace(init=init, init_carry=init_carry, update=WholeStep(step))
@@ -160,4 +168,5 @@ def perturbed(cell: Cell) -> Cell:
 
 
 def _add(carry, zeros):
-    return with_floating(carry, [c + z for c, z in zip(floating(carry), zeros, strict=True)])
+    pairs = zip(floating(carry), floating(zeros), strict=True)
+    return with_floating(carry, [leaf + zero for leaf, zero in pairs])

@@ -71,7 +71,7 @@ def context_length(
     is_sequence = keeps_time(model, params, xs)
 
     def last_output(length):
-        mask = jnp.arange(num_steps) >= num_steps - length
+        mask = jnp.arange(num_steps, dtype=jnp.int32) >= num_steps - length
         _, ys = model.apply(params, None, xs, mask=mask)
         return jax.tree.leaves(ys)[0][-1] if is_sequence else jax.tree.leaves(ys)[0]
 

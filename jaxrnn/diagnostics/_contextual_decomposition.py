@@ -1,6 +1,7 @@
 """What a phrase adds to the state of an LSTM, beside the rest of the sequence."""
 
-from typing import Any, NamedTuple
+import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -53,37 +54,33 @@ def contextual_decomposition(params: LSTMParams, xs: jax.Array, phrase: jax.Arra
         params = params._replace(bias=jnp.zeros_like(params.kernel[0]))
     zeros = jnp.zeros((*batch, hidden_size), xs.dtype)
     is_phrase = jnp.reshape(phrase, (*phrase.shape, *(1,) * (xs.ndim - phrase.ndim)))
-    step = _Step(params)
+    step = functools.partial(_step, params)
     _, outputs = jax.lax.scan(step, (zeros,) * 4, (xs, jnp.asarray(is_phrase)))
     return Decomposition(*outputs)
 
 
-class _Step(NamedTuple):
+def _step(params, carry, step):
     """One step of the two parts (b, g) of h and of c, with the letters of the paper: β and γ."""
-
-    params: LSTMParams
-
-    def __call__(self, carry: Any, step: Any) -> Any:
-        kernel, recurrent_kernel, bias = self.params
-        (h_b, h_g, c_b, c_g), (x, is_phrase) = carry, step
-        from_x, zero = x @ kernel, jnp.zeros((), x.dtype)
-        b = h_b @ recurrent_kernel + jnp.where(is_phrase, from_x, zero)
-        g = h_g @ recurrent_kernel + jnp.where(is_phrase, zero, from_x)
-        bias = jnp.broadcast_to(bias, b.shape)
-        parts = zip(*(jnp.split(part, 4, axis=-1) for part in (b, g, bias)), strict=True)
-        i, f, candidate, o = parts
-        o = jax.nn.sigmoid(sum(o))
-        i, f = _shares(jax.nn.sigmoid, *i), _shares(jax.nn.sigmoid, *f)
-        new = _shares(jnp.tanh, *candidate)
-        # The product of two biases belongs to whom the step belongs to.
-        constant = i[2] * new[2]
-        new_b = i[0] * (new[0] + new[2]) + i[2] * new[0] + jnp.where(is_phrase, constant, zero)
-        all_new = sum(i) * sum(new)
-        c_next_b = (f[0] + f[2]) * c_b + new_b
-        c_next_g = sum(f) * (c_b + c_g) - (f[0] + f[2]) * c_b + all_new - new_b
-        tanh_b, tanh_g = _shares(jnp.tanh, c_next_b, c_next_g, jnp.zeros_like(c_b))[:2]
-        h = o * tanh_b, o * tanh_g
-        return (*h, c_next_b, c_next_g), h
+    kernel, recurrent_kernel, bias = params
+    (h_b, h_g, c_b, c_g), (x, is_phrase) = carry, step
+    from_x, zero = x @ kernel, jnp.zeros((), x.dtype)
+    b = h_b @ recurrent_kernel + jnp.where(is_phrase, from_x, zero)
+    g = h_g @ recurrent_kernel + jnp.where(is_phrase, zero, from_x)
+    bias = jnp.broadcast_to(bias, b.shape)
+    parts = zip(*(jnp.split(part, 4, axis=-1) for part in (b, g, bias)), strict=True)
+    i, f, candidate, o = parts
+    o = jax.nn.sigmoid(sum(o))
+    i, f = _shares(jax.nn.sigmoid, *i), _shares(jax.nn.sigmoid, *f)
+    new = _shares(jnp.tanh, *candidate)
+    # The product of two biases belongs to whom the step belongs to.
+    constant = i[2] * new[2]
+    new_b = i[0] * (new[0] + new[2]) + i[2] * new[0] + jnp.where(is_phrase, constant, zero)
+    all_new = sum(i) * sum(new)
+    c_next_b = (f[0] + f[2]) * c_b + new_b
+    c_next_g = sum(f) * (c_b + c_g) - (f[0] + f[2]) * c_b + all_new - new_b
+    tanh_b, tanh_g = _shares(jnp.tanh, c_next_b, c_next_g, jnp.zeros_like(c_b))[:2]
+    h = o * tanh_b, o * tanh_g
+    return (*h, c_next_b, c_next_g), h
 
 
 def _shares(function, b, g, bias):

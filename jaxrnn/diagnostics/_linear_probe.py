@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_array, check_positive, describe
-from jaxrnn._core.masking import over_batch
+from jaxrnn._core.masking import over_batch, zero_where_masked
 from jaxrnn._core.numerics import sum_dtype
 from jaxrnn.diagnostics._states import check_share, check_states
 from jaxrnn.layers._dense import DenseParams
@@ -73,21 +73,20 @@ def linear_probe(
     own = None if mask is None else mask[:first]
     readout = ridge_readout(states[:first], values[:first], penalty=penalty, mask=own)
     wide = sum_dtype(states.dtype)
-    guesses = (states[first:] @ readout.kernel + readout.bias).astype(wide)
-    is_real = over_batch(
-        None if mask is None else mask[first:],
-        states.shape[:-1][0:0] or (last, *states.shape[1:-1]),
-        True,
-    )
+    shape = last, *states.shape[1:-1]
+    is_real = over_batch(None if mask is None else mask[first:], shape, True)
+    states, values = zero_where_masked(is_real, (states[first:], values[first:]))
+    guesses = (states @ readout.kernel + readout.bias).astype(wide)
     if is_label:
         return Probe(readout, *_accuracy(guesses, targets[first:], is_real, num_classes))
-    return Probe(readout, *_r_squared(guesses, values[first:].astype(wide), is_real))
+    return Probe(readout, *_r_squared(guesses, values.astype(wide), is_real))
 
 
 def _accuracy(guesses, labels, is_real, num_classes):
     count = jnp.maximum(is_real.sum(), 1).astype(guesses.dtype)
-    right = (jnp.argmax(guesses, axis=-1) == labels.astype(jnp.int32)) & is_real
-    shares = jax.nn.one_hot(labels, num_classes, dtype=guesses.dtype) * is_real[..., None]
+    right = (jnp.argmax(guesses, axis=-1).astype(jnp.int32) == labels.astype(jnp.int32)) & is_real
+    shares = jax.nn.one_hot(labels, num_classes, dtype=guesses.dtype)
+    shares = zero_where_masked(is_real, shares)
     most = shares.reshape(-1, num_classes).sum(axis=0).max()
     return right.sum().astype(guesses.dtype) / count, most / count
 

@@ -41,8 +41,6 @@ def recurrent_parts(
         return _of_stack(arguments, params, xs, mask)
     if build is rnn and options.get("reverse"):
         return [_backward(repr(model), arguments[0], params, mask)], []
-    if build is rnn:
-        return [_whole(repr(model), arguments[0], params, mask)], []
     if isinstance(model, Layer) and not jax.tree.leaves(
         jax.eval_shape(model.init_carry, params, xs)
     ):

@@ -10,12 +10,14 @@ from jaxrnn._core.entry import constructor
 from jaxrnn._core.matching import check_carry
 from jaxrnn._core.types import Cell, Layer, Params, check_cell, from_step
 from jaxrnn.layers._compose import check_keeps_time
+from jaxrnn.layers._rnn import rnn
 
 
 def as_cell(name: str, model: Cell | Layer, params: Params, xs: Any) -> Cell:
     """`model` as a cell, for the diagnostic `name`; raises unless it can stream."""
     if not isinstance(model, (Cell, Layer)):
         raise TypeError(f"`model` must be a Cell or a Layer, got {describe(model)}.")
+    model = cell_of(model) or model
     if isinstance(model, Cell):
         check_cell(model)
         return model
@@ -30,6 +32,12 @@ def as_cell(name: str, model: Cell | Layer, params: Params, xs: Any) -> Cell:
     )
     check_carry(after, carry, name="carry after a step", cause=cause)
     return cell
+
+
+def cell_of(layer: Cell | Layer) -> Cell | None:
+    """The cell of a layer that `jaxrnn.rnn` made, to run forward in time; None for another model."""
+    build, arguments, options = layer.made.rebuild if layer.made else (None, (), {})
+    return arguments[0] if build is rnn and not options.get("reverse") else None
 
 
 def _one_step(cell, params, x):

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_sequence, describe, example
 from jaxrnn._core.dependency import floating, with_floating
-from jaxrnn._core.entry import constructor
 from jaxrnn._core.noise import batch_axes, without_noise
 from jaxrnn._core.numerics import is_floating
 from jaxrnn._core.timed import inputs_of
-from jaxrnn._core.types import Carry, Cell, Layer, Params, WholeStep, is_whole
+from jaxrnn._core.types import Carry, Cell, Layer, Params
+from jaxrnn.diagnostics._perturbed import perturbed, zeros_like
 from jaxrnn.diagnostics._streaming import as_cell
 from jaxrnn.engines._contract import check_params_of
 from jaxrnn.engines._unroll import as_arrays, unroll
@@ -84,11 +84,9 @@ def carry_gradients(
     num_steps, x = check_sequence(xs), example(xs)
     if carry is None:
         check_params_of(cell, params, x)
-        carry = cell.init_carry(
-            params, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), x)
-        )
+        carry = cell.init_carry(params, jax.tree.map(zeros_like, x))
     (carry,) = as_arrays(carry=carry)
-    zeros = jax.tree.map(lambda leaf: jnp.zeros((num_steps, *leaf.shape), leaf.dtype), carry)
+    zeros = jax.tree.map(lambda leaf: zeros_like(leaf, num_steps), carry)
     options = {"mask": mask, "resets": resets, "context": context, "reverse": reverse}
 
     def run(leaves):
@@ -124,49 +122,3 @@ def _checked(value):
             "steps and rows."
         )
     return value
-
-
-@constructor
-def perturbed(cell: Cell) -> Cell:
-    """`cell` for inputs ``(x, zeros)``, where the zeros are added to the carry before the step."""
-
-    def init(key, x):
-        return cell.init(key, x[0])
-
-    def init_carry(params, x):
-        return cell.init_carry(params, x[0])
-
-    def project(params, x):
-        x, zeros = x
-        return cell.project(params, x), zeros, _recur(params, zeros)
-
-    def _recur(params, zeros):
-        """What the zeros add to v, which is linear in the carry: for all steps at once."""
-
-        def recur(leaves):
-            return cell.recur(params, with_floating(zeros, leaves))
-
-        leaves = floating(zeros)
-        return jax.jvp(recur, (list(map(jnp.zeros_like, leaves)),), (leaves,))[1]
-
-    def update(params, carry, u, v):
-        u, zeros, dv = u
-        return cell.update(params, _add(carry, zeros), u, jax.tree.map(jnp.add, v, dv))
-
-    def output(params, carry, u):
-        return cell.output(params, carry, u[0])
-
-    def step(params, carry, x):
-        x, zeros = x
-        return cell.update.step(params, _add(carry, zeros), x)
-
-    if is_whole(cell):
-        return cell._replace(init=init, init_carry=init_carry, update=WholeStep(step))
-    return cell._replace(
-        init=init, init_carry=init_carry, project=project, update=update, output=output
-    )
-
-
-def _add(carry, zeros):
-    pairs = zip(floating(carry), floating(zeros), strict=True)
-    return with_floating(carry, [leaf + zero for leaf, zero in pairs])

@@ -35,7 +35,7 @@ def as_cell(name: str, model: Cell | Layer, params: Params, xs: Any) -> Cell:
 
 
 def cell_of(layer: Cell | Layer) -> Cell | None:
-    """The cell of a layer that `jaxrnn.rnn` made, to run forward in time; None for another model."""
+    """The cell of a layer that `jaxrnn.rnn` made to run forward in time, or None."""
     build, arguments, options = layer.made.rebuild if layer.made else (None, (), {})
     return arguments[0] if build is rnn and not options.get("reverse") else None
 

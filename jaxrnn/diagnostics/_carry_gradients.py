@@ -107,10 +107,10 @@ def norms_of(tree: Any, num_axes: int) -> Any:
         if not is_floating(leaf):
             return jnp.zeros(leaf.shape[:num_axes])
         kept = leaf.shape[:num_axes]
-        rows = leaf.reshape(*kept, math.prod(leaf.shape[num_axes:]))
-        largest = jnp.max(jnp.abs(rows), axis=-1, keepdims=True, initial=0)
+        sizes = jnp.abs(leaf).reshape(*kept, math.prod(leaf.shape[num_axes:]))
+        largest = jnp.max(sizes, axis=-1, keepdims=True, initial=0)
         scale = jnp.where(largest > 0, largest, jnp.ones_like(largest))  # a square would underflow
-        return jnp.linalg.norm(rows / scale, axis=-1) * scale[..., 0]
+        return jnp.linalg.norm(sizes / scale, axis=-1) * scale[..., 0]
 
     return jax.tree.map(norm, tree)
 

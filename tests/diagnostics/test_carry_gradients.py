@@ -115,3 +115,12 @@ def test_tiny_gradients_have_norms():
 
     expected = np.sqrt(H) * 0.1 ** np.arange(37.0, 9, -1)
     np.testing.assert_allclose(run(xs).norms.h[3:31], expected, rtol=1e-4)
+
+
+@pytest.mark.thorough
+def test_complex_carries_have_real_norms():
+    cell = jaxrnn.lru(H)
+    params, xs = sequence(cell)
+    found = jax.jit(lambda p, xs: diagnostics.carry_gradients(cell, p, None, xs, loss))(params, xs)
+    lengths = jax.tree.map(lambda g: jnp.linalg.norm(jnp.abs(g), axis=-1), found.carries)
+    assert_close(found.norms, lengths, 1e-12)

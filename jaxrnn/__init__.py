@@ -5,8 +5,8 @@ Axis letters everywhere: T time, B batch, I input, H hidden, G gates; sequences 
 
 Functions are here by name. Their subjects are modules: `cells`, `wrappers`, `layers` and `engines`
 have the types of parameters and carries, `authoring` the helpers for cells of your own, and
-`initializers`, `activations`, `losses`, `decode`, `online`, `training`, `data` and `checkpoint` the
-rest of a model. `convert`, `linen` and `nnx` are imported when they are asked for.
+`initializers`, `activations`, `losses`, `decode`, `online`, `diagnostics`, `training`, `data` and
+`checkpoint` the rest of a model. `convert`, `linen` and `nnx` are imported when they are asked for.
 """
 
 from jaxrnn import (
@@ -15,6 +15,7 @@ from jaxrnn import (
     checkpoint,
     data,
     decode,
+    diagnostics,
     initializers,
     losses,
     online,

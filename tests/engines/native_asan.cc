@@ -70,26 +70,28 @@ template <class T, class Run>
 void in_parts(const Sizes& sizes, Index scratch_size, Run run) {
   for (Index begin = 0; begin < sizes.batch; begin += sizes.rows) {
     const Array<T> scratch(scratch_size * sizes.workers);
+    const std::unique_ptr<Index[]> numbers(new Index[2 * sizes.rows * sizes.workers]);
     const std::unique_ptr<Slot[]> slots(new Slot[sizes.workers]());
     const Index end = begin + sizes.rows < sizes.batch ? begin + sizes.rows : sizes.batch;
     std::vector<std::thread> threads;
     for (Index worker = 1; worker < sizes.workers; worker++)
-      threads.emplace_back([&] { run(Part<T>{begin, end, scratch, slots.get(), false}); });
-    run(Part<T>{begin, end, scratch, slots.get(), true});
+      threads.emplace_back([&] { run(Part<T>{begin, end, scratch, numbers.get(), slots.get(), false}); });
+    run(Part<T>{begin, end, scratch, numbers.get(), slots.get(), true});
     for (std::thread& thread : threads) thread.join();
   }
 }
 
-// Runs one cell at one size. `flags` adds a mask and resets, and gives the input projection.
+// Runs one cell at one size. `flags` adds a mask and resets; without `projects` the input projection
+// is given.
 template <class S>
 bool run(const Kernels<S>& kernels, int number, Index steps, Index batch, Index inputs,
-         Index hidden, Index workers, bool flags) {
+         Index hidden, Index workers, bool flags, bool projects) {
   using T = Wide<S>;
   const Cell cell = static_cast<Cell>(number);
   const Index gates = gates_of(cell), wide = gates * hidden;
   const Index units = steps * batch * hidden, states = batch * hidden;
   const Index rows = workers > 1 ? batch : (batch + 1) / 2;
-  const Sizes sizes = {steps, batch, inputs, hidden, rows, workers, flags};
+  const Sizes sizes = {steps, batch, inputs, hidden, rows, workers, flags, steps * batch};
   const auto pack = [&](const Packing& packing, const Array<S>& matrix, auto pack_panel) {
     Array<T> out(kernels.packed_size(packing));
     for (Index panel = 0; panel < kernels.panels(packing); panel++)
@@ -104,6 +106,10 @@ bool run(const Kernels<S>& kernels, int number, Index steps, Index batch, Index 
   const Array<S> dh(states), dc(states), dh0(states), dc0(states), dxs(xs.size);
   const Array<S> dkernel(kernel.size), drecurrent(recurrent.size), dbias(wide), dv_sums(hidden);
   const auto mask = random_flags(steps * batch), resets = random_flags(steps * batch);
+  std::vector<Index> order, numbers;
+  for (Index row = 0; row < batch; row++) order.push_back(flags ? batch - 1 - row : row);
+  for (Index row = 0; row < steps * batch; row++)
+    if (mask[row]) numbers.push_back(row);
 
   Packing projection = kernels.projection(sizes, gates);
   const auto packed_kernel = pack(projection, kernel, kernels.pack);
@@ -117,8 +123,9 @@ bool run(const Kernels<S>& kernels, int number, Index steps, Index batch, Index 
   f.packed = forward;
   f.recurrent_bias = recurrent_bias;
   f.h = h, f.memory = c, f.initial_h = h0, f.initial_memory = c0;
-  f.xs = flags ? nullptr : static_cast<S*>(xs);
-  f.us = flags ? static_cast<T*>(us) : nullptr;
+  f.xs = projects ? static_cast<S*>(xs) : nullptr;
+  f.us = projects ? nullptr : static_cast<T*>(us);
+  f.order = order.data();
   f.mask = flags ? mask.get() : nullptr, f.resets = flags ? resets.get() : nullptr;
   f.last_h = last_h, f.last_memory = last_c, f.ys = ys;
   f.gates = kept, f.previous = flags ? static_cast<S*>(previous) : nullptr, f.extra = extra;
@@ -133,7 +140,7 @@ bool run(const Kernels<S>& kernels, int number, Index steps, Index batch, Index 
   const bool ys_tell = gates == 1 && !flags && std::is_same_v<S, T>;
   b.gates = ys_tell ? nullptr : static_cast<T*>(kept);
   b.extra = extra, b.previous = f.previous, b.h = h, b.ys = ys;
-  b.mask = f.mask, b.resets = f.resets;
+  b.mask = f.mask, b.resets = f.resets, b.order = f.order;
   b.dys = ys, b.dlast_h = last_h, b.dlast_memory = last_c;
   b.dus = kept, b.dvs = cell == Cell::kGru ? static_cast<T*>(extra) : nullptr;
   b.dh = dh, b.dmemory = dc, b.dinitial_h = dh0, b.dinitial_memory = dc0;
@@ -141,14 +148,19 @@ bool run(const Kernels<S>& kernels, int number, Index steps, Index batch, Index 
               [&](const Part<T>& part) { kernels.backward[number](b, part); });
 
   const Index total = steps * batch, rest = total > batch ? total - batch : 0;
+  const Index count = flags ? numbers.size() : total;
   const Index shared = b.dvs ? wide - hidden : wide;
   // Outer products with h before each step, for `columns` columns from number `first` on.
   const auto of_h = [&](const T* from, Index stride, Index first, Index columns, S* sums) {
-    return Outer<S>{{{h, from, total - rest}, {ys, from + (total - rest) * stride, rest}},
-                    hidden, columns, stride, wide, drecurrent + first, sums};
+    Outer<S> outer = {{}, hidden, columns, stride, wide, drecurrent + first, sums};
+    outer.rows[0] = {h, from, total - rest, nullptr};
+    outer.rows[1] = {ys, from + (total - rest) * stride, rest, nullptr};
+    if (flags) outer.rows[0] = {previous, from, count, numbers.data()}, outer.rows[1] = {};
+    return outer;
   };
   std::vector<Outer<S>> outers = {
-      {{{xs, kept, total}, {}}, inputs, wide, wide, wide, dkernel, dbias},
+      {{{xs, kept, count, flags ? numbers.data() : nullptr}, {}},
+       inputs, wide, wide, wide, dkernel, dbias},
       of_h(kept, wide, 0, shared, nullptr)};
   if (b.dvs) outers.push_back(of_h(extra, hidden, shared, hidden, dv_sums));
   for (const Outer<S>& outer : outers) {
@@ -160,8 +172,11 @@ bool run(const Kernels<S>& kernels, int number, Index steps, Index batch, Index 
   }
   const Packing columns = kernels.transposed_projection(sizes, gates);
   const auto packed_columns = pack(columns, kernel, kernels.pack_transposed);
-  kernels.inputs({packed_columns, kept, inputs, wide, dxs}, 0, total / 2);
-  kernels.inputs({packed_columns, kept, inputs, wide, dxs}, total / 2, total);
+  const Inputs<S> of_inputs = {packed_columns, kept, inputs, wide, dxs,
+                               flags ? numbers.data() : nullptr};
+  const Array<T> gathered(kernels.inputs_scratch(wide));
+  kernels.inputs(of_inputs, 0, count / 2, gathered);
+  kernels.inputs(of_inputs, count / 2, count, gathered);
   return ys.finite() && kept.finite() && dh.finite() && dkernel.finite() && drecurrent.finite() &&
          dbias.finite() && dxs.finite();
 }
@@ -176,14 +191,16 @@ int main() {
                 !run(kernels.bf16, sizes...);
   };
   for (int cell = 0; cell < kCells; cell++)
-    for (bool flags : {false, true}) {
+    for (const auto& [flags, projects] :
+         {std::pair{false, true}, std::pair{true, true}, std::pair{true, false}}) {
       for (Index hidden : {1, 3, 16, 17, 65, 130})
         for (Index batch : {1, 2, 7, 33})
           for (Index steps : {0, 1, 3})
-            all(cell, steps, batch, hidden == 65 ? Index(0) : hidden + 2, hidden, Index(1), flags);
+            all(cell, steps, batch, hidden == 65 ? Index(0) : hidden + 2, hidden, Index(1), flags,
+                projects);
       for (Index hidden : {40, 130})
         for (Index workers : {2, 3})
-          all(cell, Index(150), Index(1), Index(20), hidden, workers, flags);
+          all(cell, Index(150), Index(1), Index(20), hidden, workers, flags, projects);
     }
   std::printf("%d failures\n", failures);
   return failures != 0;

@@ -57,7 +57,7 @@ ORDER = (
     ("engines",),
     ("layers",),
     ("losses", "training", "data", "checkpoint", "authoring"),
-    ("decode", "online"),
+    ("decode", "online", "diagnostics"),
     ("convert", "_batch_major"),
     ("linen", "nnx"),
 )
@@ -118,7 +118,7 @@ def test_no_module_shares_its_name_with_a_function_in_it():
 
 
 ROOMS = ("cells", "wrappers", "layers", "engines", "authoring", "initializers", "losses")
-ROOMS += ("activations", "decode", "online", "training", "data", "checkpoint")
+ROOMS += ("activations", "decode", "online", "diagnostics", "training", "data", "checkpoint")
 
 
 def test_every_public_function_is_documented():

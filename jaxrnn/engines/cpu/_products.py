@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxrnn.engines.cpu._calls import call_library, shape_of
 from jaxrnn.engines.kernel._operands import (
     Cotangents,
+    Flags,
     Primals,
     Products,
     Recurrence,
@@ -17,6 +18,7 @@ from jaxrnn.engines.kernel._operands import (
 def products(
     recurrence: Recurrence,
     primals: Primals,
+    flags: Flags,
     saved: Saved,
     cotangents: Cotangents,
     of_weights: bool,
@@ -27,6 +29,7 @@ def products(
     Args:
       recurrence: the cell, and the direction.
       primals: the arguments.
+      flags: the mask and the resets.
       saved: what the forward pass has kept of them.
       cotangents: of the two projections of each step.
       of_weights: whether the weights are asked for.
@@ -45,15 +48,16 @@ def products(
 
     h = primals.states.carry[0]
     previous = (h, saved.ys, saved.previous)
-    return call(primals.weights, primals.inputs, previous, cotangents.us, cotangents.vs)
+    mask, dus, dvs = flags.mask, cotangents.us, cotangents.vs
+    return call(primals.weights, primals.inputs, previous, mask, dus, dvs)
 
 
-def _by_library(recurrence, of_weights, of_inputs, weights, inputs, previous, dus, dvs):
+def _by_library(recurrence, of_weights, of_inputs, weights, inputs, previous, mask, dus, dvs):
     if not (of_weights or (of_inputs and weights.kernel is not None)):
         return Products(jax.tree.map(lambda _: None, weights), dus if of_inputs else None)
     h, ys, before = previous
     projects = weights.kernel is not None
-    operands = [weights.kernel, inputs if projects else None, before, h, ys, dus, dvs]
+    operands = [weights.kernel, inputs if projects else None, before, h, ys, dus, dvs, mask]
     like = [shape_of(leaf.dtype, *leaf.shape) if leaf is not None else None for leaf in weights]
     dkernel, dbias, drecurrent, drecurrent_bias = like if of_weights else [None] * 4
     dinputs = shape_of(inputs.dtype, *inputs.shape) if of_inputs and projects else None
@@ -64,7 +68,8 @@ def _by_library(recurrence, of_weights, of_inputs, weights, inputs, previous, du
     return Products(Weights(*dweights), dinputs)
 
 
-def _by_xla(recurrence, of_weights, of_inputs, weights, inputs, previous, dus, dvs):
+def _by_xla(recurrence, of_weights, of_inputs, weights, inputs, previous, mask, dus, dvs):
+    del mask  # the cotangents of masked steps are zero
     h, ys, before = previous
     if before is None:
         rows = (ys[1:], h[None]) if recurrence.reverse else (h[None], ys[:-1])

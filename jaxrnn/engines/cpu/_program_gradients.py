@@ -5,13 +5,21 @@ import jax.numpy as jnp
 
 from jaxrnn._core.loop import shape_like, varying_like
 from jaxrnn.engines.cpu._program_calls import saved_arrays
-from jaxrnn.engines.kernel._operands import Cotangents, Primals, Products, Recurrence, Saved
+from jaxrnn.engines.kernel._operands import (
+    Cotangents,
+    Flags,
+    Primals,
+    Products,
+    Recurrence,
+    Saved,
+)
 from jaxrnn.engines.program._code import Place
 
 
 def gradients(
     recurrence: Recurrence,
     primals: Primals,
+    flags: Flags,
     saved: Saved,
     cotangents: Cotangents,
     of_weights: bool,

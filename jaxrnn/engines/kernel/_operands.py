@@ -60,7 +60,8 @@ class Backend(NamedTuple):
       forward: ``(recurrence, primals, flags) -> Result``.
       training_forward: the same, with what `backward` needs: ``-> (Result, Saved)``.
       backward: ``(recurrence, primals, flags, saved, dresult) -> Cotangents``.
-      products: ``(recurrence, primals, saved, cotangents, of_weights, of_inputs) -> Products``.
+      products: ``(recurrence, primals, flags, saved, cotangents, of_weights, of_inputs)
+        -> Products``.
       reference: as `forward`, by the general rule, for derivatives that have no kernel.
     """
 

@@ -36,7 +36,7 @@ def pull_back(
     def kernel(primals, flags, saved, dresult):
         out = backend.backward(recurrence, primals, flags, saved, dresult)
         asked = of_weights, of_inputs
-        dweights, dinputs = backend.products(recurrence, primals, saved, out, *asked)
+        dweights, dinputs = backend.products(recurrence, primals, flags, saved, out, *asked)
         dinitial = None if primals.states.initial is None else out.initial
         return Primals(dweights, States(out.carry, dinitial), dinputs)
 

@@ -1,4 +1,8 @@
 // The backward pass: the cotangents of a part of the batch, from the last step to the first.
+//
+// With a mask, each step copies what the product reads for its real rows to contiguous memory, and
+// multiplies no others. A row may wait through masked steps, so each row has a `later` step of its
+// own.
 #pragma once
 
 #include "forward.h"
@@ -11,11 +15,11 @@ Packing transposed_recurrence(const Sizes& sizes, int gates) {
   return {1, gates * sizes.hidden, sizes.hidden, vectors};
 }
 
-// Scratch for the tile of a product and for four copies of the state.
+// Scratch for the tile of a product, four copies of the state, and the cotangents of the gates.
 template <class S>
-std::ptrdiff_t backward_scratch(const Sizes& sizes, int) {
+std::ptrdiff_t backward_scratch(const Sizes& sizes, int gates) {
   using T = Wide<S>;
-  return kTile * kLanes<T> + 4 * sizes.rows * padded<T>(sizes.hidden);
+  return kTile * kLanes<T> + (4 + gates) * sizes.rows * padded<T>(sizes.hidden);
 }
 
 // The work of one worker.
@@ -27,47 +31,58 @@ struct BackwardPass {
   static constexpr bool is_gru = CellOf<S>::kCell == Cell::kGru;
 
   const Backward<S>& b;
-  const std::ptrdiff_t begin, rows, hidden = b.sizes.hidden, stride = padded<T>(hidden);
+  const std::ptrdiff_t rows, hidden = b.sizes.hidden, stride = padded<T>(hidden);
+  const std::ptrdiff_t* const order;  // the batch row of each row
   // Columns of the recurrent product whose cotangents are in `dus`; the rest are in `dvs`.
   const std::ptrdiff_t shared = (is_gru ? gates - 1 : gates) * hidden;
   const Packing packing = transposed_recurrence<T>(b.sizes, gates);
   Worker worker;
+  Steps steps;
   // Cotangents, shared in the leader's scratch: of h, without what comes through the recurrent
   // product; of memory; and of the initial carry.
   T *direct, *memory, *initial, *initial_memory;
-  T* tile;
-  std::ptrdiff_t later;  // the first row in (T, B) of the step done last, or negative
+  T *tile, *gathered;     // in this worker's scratch
+  std::ptrdiff_t* later;  // for each row its place in (T, B) at the step done last, or negative
 
   BackwardPass(const Backward<S>& backward, const Part<T>& part)
       : b(backward),
-        begin(part.begin),
         rows(part.end - part.begin),
-        worker(part.slots, part.leads) {
+        order(b.order + part.begin),
+        worker(part.slots, part.leads),
+        steps(b.sizes, b.mask, order, rows, !b.sizes.reverse,
+              part.numbers + worker.number() * 2 * b.sizes.rows),
+        later(part.numbers + (worker.number() * 2 + 1) * b.sizes.rows) {
     const std::ptrdiff_t size = b.sizes.rows * stride;
     direct = part.scratch + kTile * kLanes<T>;
     memory = direct + size;
     initial = memory + size;
     initial_memory = initial + size;
     tile = part.scratch + worker.number() * backward_scratch<S>(b.sizes, gates);
+    gathered = tile + kTile * kLanes<T> + 4 * size;
+    for (std::ptrdiff_t row = 0; row < rows; row++) later[row] = -1;
   }
 
   void run() {
     if (worker.leads()) start();
-    const std::ptrdiff_t steps = b.sizes.steps, most = chunk_steps(b.sizes);
-    while (worker.next_chunk(steps ? (steps + most - 1) / most : 0)) {
-      const std::ptrdiff_t done = worker.chunk() * most, left = steps - done;
-      const std::ptrdiff_t last = done + (left < most ? left : most);
-      for (std::ptrdiff_t step = done; step < last; step++) {
-        later = step ? at(step - 1) : -1;
-        if (step && !worker.alone()) prefetch_later();
-        go_back(step);
+    Chunk chunk;
+    while (worker.next_chunk(chunk.last < b.sizes.steps)) {
+      while (chunk.number < worker.chunk()) {
+        chunk = steps.after(chunk, chunk_steps(b.sizes));
+        if (chunk.number < worker.chunk()) pass(chunk);
+      }
+      if (b.mask) write_zeros(chunk);
+      std::ptrdiff_t number = steps.seek(chunk.first);
+      for (; number < chunk.last; number = steps.seek(number + 1)) {
+        if (number && !worker.alone() && !b.mask) prefetch_later();
+        go_back(number);
+        pass(steps.time(number));
         worker.barrier();
       }
     }
     if (!worker.leads()) return;
-    later = steps ? at(steps - 1) : -1;
+    steps.find_all();
     const auto nothing = [](auto...) {};
-    sweep(steps, 0, panels<T>(packing), nothing,
+    sweep(0, 0, panels<T>(packing), nothing,
           [&](std::ptrdiff_t row, std::ptrdiff_t unit, Vector<T> dh) {
             store(direct + row * stride + unit, dh);
           });
@@ -78,49 +93,70 @@ struct BackwardPass {
     const Units all = {0, hidden};
     std::memset(initial, 0, 2 * b.sizes.rows * stride * sizeof(T));
     for (std::ptrdiff_t row = 0; row < rows; row++) {
-      const std::ptrdiff_t from = (begin + row) * hidden;
+      const std::ptrdiff_t from = order[row] * hidden;
       read_row(direct + row * stride, b.dlast_h + from, all, hidden);
       if (remembers) read_row(memory + row * stride, b.dlast_memory + from, all, hidden);
     }
   }
 
-  // The first row of a step in (T, B); step 0 is the last in time.
-  std::ptrdiff_t at(std::ptrdiff_t step) const {
-    return (b.sizes.reverse ? step : b.sizes.steps - 1 - step) * b.sizes.batch + begin;
+  // Keeps in mind that the real rows at time `t` are done.
+  void pass(std::ptrdiff_t t) {
+    for (std::ptrdiff_t i = 0; i < steps.count(); i++)
+      later[steps[i]] = t * b.sizes.batch + order[steps[i]];
+  }
+  // Likewise for a chunk that others have done.
+  void pass(const Chunk& chunk) {
+    for (std::ptrdiff_t number = chunk.first; number < chunk.last; number++) {
+      steps.find(steps.time(number));
+      pass(steps.time(number));
+    }
   }
 
   // Prefetches what the other workers wrote at the later step.
   void prefetch_later() {
-    prefetch<kFirstCache>(b.dus + later * gates * hidden, 0, 1, rows * gates * hidden);
-    if (is_gru) prefetch<kFirstCache>(b.dvs + later * hidden, 0, 1, rows * hidden);
+    prefetch<kFirstCache>(b.dus + later[0] * gates * hidden, 0, 1, rows * gates * hidden);
+    if (is_gru) prefetch<kFirstCache>(b.dvs + later[0] * hidden, 0, 1, rows * hidden);
+  }
+
+  // Copies the cotangents of the gates at the later step of each real row.
+  void gather() {
+    const std::ptrdiff_t depth = packing.depth;
+    for (std::ptrdiff_t i = 0; i < steps.count(); i++) {
+      const std::ptrdiff_t from = later[steps[i]];
+      T* to = gathered + i * depth;
+      if (from < 0) {
+        std::memset(to, 0, depth * sizeof(T));
+        continue;
+      }
+      std::memcpy(to, b.dus + from * depth, shared * sizeof(T));
+      if (is_gru) std::memcpy(to + shared, b.dvs + from * hidden, hidden * sizeof(T));
+    }
   }
 
   void go_back(std::ptrdiff_t step) {
-    const std::ptrdiff_t here = at(step), number = panels<T>(packing);
-    const S* before =
-        step + 1 < b.sizes.steps ? b.ys + at(step + 1) * hidden : b.h + begin * hidden;
+    const std::ptrdiff_t batch = b.sizes.batch, here = steps.time(step) * batch;
+    const std::ptrdiff_t number = panels<T>(packing);
+    const S* before = step + 1 < b.sizes.steps ? b.ys + steps.time(step + 1) * batch * hidden : b.h;
     if (b.previous) before = b.previous + here * hidden;
-    // Prefetches what `finish` reads for these rows and units.
-    const auto prefetch_saved = [&](std::ptrdiff_t row, std::ptrdiff_t count, std::ptrdiff_t unit,
-                                 std::ptrdiff_t width) {
-      const std::ptrdiff_t units = (here + row) * hidden + unit;
+    // Prefetches what `finish` reads for this row and these units.
+    const auto prefetch_saved = [&](std::ptrdiff_t row, std::ptrdiff_t unit, std::ptrdiff_t width) {
+      const std::ptrdiff_t at = here + order[row], units = at * hidden + unit;
       for (int gate = 0; b.gates && gate < gates; gate++)
-        prefetch<kFirstCache>(b.gates + ((here + row) * gates + gate) * hidden + unit,
-                              gates * hidden, count, width);
-      if (!b.gates) prefetch<kFirstCache>(b.ys + units, hidden, count, width);
-      prefetch<kFirstCache>(b.dys + units, hidden, count, width);
-      if (b.extra) prefetch<kFirstCache>(b.extra + units, hidden, count, width);
-      if (is_gru) prefetch<kFirstCache>(before + row * hidden + unit, hidden, count, width);
+        prefetch<kFirstCache>(b.gates + (at * gates + gate) * hidden + unit, 0, 1, width);
+      if (!b.gates) prefetch<kFirstCache>(b.ys + units, 0, 1, width);
+      prefetch<kFirstCache>(b.dys + units, 0, 1, width);
+      if (b.extra) prefetch<kFirstCache>(b.extra + units, 0, 1, width);
+      if (is_gru) prefetch<kFirstCache>(before + order[row] * hidden + unit, 0, 1, width);
     };
     sweep(step, worker.begin(number), worker.end(number), prefetch_saved,
           [&](std::ptrdiff_t row, std::ptrdiff_t unit, Vector<T> dh) {
-            finish(row, here + row, unit, before, dh);
+            finish(row, here + order[row], unit, before + order[row] * hidden + unit, dh);
           });
   }
 
   void write(std::ptrdiff_t row) {
     const Units all = {0, hidden};
-    const std::ptrdiff_t to = (begin + row) * hidden;
+    const std::ptrdiff_t to = order[row] * hidden;
     write_row(b.dh + to, direct + row * stride, all, hidden);
     write_row(b.dinitial_h + to, initial + row * stride, all, hidden);
     if (!remembers) return;
@@ -128,41 +164,55 @@ struct BackwardPass {
     write_row(b.dinitial_memory + to, initial_memory + row * stride, all, hidden);
   }
 
-  bool is_real(std::ptrdiff_t at) const { return !b.mask || b.mask[at]; }
-  bool is_reset(std::ptrdiff_t at) const { return b.resets && b.resets[at] && is_real(at); }
+  bool is_reset(std::ptrdiff_t at) const { return b.resets && b.resets[at]; }
 
-  // Calls `body(row, unit, dh)` for the units of panels [start, end), where dh is the cotangent of
-  // h before the later step; and calls `prepare(row, rows, unit, units)` before each product that
-  // gives dh.
+  // Calls `body(row, unit, dh)` for the real rows and the units of panels [start, end), where dh is
+  // the cotangent of h before the later step; and calls `prepare(row, unit, units)` for each row
+  // before the product that gives dh.
   template <class Prepare, class Body>
   JAXRNN_INLINE void sweep(std::ptrdiff_t step, std::ptrdiff_t start, std::ptrdiff_t end,
                            Prepare prepare, Body body) {
-    const std::ptrdiff_t depth = packing.depth, from = later < 0 ? 0 : later;
+    if (b.mask) gather();
     for (std::ptrdiff_t i = 0; i < end - start; i++) {
       const Panel panel = panel_at<T>(packing, to_and_fro(i, start, end, step));
       const std::ptrdiff_t unit = panel.first * kLanes<T>, width = panel.vectors * kLanes<T>;
-      const T* matrix = b.packed + unit * depth;
-      tiles(rows, panel.vectors, [&](std::ptrdiff_t first, std::ptrdiff_t count) {
-        const auto multiply = multiply_of<T>(count, panel.vectors);
-        prepare(first, count, unit, width);
-        multiply({b.dus + (from + first) * depth, depth, 1, matrix, later < 0 ? 0 : shared,
-                  direct + first * stride + unit, stride, tile, width});
-        if (is_gru && later >= 0)
-          multiply({b.dvs + (from + first) * hidden, hidden, 1, matrix + shared * width, hidden,
-                    tile, width, tile, width});
+      tiles(steps.count(), panel.vectors, [&](std::ptrdiff_t first, std::ptrdiff_t count) {
+        for (std::ptrdiff_t k = first; k < first + count; k++) prepare(steps[k], unit, width);
+        multiply(panel, first, count);
         const T* z = tile;
-        for (std::ptrdiff_t row = first; row < first + count; row++)
+        for (std::ptrdiff_t k = first; k < first + count; k++)
           for (std::ptrdiff_t v = 0; v < panel.vectors; v++, z += kLanes<T>) {
-            const std::ptrdiff_t here = unit + v * kLanes<T>;
+            const std::ptrdiff_t row = steps[k], here = unit + v * kLanes<T>;
             body(row, here, past_reset(row, here, load(z)));
           }
       });
     }
   }
 
+  // Fills the tile with `direct` and the products of one panel.
+  JAXRNN_INLINE void multiply(Panel panel, std::ptrdiff_t first, std::ptrdiff_t count) {
+    const std::ptrdiff_t depth = packing.depth, width = panel.vectors * kLanes<T>;
+    const std::ptrdiff_t unit = panel.first * kLanes<T>;
+    const auto run = multiply_of<T>(count, panel.vectors);
+    const T *matrix = b.packed + unit * depth, *start = direct + first * stride + unit;
+    if (b.mask) {
+      T* to = tile;
+      for (std::ptrdiff_t i = first; i < first + count; i++)
+        for (std::ptrdiff_t v = 0; v < width; v += kLanes<T>, to += kLanes<T>)
+          store(to, load(direct + steps[i] * stride + unit + v));
+      return run({gathered + first * depth, depth, 1, matrix, depth, tile, width, tile, width});
+    }
+    const bool is_last = later[0] < 0;  // there is no later step
+    const std::ptrdiff_t from = is_last ? 0 : later[0] + first;
+    run({b.dus + from * depth, depth, 1, matrix, is_last ? 0 : shared, start, stride, tile, width});
+    if (is_gru && !is_last)
+      run({b.dvs + from * hidden, hidden, 1, matrix + shared * width, hidden, tile, width, tile,
+           width});
+  }
+
   // A reset before the later step sends the cotangent to the initial carry.
   JAXRNN_INLINE Vector<T> past_reset(std::ptrdiff_t row, std::ptrdiff_t unit, Vector<T> dh) {
-    if (later < 0 || !is_reset(later + row)) return dh;
+    if (later[row] < 0 || !is_reset(later[row])) return dh;
     T* to = initial + row * stride + unit;
     store<T>(to, load(to) + dh);
     return Vector<T>{};
@@ -172,13 +222,9 @@ struct BackwardPass {
                             const S* before, Vector<T> dh) {
     const std::ptrdiff_t count = hidden - unit, here = row * stride + unit;
     const Place place = {at * hidden + unit, at * gates * hidden + unit, hidden, unit, count};
-    if (!is_real(at)) {
-      store(direct + here, dh);
-      return write_zeros(place);
-    }
     const Vector<T> dmemory = remembers ? load(memory + here) : Vector<T>{};
     State<T> d = {dh + load(b.dys + place.units, count), dmemory};
-    d = CellOf<S>::backward(b, place, load(before + row * hidden + unit, count), d);
+    d = CellOf<S>::backward(b, place, load(before, count), d);
     store(direct + here, d.h);
     if (!remembers) return;
     if (is_reset(at)) {
@@ -189,10 +235,19 @@ struct BackwardPass {
     store(memory + here, d.memory);
   }
 
-  JAXRNN_INLINE void write_zeros(const Place& at) {
-    for (int gate = 0; gate < gates; gate++)
-      store(b.dus + at.gates + gate * at.hidden, Vector<T>{}, at.count);
-    if (is_gru) store(b.dvs + at.units, Vector<T>{}, at.count);
+  // Writes zeros at the masked steps of a chunk. Arrays of the forward pass have them already.
+  void write_zeros(const Chunk& chunk) {
+    const bool to_dus = b.dus != b.gates, to_dvs = is_gru && b.dvs != b.extra;
+    if (!to_dus && !to_dvs) return;
+    const std::ptrdiff_t width = packing.vectors * kLanes<T>, number = panels<T>(packing);
+    const std::ptrdiff_t first = worker.begin(number) * width, end = worker.end(number) * width;
+    const std::ptrdiff_t size = ((end < hidden ? end : hidden) - first) * sizeof(T);
+    if (size <= 0) return;
+    steps.masked(chunk, [&](std::ptrdiff_t at) {
+      for (int gate = 0; to_dus && gate < gates; gate++)
+        std::memset(b.dus + (at * gates + gate) * hidden + first, 0, size);
+      if (to_dvs) std::memset(b.dvs + at * hidden + first, 0, size);
+    });
   }
 };
 

@@ -61,8 +61,12 @@ ffi::Error backward(Call call, const BackwardBuffers& in) {
   if (sizes.batch == 0) return ffi::Error::Success();
 
   const Kernels<S>& kernels = kernels_of<S>(*call.instruction_set);
+  Deal deal(sizes.batch);
+  if (!deal) return out_of_memory();
+  deal.count(&b.mask, &sizes);
   divide(call, &sizes);
   b.sizes = sizes;
+  b.order = deal.order(sizes, b.mask);
   if (b.dus != b.gates) prepare(b.dus, sizes.steps * sizes.batch * sizes.hidden * call.gates);
   const Packing packing = kernels.transposed_recurrence(sizes, call.gates);
   const auto packed = call.packed(kernels, packing, matrix, kernels.pack_transposed);

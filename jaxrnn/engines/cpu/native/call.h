@@ -37,8 +37,7 @@ struct Call {
   // another thread.
   std::ptrdiff_t parts(std::ptrdiff_t most) const {
     constexpr double least = 2e6;
-    const double rows = 2.0 * sizes.steps * sizes.batch;
-    const double work = rows * gates * sizes.hidden * (sizes.hidden + sizes.inputs);
+    const double work = 2.0 * sizes.real * gates * sizes.hidden * (sizes.hidden + sizes.inputs);
     const std::ptrdiff_t threads = work < least ? 1 : std::max<std::int64_t>(pool.num_threads(), 1);
     return std::min(threads, most);
   }
@@ -71,7 +70,7 @@ inline ffi::Error describe(const Buffer& h, const Buffer& sequence, std::int64_t
     return ffi::Error::InvalidArgument("this processor lacks the instructions asked for");
   call->cell = static_cast<Cell>(cell);
   call->gates = gates_of(call->cell);
-  call->sizes = {dims[0], dims[1], 0, rows[1], 0, 1, reverse};
+  call->sizes = {dims[0], dims[1], 0, rows[1], 0, 1, reverse, dims[0] * dims[1]};
   return ffi::Error::Success();
 }
 

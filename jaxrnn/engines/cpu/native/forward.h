@@ -3,11 +3,16 @@
 // Time is divided into chunks. The inputs of a chunk are multiplied by the kernel at once, and the
 // products stay in the cache until their steps run. Their layout matches the panels: (rows, unit
 // vectors, gates, lanes).
+//
+// With a mask, the states of all rows are kept in `held`. Each step copies those of its real rows to
+// contiguous memory, and multiplies no others.
 #pragma once
 
 #include "cells.h"
 #include "team.h"
 #include "panels.h"
+#include "states.h"
+#include "steps.h"
 
 namespace jaxrnn::JAXRNN_INSTRUCTION_SET {
 
@@ -37,31 +42,13 @@ Packing projection(const Sizes& sizes, int gates) {
   return {gates, sizes.inputs, sizes.hidden, vectors < most ? vectors : most};
 }
 
-// Scratch for the tile, three copies of the state, the inputs of a chunk, and their products.
+// Scratch for the tile, four copies of the state, the inputs of a chunk, and their products.
 template <class S>
 std::ptrdiff_t forward_scratch(const Sizes& sizes, int gates) {
   using T = Wide<S>;
   const std::ptrdiff_t hidden = padded<T>(sizes.hidden);
   const std::ptrdiff_t row = padded<T>(sizes.inputs) + gates * hidden;
-  return kTile * kLanes<T> + 3 * sizes.rows * hidden + chunk_steps(sizes) * sizes.rows * row;
-}
-
-// Hidden units [first, last).
-struct Units {
-  std::ptrdiff_t first, last;
-};
-
-// Copy units of a row between an array (B, H) and a state, whose rows are padded with zeros.
-template <class S>
-JAXRNN_INLINE void read_row(Wide<S>* state, const S* from, Units units, std::ptrdiff_t hidden) {
-  for (std::ptrdiff_t unit = units.first; unit < units.last; unit += kLanes<Wide<S>>)
-    store(state + unit, load(from + unit, hidden - unit));
-}
-
-template <class S>
-JAXRNN_INLINE void write_row(S* to, const Wide<S>* state, Units units, std::ptrdiff_t hidden) {
-  for (std::ptrdiff_t unit = units.first; unit < units.last; unit += kLanes<Wide<S>>)
-    store(to + unit, load(state + unit), hidden - unit);
+  return kTile * kLanes<T> + 4 * sizes.rows * hidden + chunk_steps(sizes) * sizes.rows * row;
 }
 
 // The work of one worker.
@@ -74,56 +61,92 @@ struct ForwardPass {
   const Forward<S>& f;
   const std::ptrdiff_t begin, rows, hidden = f.sizes.hidden, inputs = f.sizes.inputs;
   const std::ptrdiff_t stride = padded<T>(hidden), u_stride = stride * gates;
+  const std::ptrdiff_t* const order;  // the batch row of each row
   const Packing by_input = projection<T>(f.sizes, gates), by_carry = recurrence<T>(f.sizes, gates);
   Worker worker;
-  T *states[2], *memory;  // shared, in the leader's scratch
-  T *tile, *us, *xs;      // in this worker's scratch
-  T *h, *next;            // the states before and after this step
+  Steps steps;
+  T *states[2], *held, *memory;  // shared, in the leader's scratch
+  T *tile, *us, *xs;             // in this worker's scratch
+  T *h, *next;                   // the states of the real rows before this step and the next one
 
   ForwardPass(const Forward<S>& forward, const Part<T>& part)
-      : f(forward), begin(part.begin), rows(part.end - part.begin), worker(part.slots, part.leads) {
+      : f(forward),
+        begin(part.begin),
+        rows(part.end - part.begin),
+        order(f.order + begin),
+        worker(part.slots, part.leads),
+        steps(f.sizes, f.mask, order, rows, f.sizes.reverse,
+              part.numbers + worker.number() * 2 * f.sizes.rows) {
     const std::ptrdiff_t size = f.sizes.rows * stride;
     states[0] = part.scratch + kTile * kLanes<T>;
     states[1] = states[0] + size;
-    memory = states[1] + size;
+    held = states[1] + size;
+    memory = held + size;
     tile = part.scratch + worker.number() * forward_scratch<S>(f.sizes, gates);
-    us = tile + kTile * kLanes<T> + 3 * size;
+    us = tile + kTile * kLanes<T> + 4 * size;
     xs = us + chunk_steps(f.sizes) * f.sizes.rows * u_stride;
   }
 
   void run() {
-    const Units all = {0, hidden};
-    const std::ptrdiff_t steps = f.sizes.steps, most = chunk_steps(f.sizes);
-    if (worker.leads())
-      for (std::ptrdiff_t row = 0; row < rows; row++) restore(states[0], row, all, f.h, f.memory);
-    while (worker.next_chunk(steps ? (steps + most - 1) / most : 0)) {
-      const std::ptrdiff_t done = worker.chunk() * most, left = steps - done;
-      const std::ptrdiff_t count = left < most ? left : most;
-      const std::ptrdiff_t first = f.sizes.reverse ? left - count : done;
-      project(first, count);
-      for (std::ptrdiff_t step = 0; step < count; step++) {
-        h = states[(done + step) % 2];
-        next = states[(done + step + 1) % 2];
-        advance(first, f.sizes.reverse ? count - 1 - step : step);
-        worker.barrier();
+    if (worker.leads()) start();
+    Chunk chunk;
+    while (worker.next_chunk(chunk.last < f.sizes.steps)) {
+      std::ptrdiff_t turn = 0;  // the number of the step among those with a real row
+      while (chunk.number < worker.chunk()) {
+        turn = chunk.turns;
+        chunk = steps.after(chunk, chunk_steps(f.sizes));
       }
+      project(chunk);
+      if (f.mask) write_zeros(chunk);
+      run(chunk, turn);
     }
     if (!worker.leads()) return;
+    const T* last = f.mask ? held : states[chunk.turns % 2];
     for (std::ptrdiff_t row = 0; row < rows; row++) {
-      const std::ptrdiff_t to = (begin + row) * hidden;
-      write_row(f.last_h + to, states[steps % 2] + row * stride, all, hidden);
-      if (remembers) write_row(f.last_memory + to, memory + row * stride, all, hidden);
+      const std::ptrdiff_t to = order[row] * hidden;
+      write_row(f.last_h + to, last + row * stride, whole(), hidden);
+      if (remembers) write_row(f.last_memory + to, memory + row * stride, whole(), hidden);
     }
+  }
+
+  void start() {
+    T* first = f.mask ? held : states[0];
+    for (std::ptrdiff_t row = 0; row < rows; row++)
+      restore(first + row * stride, row, whole(), f.h, f.memory);
+    if (!f.mask) return;
+    steps.seek(0);
+    collect(states[0], whole());
+  }
+
+  void run(const Chunk& chunk, std::ptrdiff_t turn) {
+    const bool back = steps.from_end();
+    std::ptrdiff_t place = back ? chunk.rows : 0, number = steps.seek(chunk.first);
+    while (number < chunk.last) {
+      h = states[turn % 2];
+      next = states[(turn + 1) % 2];
+      if (back) place -= steps.count();
+      advance(steps.time(number) * f.sizes.batch, us + place * u_stride, turn++);
+      if (!back) place += steps.count();
+      number = steps.seek(number + 1);
+      if (f.mask) collect(next, share());
+      worker.barrier();
+    }
+  }
+
+  Units whole() const { return {0, hidden}; }
+
+  // Copies these units of the real rows from `held`.
+  void collect(T* to, Units units) {
+    for (std::ptrdiff_t i = 0; i < steps.count(); i++)
+      for (std::ptrdiff_t unit = units.first; unit < units.last; unit += kLanes<T>)
+        store(to + i * stride + unit, load(held + steps[i] * stride + unit));
   }
 
   void restore(T* state, std::ptrdiff_t row, Units units, const S* from_h, const S* from_memory) {
-    const std::ptrdiff_t from = (begin + row) * hidden;
-    read_row(state + row * stride, from_h + from, units, hidden);
+    const std::ptrdiff_t from = order[row] * hidden;
+    read_row(state, from_h + from, units, hidden);
     if (remembers) read_row(memory + row * stride, from_memory + from, units, hidden);
   }
-
-  // The first row of step `t` in (T, B).
-  std::ptrdiff_t at(std::ptrdiff_t t) const { return t * f.sizes.batch + begin; }
 
   // This worker's share of the panels.
   std::ptrdiff_t first_panel() const { return worker.begin(panels<T>(by_carry)); }
@@ -133,17 +156,17 @@ struct ForwardPass {
     return {first_panel() * width, last < hidden ? last : hidden};
   }
 
-  // Computes the input products of steps [first, first + count).
-  void project(std::ptrdiff_t first, std::ptrdiff_t count) {
-    if (f.us) return arrange(first, count);
-    const T* x = gather(first, count);
+  // Computes the input products of the real rows of a chunk.
+  void project(const Chunk& chunk) {
+    if (f.us) return arrange(chunk);
+    const T* x = gather(chunk);
     const std::ptrdiff_t finer = by_carry.vectors / by_input.vectors, all = panels<T>(by_input);
     for (std::ptrdiff_t number = first_panel() * finer;
          number < last_panel() * finer && number < all; number++) {
       const Panel panel = panel_at<T>(by_input, number);
       const std::ptrdiff_t column = panel.first * gates * kLanes<T>;
       const int vectors = panel.vectors * gates;
-      tiles(count * rows, vectors, [&](std::ptrdiff_t row, std::ptrdiff_t height) {
+      tiles(chunk.rows, vectors, [&](std::ptrdiff_t row, std::ptrdiff_t height) {
         multiply_of<T>(height, vectors)({x + row * inputs, inputs, 1,
                                          f.packed_kernel + column * inputs, inputs,
                                          f.packed_bias + column, 0,
@@ -152,96 +175,118 @@ struct ForwardPass {
     }
   }
 
-  // Copies the given input products into the layout of the panels.
-  void arrange(std::ptrdiff_t first, std::ptrdiff_t count) {
-    const Units units = share();
-    for (std::ptrdiff_t step = 0; step < count; step++)
-      for (std::ptrdiff_t row = 0; row < rows; row++) {
-        const T* from = f.us + (at(first + step) + row) * gates * hidden;
-        T* to = us + (step * rows + row) * u_stride + units.first * gates;
-        for (std::ptrdiff_t unit = units.first; unit < units.last; unit += kLanes<T>)
-          for (int gate = 0; gate < gates; gate++, to += kLanes<T>)
-            store(to, load(from + gate * hidden + unit, hidden - unit));
-      }
+  // Calls `body(at)` for the real rows of a chunk, with their places in (T, B), the earliest first.
+  template <class Body>
+  JAXRNN_INLINE void each(const Chunk& chunk, Body body) {
+    const std::ptrdiff_t start = steps.start(chunk);
+    for (std::ptrdiff_t t = start; t < start + chunk.last - chunk.first; t++) {
+      const std::ptrdiff_t count = steps.find(t);
+      for (std::ptrdiff_t i = 0; i < count; i++) body(t * f.sizes.batch + order[steps[i]]);
+    }
   }
 
-  // The inputs of these steps, contiguous.
-  const T* gather(std::ptrdiff_t first, std::ptrdiff_t count) {
-    const std::ptrdiff_t size = rows * inputs;
-    if (rows == f.sizes.batch) return widened(f.xs + at(first) * inputs, count * size, xs);
-    for (std::ptrdiff_t step = 0; step < count; step++) {
-      const S* from = f.xs + at(first + step) * inputs;
+  // Copies the given input products into the layout of the panels.
+  void arrange(const Chunk& chunk) {
+    const Units units = share();
+    T* row = us;
+    each(chunk, [&](std::ptrdiff_t at) {
+      const T* from = f.us + at * gates * hidden;
+      T* to = row + units.first * gates;
+      for (std::ptrdiff_t unit = units.first; unit < units.last; unit += kLanes<T>)
+        for (int gate = 0; gate < gates; gate++, to += kLanes<T>)
+          store(to, load(from + gate * hidden + unit, hidden - unit));
+      row += u_stride;
+    });
+  }
+
+  // The inputs of the real rows of a chunk, contiguous.
+  const T* gather(const Chunk& chunk) {
+    const std::ptrdiff_t start = steps.start(chunk), batch = f.sizes.batch;
+    if (!f.mask && rows == batch)
+      return widened(f.xs + start * batch * inputs, chunk.rows * inputs, xs);
+    T* to = xs;
+    const auto copy = [&](const S* from, std::ptrdiff_t size) {
       for (std::ptrdiff_t i = 0; i < size; i += kLanes<T>)
-        store(xs + step * size + i, load(from + i, size - i), size - i);
+        store(to + i, load(from + i, size - i), size - i);
+      to += size;
+    };
+    if (f.mask) {
+      each(chunk, [&](std::ptrdiff_t at) { copy(f.xs + at * inputs, inputs); });
+    } else {
+      for (std::ptrdiff_t t = start; t < start + chunk.last - chunk.first; t++)
+        copy(f.xs + (t * batch + begin) * inputs, rows * inputs);
     }
     return xs;
   }
 
-  void advance(std::ptrdiff_t first, std::ptrdiff_t step) {
-    const std::ptrdiff_t here = at(first + step);
+  // Runs the real rows of one step; `at` is the first row of the step in (T, B).
+  void advance(std::ptrdiff_t at, const T* u, std::ptrdiff_t turn) {
     // The other workers have written most of h.
-    if (!worker.alone()) prefetch<kFirstCache>(h, 0, 1, rows * stride);
-    if (f.resets && reset(here)) worker.barrier();
+    if (!worker.alone()) prefetch<kFirstCache>(h, 0, 1, steps.count() * stride);
+    if (f.resets && reset(at)) worker.barrier();
     const std::ptrdiff_t start = first_panel(), end = last_panel();
     for (std::ptrdiff_t i = 0; i < end - start; i++)
-      advance(panel_at<T>(by_carry, to_and_fro(i, start, end, step)), here,
-              us + step * rows * u_stride);
+      advance(panel_at<T>(by_carry, to_and_fro(i, start, end, turn)), at, u);
   }
-
-  bool is_real(std::ptrdiff_t at) const { return !f.mask || f.mask[at]; }
 
   // Resets this worker's units; returns whether any row was reset.
   bool reset(std::ptrdiff_t at) {
     bool any = false;
-    for (std::ptrdiff_t row = 0; row < rows; row++)
-      if (is_real(at + row) && f.resets[at + row]) {
+    for (std::ptrdiff_t i = 0; i < steps.count(); i++)
+      if (f.resets[at + order[steps[i]]]) {
         any = true;
-        restore(h, row, share(), f.initial_h, f.initial_memory);
+        restore(h + i * stride, steps[i], share(), f.initial_h, f.initial_memory);
       }
     return any;
   }
 
-  // Advances the units of one panel; `at` is the first row of the step in (T, B).
+  // Advances the units of one panel.
   void advance(Panel panel, std::ptrdiff_t at, const T* u) {
     const std::ptrdiff_t unit = panel.first * kLanes<T>;
     const int vectors = panel.vectors * gates;
     const T* packed = f.packed + unit * gates * hidden;
-    tiles(rows, vectors, [&](std::ptrdiff_t first, std::ptrdiff_t height) {
+    T* after = f.mask ? held : next;
+    tiles(steps.count(), vectors, [&](std::ptrdiff_t first, std::ptrdiff_t height) {
       multiply_of<T>(height, vectors)({h + first * stride, stride, 1, packed, hidden, nullptr, 0,
                                        tile, vectors * kLanes<T>});
       const T* z = tile;
-      for (std::ptrdiff_t row = first; row < first + height; row++)
+      for (std::ptrdiff_t i = first; i < first + height; i++) {
+        const std::ptrdiff_t row = steps[i] * stride, here = at + order[steps[i]];
         for (std::ptrdiff_t v = 0; v < panel.vectors; v++, z += gates * kLanes<T>)
-          finish(row, at + row, unit + v * kLanes<T>, u + row * u_stride, z);
+          finish(h + i * stride, after + row, memory + row, here, unit + v * kLanes<T>,
+                 u + i * u_stride, z);
+      }
     });
   }
 
-  JAXRNN_INLINE void finish(std::ptrdiff_t row, std::ptrdiff_t at, std::ptrdiff_t unit, const T* u,
-                            const T* z) {
-    const std::ptrdiff_t count = hidden - unit, here = row * stride + unit;
+  // Finishes units of one row: `before` and `after` are its states, and `at` its place in (T, B).
+  JAXRNN_INLINE void finish(const T* before, T* after, T* c, std::ptrdiff_t at, std::ptrdiff_t unit,
+                            const T* u, const T* z) {
+    const std::ptrdiff_t count = hidden - unit;
     const Place place = {at * hidden + unit, at * gates * hidden + unit, hidden, unit, count};
-    State<T> state = {load(h + here), remembers ? load(memory + here) : Vector<T>{}};
+    State<T> state = {load(before + unit), remembers ? load(c + unit) : Vector<T>{}};
     if (f.previous) store(f.previous + place.units, state.h, count);
-    Vector<T> y = {};
-    if (is_real(at)) {
-      state = CellOf<S>::forward(f, place, u + unit * gates, z, state);
-      state.h = rounded<S>(state.h);
-      if (remembers) state.memory = rounded<S>(state.memory);
-      y = state.h;
-    } else {
-      write_zeros(place);
-    }
-    store(next + here, state.h);
-    if (remembers) store(memory + here, state.memory);
-    store(f.ys + place.units, y, count);
+    state = CellOf<S>::forward(f, place, u + unit * gates, z, state);
+    state.h = rounded<S>(state.h);
+    if (remembers) state.memory = rounded<S>(state.memory);
+    store(after + unit, state.h);
+    if (remembers) store(c + unit, state.memory);
+    store(f.ys + place.units, state.h, count);
   }
 
   // Of a masked step the backward pass reads nothing, but no result is left unwritten.
-  JAXRNN_INLINE void write_zeros(const Place& at) {
-    if (!f.gates) return;
-    for (int gate = 0; gate < gates; gate++)
-      store(f.gates + at.gates + gate * at.hidden, Vector<T>{}, at.count);
-    if (f.extra) store(f.extra + at.units, Vector<T>{}, at.count);
+  void write_zeros(const Chunk& chunk) {
+    const Units units = share();
+    const std::ptrdiff_t width = units.last - units.first;
+    if (width <= 0) return;
+    steps.masked(chunk, [&](std::ptrdiff_t at) {
+      const std::ptrdiff_t unit = at * hidden + units.first;
+      std::memset(f.ys + unit, 0, width * sizeof(S));
+      if (f.previous) std::memset(f.previous + unit, 0, width * sizeof(S));
+      if (f.extra) std::memset(f.extra + unit, 0, width * sizeof(T));
+      for (int gate = 0; f.gates && gate < gates; gate++)
+        std::memset(f.gates + (at * gates + gate) * hidden + units.first, 0, width * sizeof(T));
+    });
   }
 };
 

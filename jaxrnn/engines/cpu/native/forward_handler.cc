@@ -86,8 +86,12 @@ ffi::Error forward(Call call, const ForwardBuffers& in) {
   const bool has_flags = f.mask || f.resets;
   if (sizes.steps * sizes.batch == 1 && projects && !has_flags && !f.gates)
     return run_single(call, kernels, f);
+  Deal deal(sizes.batch);
+  if (!deal) return out_of_memory();
+  deal.count(&f.mask, &sizes);
   divide(call, &sizes);
   f.sizes = sizes;
+  f.order = deal.order(sizes, f.mask);
   const std::ptrdiff_t units = sizes.steps * sizes.batch * sizes.hidden;
   prepare(f.gates, units * call.gates);
   prepare(f.ys, units);

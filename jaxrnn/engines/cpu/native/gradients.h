@@ -68,11 +68,13 @@ struct OuterPass {
   Rows<S> from(const Rows<S>& rows, std::ptrdiff_t first) const {
     const std::ptrdiff_t left = rows.count - first;
     if (left <= 0) return {};
-    return {rows.a + first * o.height, rows.b + first * o.b_stride, left < depth ? left : depth};
+    const std::ptrdiff_t count = left < depth ? left : depth;
+    if (rows.numbers) return {rows.a, rows.b, count, rows.numbers + first};
+    return {rows.a + first * o.height, rows.b + first * o.b_stride, count, nullptr};
   }
 
   void add(const Rows<S>& now, const Rows<S>& later) {
-    const T* block = widened(now.a, now.count * o.height, a);
+    const T* block = now.numbers ? gather(now) : widened(now.a, now.count * o.height, a);
     const std::ptrdiff_t number = end - begin;
     for (std::ptrdiff_t panel = 0; panel < number; panel++) {
       T* product = products + panel * o.height * width;
@@ -84,9 +86,10 @@ struct OuterPass {
         // Prefetches part of what is read next: the columns of a panel, and the later `a`.
         const std::ptrdiff_t k = next.count * row / o.height;
         const std::ptrdiff_t last = next.count * (row + height) / o.height;
-        prefetch<kSecondCache>(columns + k * o.b_stride, o.b_stride, last - k, width);
-        prefetch<kSecondCache>(later.a + (panel * o.height + row) * later.count / number, 0, 1,
-                            height * later.count / number);
+        prefetch_rows(next, columns, o.b_stride, k, last, width);
+        const std::ptrdiff_t done = panel * o.height + row, all = number * o.height;
+        prefetch_rows(later, later.a, o.height, later.count * done / all,
+                      later.count * (done + height) / all, o.height);
         T* out = product + row * width;
         multiply_of<T>(height, kOuterVectors)({block + row, 1, o.height, b, now.count,
                                                started ? out : nullptr, width, out, width});
@@ -95,19 +98,43 @@ struct OuterPass {
     started = true;
   }
 
+  // Prefetches `width` numbers of rows [first, last) of a matrix of `rows`.
+  template <class N>
+  static JAXRNN_INLINE void prefetch_rows(const Rows<S>& rows, const N* matrix,
+                                          std::ptrdiff_t stride, std::ptrdiff_t first,
+                                          std::ptrdiff_t last, std::ptrdiff_t width) {
+    for (std::ptrdiff_t k = first; k < last; k++)
+      prefetch<kSecondCache>(matrix + number(rows, k) * stride, 0, 1, width);
+  }
+
+  static std::ptrdiff_t number(const Rows<S>& rows, std::ptrdiff_t k) {
+    return rows.numbers ? rows.numbers[k] : k;
+  }
+
+  // Copies these rows of `a` to contiguous memory.
+  const T* gather(const Rows<S>& rows) {
+    for (std::ptrdiff_t k = 0; k < rows.count; k++) {
+      const S* from = rows.a + rows.numbers[k] * o.height;
+      for (std::ptrdiff_t i = 0; i < o.height; i += kLanes<T>)
+        store(a + k * o.height + i, load(from + i, o.height - i), o.height - i);
+    }
+    return a;
+  }
+
   // Copies the columns of a panel to contiguous memory and adds up their sums.
   void copy(const Rows<S>& rows, std::ptrdiff_t panel) {
     const std::ptrdiff_t left = o.width - panel * width;
     Vector<T> sum[kOuterVectors] = {};
     T* to = b;
-    const T* row = rows.b + panel * width;
-    for (std::ptrdiff_t k = 0; k < rows.count; k++, row += o.b_stride)
+    for (std::ptrdiff_t k = 0; k < rows.count; k++) {
+      const T* row = rows.b + panel * width + number(rows, k) * o.b_stride;
       for (int v = 0; v < kOuterVectors; v++, to += kLanes<T>) {
         const std::ptrdiff_t real = left - v * kLanes<T>;
         const Vector<T> value = real > 0 ? load(row + v * kLanes<T>, real) : Vector<T>{};
         store(to, value);
         sum[v] += value;
       }
+    }
     T* total = sums + (panel - begin) * width;
     for (int v = 0; v < kOuterVectors; v++, total += kLanes<T>)
       store<T>(total, load(total) + sum[v]);
@@ -132,27 +159,39 @@ void outer(const Outer<S>& o, std::ptrdiff_t begin, std::ptrdiff_t end, Wide<S>*
   OuterPass<S>(o, begin, end, scratch).run();
 }
 
+// Scratch for the cotangents of some rows.
+template <class T>
+std::ptrdiff_t inputs_scratch(std::ptrdiff_t depth) {
+  return kInputRows * depth;
+}
+
 template <class S>
-void inputs(const Inputs<S>& p, std::ptrdiff_t begin, std::ptrdiff_t end) {
+void inputs(const Inputs<S>& p, std::ptrdiff_t begin, std::ptrdiff_t end, Wide<S>* scratch) {
   using T = Wide<S>;
   const Packing packing = {1, p.depth, p.inputs, panel_vectors<T>(1, p.inputs, kInputRows)};
   Vector<T> memory[kTile];
   T* tile = reinterpret_cast<T*>(memory);
-  for (std::ptrdiff_t start = begin; start < end; start += kInputRows)
+  for (std::ptrdiff_t start = begin; start < end; start += kInputRows) {
+    const std::ptrdiff_t rows = end - start < kInputRows ? end - start : kInputRows;
+    const std::ptrdiff_t* numbers = p.numbers ? p.numbers + start : nullptr;
+    const T* dus = numbers ? scratch : p.dus + start * p.depth;
+    for (std::ptrdiff_t row = 0; numbers && row < rows; row++)
+      std::memcpy(scratch + row * p.depth, p.dus + numbers[row] * p.depth, p.depth * sizeof(T));
     for (std::ptrdiff_t number = 0; number < panels<T>(packing); number++) {
       const Panel panel = panel_at<T>(packing, number);
       const std::ptrdiff_t first = panel.first * kLanes<T>, width = panel.vectors * kLanes<T>;
-      const std::ptrdiff_t rows = end - start < kInputRows ? end - start : kInputRows;
       tiles(rows, panel.vectors, [&](std::ptrdiff_t row, std::ptrdiff_t height) {
-        multiply_of<T>(height, panel.vectors)({p.dus + (start + row) * p.depth, p.depth, 1,
+        multiply_of<T>(height, panel.vectors)({dus + row * p.depth, p.depth, 1,
                                                p.packed + first * p.depth, p.depth, nullptr, 0,
                                                tile, width});
-        for (std::ptrdiff_t m = 0; m < height; m++)
+        for (std::ptrdiff_t m = row; m < row + height; m++) {
+          S* to = p.dxs + (numbers ? numbers[m] : start + m) * p.inputs + first;
           for (std::ptrdiff_t i = 0; i < width; i += kLanes<T>)
-            store(p.dxs + (start + row + m) * p.inputs + first + i, load(tile + m * width + i),
-                  p.inputs - first - i);
+            store(to + i, load(tile + (m - row) * width + i), p.inputs - first - i);
+        }
       });
     }
+  }
 }
 
 }  // namespace jaxrnn::JAXRNN_INSTRUCTION_SET

@@ -31,6 +31,7 @@ constexpr Kernels<S> kernels() {
           outer_panels<T>,
           outer_scratch<T>,
           outer<S>,
+          inputs_scratch<T>,
           inputs<S>,
           linear<T>,
           program_packing<T>,

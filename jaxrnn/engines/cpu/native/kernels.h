@@ -44,6 +44,7 @@ struct Sizes {
   std::ptrdiff_t rows;     // the most batch rows in one part
   std::ptrdiff_t workers;  // the most workers in the team of one part
   bool reverse;
+  std::ptrdiff_t real;  // rows of (T, B) that no mask excludes
 };
 
 // What one worker tells the rest of its team: see team.h. All fields start at zero.
@@ -55,12 +56,13 @@ struct Slot {
   alignas(64) std::int64_t joined;
 };
 
-// A part of a call: rows [begin, end) of the batch, and the team that computes them.
+// A part of a call: rows [begin, end) of Forward::order, and the team that computes them.
 template <class T>
 struct Part {
   std::ptrdiff_t begin, end;
-  T* scratch;   // one for each of Sizes::workers
-  Slot* slots;  // likewise; the first is the leader's
+  T* scratch;               // one for each of Sizes::workers
+  std::ptrdiff_t* numbers;  // likewise, of 2 * Sizes::rows
+  Slot* slots;              // likewise; the first is the leader's
   bool leads;
 };
 
@@ -78,6 +80,7 @@ struct Forward {
   const S* xs;                           // (T, B, I), or null
   const T* us;                           // (T, B, G*H), the input projection, or null
   const bool *mask, *resets;             // (T, B)
+  const std::ptrdiff_t* order;           // (B,), rows of the batch; 0 to B - 1 without a mask
   S *last_h, *last_memory;               // (B, H)
   S* ys;                                 // (T, B, H)
   // Saved for the derivative; null without one. `previous` is also null if `ys` determines it.
@@ -94,6 +97,7 @@ struct Backward {
   const T *gates, *extra;             // from Forward; an Elman cell may use ys as its gates
   const S *previous, *h, *ys;         // from Forward
   const bool *mask, *resets;          // (T, B)
+  const std::ptrdiff_t* order;        // as in Forward
   const S* dys;                       // (T, B, H), and so on: cotangents
   const S *dlast_h, *dlast_memory;    // (B, H)
   T* dus;                             // (T, B, G*H), may be the same array as `gates`
@@ -108,6 +112,7 @@ struct Rows {
   const S* a;        // (count, M)
   const Wide<S>* b;  // (count, N), rows `b_stride` apart
   std::ptrdiff_t count;
+  const std::ptrdiff_t* numbers;  // (count,), the row of a and b for each k; null if it is k
 };
 
 // The gradient of N columns of a kernel with M rows, and of a bias.
@@ -126,7 +131,8 @@ struct Inputs {
   const Wide<S>* packed;  // the kernel, transposed
   const Wide<S>* dus;     // (rows, depth)
   std::ptrdiff_t inputs, depth;
-  S* dxs;  // (rows, I)
+  S* dxs;                         // (rows, I)
+  const std::ptrdiff_t* numbers;  // the rows to compute; null for all
 };
 
 // A linear recurrence of `width` numbers: see linear.h. Complex numbers are pairs.
@@ -164,8 +170,9 @@ struct Kernels {
   std::ptrdiff_t (*outer_panels)(std::ptrdiff_t width);
   std::ptrdiff_t (*outer_scratch)(std::ptrdiff_t height, std::ptrdiff_t panels);
   void (*outer)(const Outer<S>&, std::ptrdiff_t begin, std::ptrdiff_t end, T* scratch);
-  // Rows [begin, end) of the cotangent of the inputs.
-  void (*inputs)(const Inputs<S>&, std::ptrdiff_t begin, std::ptrdiff_t end);
+  // The cotangent of the inputs: items [begin, end) of Inputs::numbers.
+  std::ptrdiff_t (*inputs_scratch)(std::ptrdiff_t depth);
+  void (*inputs)(const Inputs<S>&, std::ptrdiff_t begin, std::ptrdiff_t end, T* scratch);
   // Columns [begin, end) of a linear recurrence.
   void (*linear)(const Linear<T>&, std::ptrdiff_t begin, std::ptrdiff_t end);
   // Runs a part of the batch through all steps of a program; see program.h.

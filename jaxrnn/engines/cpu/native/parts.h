@@ -6,6 +6,7 @@
 #include <new>
 
 #include "call.h"
+#include "deal.h"
 
 namespace jaxrnn {
 
@@ -18,9 +19,10 @@ inline void divide(const Call& call, Sizes* sizes) {
   const std::ptrdiff_t threads = call.parts(PTRDIFF_MAX);
   std::ptrdiff_t count = std::min(threads, sizes->batch);
   const double numbers = 1.0 * call.gates * sizes->hidden * sizes->hidden;
+  const std::ptrdiff_t at_once = sizes->steps ? sizes->real / sizes->steps : 0;  // real rows
   // With smaller parts, a thread that starts late delays the call less.
   while (threads > 1 && numbers <= small && count < 4 * threads &&
-         sizes->batch >= 2 * count * several)
+         at_once >= 2 * count * several)
     count *= 2;
   sizes->rows = (sizes->batch + count - 1) / count;
   const double useful = sizes->rows * numbers / least;
@@ -31,15 +33,18 @@ inline void divide(const Call& call, Sizes* sizes) {
 template <class T, class Run>
 ffi::Error run_parts(const Call& call, const Sizes& sizes, std::ptrdiff_t scratch_size, Run run) {
   const std::ptrdiff_t count = (sizes.batch + sizes.rows - 1) / sizes.rows, most = sizes.workers;
+  const std::ptrdiff_t numbers_size = 2 * sizes.rows;
   const auto scratch = allocate<T>(scratch_size * count * most);
+  const auto numbers = allocate<std::ptrdiff_t>(numbers_size * count * most);
   const std::unique_ptr<Slot[]> slots(new (std::nothrow) Slot[count * most]());
-  if (!scratch || !slots) return out_of_memory();
+  if (!scratch || !numbers || !slots) return out_of_memory();
   // A worker joins a team after its leader has started.
   const Order order = most > 1 ? Order::kInOrder : Order::kByProcessor;
   parallel(call.pool, count * most, order, [&](std::int64_t task) {
-    const std::ptrdiff_t part = task % count, begin = part * sizes.rows;
-    run(Part<T>{begin, std::min(begin + sizes.rows, sizes.batch),
-                scratch.get() + part * most * scratch_size, &slots[part * most], task < count});
+    const std::ptrdiff_t part = task % count, first = part * most;
+    const Range rows(sizes, part);
+    run(Part<T>{rows.begin, rows.end, scratch.get() + first * scratch_size,
+                numbers.get() + first * numbers_size, &slots[first], task < count});
   });
   return ffi::Error::Success();
 }

@@ -21,16 +21,17 @@ class Worker {
   }
 
   // The leader starts the next chunk; another worker waits for the next one that includes it.
-  // Returns false when there are no more chunks.
-  bool next_chunk(std::ptrdiff_t chunks) {
+  // Returns false when there are no more chunks, which the leader tells.
+  bool next_chunk(bool is_more) {
     if (leads_) {
       rebalance();
-      if (++chunk_ >= chunks) dismissed_ = true;
+      chunk_++;
+      if (!is_more) dismissed_ = true;
       workers_ = dismissed_ ? 1 : 1 + __atomic_load_n(&slots_[0].joined, __ATOMIC_ACQUIRE);
       slots_[0].before = barriers_;
       __atomic_store_n(&slots_[0].command, dismissed_ ? kOver : (chunk_ + 1) * kWorkers + workers_,
                        __ATOMIC_RELEASE);
-      return chunk_ < chunks;
+      return is_more;
     }
     do {
       std::int64_t command;

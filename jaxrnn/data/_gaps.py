@@ -14,7 +14,7 @@ def time_gaps(times: Any, mask: Any = None) -> np.ndarray:
       times: numbers (T, ...), the time of each step, in any unit. Subtract and scale large ones,
         such as seconds since 1970, in float64 first: float32 has seven digits.
       mask: bool (T, ...), True = a real step. The gap of a real step reaches back to the real step
-        before it, and that of a masked step is 0.
+        before it. The gap of a masked step is 0.
 
     Returns:
       The gaps (T, ...), in the dtype of `times`, float32 for integers. That of the first real step

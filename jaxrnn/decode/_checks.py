@@ -37,7 +37,7 @@ def check_prompt(prompt: Any, mask: Any, carry: Any) -> None:
 
 
 def check_decoder(model: Any) -> None:
-    """Raises unless `model` is a layer, no part of which is known to read from the end."""
+    """Raises unless `model` is a layer without a part that is known to read from the end."""
     check_layer("`model`", model)
     for part in _parts(model):
         function, _, kwargs = part.made.rebuild

@@ -72,7 +72,7 @@ def _bind(equation, inputs):
 
 
 def _marks(equation, marks):
-    """A piece of a split keeps its number while it is combined with that of no other piece."""
+    """A piece of a split keeps its number until it is combined with another piece."""
     if equation.primitive.name == "split":
         return list(range(len(equation.outvars)))
     known = {mark for mark in marks if mark is not None}

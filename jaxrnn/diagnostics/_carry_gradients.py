@@ -52,7 +52,7 @@ def carry_gradients(
 
     Args:
       model: a cell, or a layer that can stream. A layer is run one step at a time, which is slower;
-        its carry is that of all its parts. Call the function inside `jax.jit` for speed.
+        its carry holds the carries of all its parts. Call the function inside `jax.jit` for speed.
       params: from its `init`.
       carry: the carry before the first step; None means the initial carry.
       xs: inputs (T, ..., I).

@@ -16,7 +16,7 @@ from jaxrnn.initializers import Initializer, glorot_uniform, orthogonal
 
 class GRUDParams(NamedTuple):
     kernel: jax.Array  # (I, 3H), gates r z n, of the values
-    observed_kernel: jax.Array  # (I, 3H), V, of which values are there
+    observed_kernel: jax.Array  # (I, 3H), V, for the flags that say which values are observed
     recurrent_kernel: jax.Array  # (H, 3H)
     bias: jax.Array  # (3H,)
     value_decay: jax.Array  # (I,)

@@ -66,7 +66,7 @@ def min_lstm(
 
     def coefficients(params, x):
         i, f, n = jnp.split(project(params, x), 3, axis=-1)
-        # σ(f) / (σ(f) + σ(i)), by logarithms, of which neither is 0 before it is divided.
+        # σ(f) / (σ(f) + σ(i)), by logarithms, so that no zero is divided by another.
         odds = jax.nn.log_sigmoid(f) - jax.nn.log_sigmoid(i)
         a, b = jax.nn.sigmoid(odds), jax.nn.sigmoid(-odds) * activation(n)
         return Affine(*(HiddenCarry(part.astype(params.kernel.dtype)) for part in (a, b)))

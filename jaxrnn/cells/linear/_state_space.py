@@ -75,7 +75,7 @@ def _mean_growth(z):
 
 
 def scaled(scale: jax.Array, real: jax.Array, imaginary: jax.Array | None = None) -> jax.Array:
-    """``scale * (real + i imaginary)``, of which the second may be left out, for real numbers."""
+    """``scale * (real + i imaginary)``; leave out `imaginary` for real numbers."""
     if imaginary is None:
         return jax.lax.complex(scale.real * real, scale.imag * real)
     return scale * jax.lax.complex(real, imaginary)

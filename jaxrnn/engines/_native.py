@@ -16,9 +16,11 @@ def _why_not_chosen(cell, call, traits):
 
 
 def _run(cell, loop, call):
-    from jaxrnn.engines.cpu._engine import run
+    from jaxrnn.engines.cpu import _engine, _program
+    from jaxrnn.engines.cpu._when import why_not_written
 
-    return run(cell, loop, call)
+    engine = _program if why_not_written(cell, call) else _engine
+    return engine.run(cell, loop, call)
 
 
 NATIVE = Engine("native", _why_not, _why_not_chosen, _run)

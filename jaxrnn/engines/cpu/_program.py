@@ -137,6 +137,15 @@ def run(
     return structure.unflatten(last), zero_where_masked(call.mask, out)
 
 
+def why_no_program(cell: Cell, call: Call) -> str | None:
+    """Why the step of `cell` is no program; None if it is one. Reads shapes alone."""
+    try:
+        kernel_of(cell, call)
+    except NotCovered as reason:
+        return str(reason)
+    return None
+
+
 def kernel_of(cell: Cell, call: Call) -> tuple[StepKernel, tuple[int, ...]]:
     """The kernel of `cell`, and the batch axes of a call.
 

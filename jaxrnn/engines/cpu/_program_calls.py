@@ -1,5 +1,6 @@
 """Calls of programs in the shared library."""
 
+import itertools
 from typing import Any
 
 import jax
@@ -68,7 +69,7 @@ def backward(
         last, dinitial, sums, found = out
         if dinitial is None:
             dinitial = jax.tree.map(jnp.zeros_like, last)
-        dinputs = tuple(_found(code, found, Place("dinput", i)) for i in range(len(inputs)))
+        dinputs = _cotangents_of_inputs(recurrence, code, found, inputs)
         dproducts = tuple(
             _found(code, found, Place("dproduct", i)) for i in range(len(programs.step.products))
         )
@@ -79,6 +80,18 @@ def backward(
     states, (dinputs, dproducts) = foldable(call)(primals.weights, states, sequences)
     last, dinitial, sums = states
     return Cotangents(last, dinitial, dinputs, (sums, dproducts))
+
+
+def _cotangents_of_inputs(recurrence, code, found, inputs):
+    """Those of u: zeros where a leaf holds truth values."""
+    leaves = jax.tree.leaves(recurrence.kernel.programs.step.sizes.u)
+    numbers = itertools.count()
+    return tuple(
+        jnp.zeros_like(x)
+        if leaf.dtype == jnp.bool_
+        else _found(code, found, Place("dinput", next(numbers)))
+        for leaf, x in zip(leaves, inputs, strict=True)
+    )
 
 
 def saved_arrays(recurrence: Recurrence, saved: Saved) -> dict[Place, jax.Array]:

@@ -7,11 +7,13 @@ import jax
 
 from jaxrnn._core.checks import example
 from jaxrnn._core.dependency import reads
+from jaxrnn._core.noise import batch_axes, without_noise
 from jaxrnn._core.numerics import sum_dtype
 from jaxrnn._core.of_field import unwrapped_params
 from jaxrnn._core.types import Cell, hidden
 from jaxrnn.engines._table import Call
 from jaxrnn.engines.cpu._library import problem
+from jaxrnn.engines.cpu._program import why_no_program
 from jaxrnn.engines.kernel._operands import kernel_for
 
 DTYPES = ("float32", "float64", "bfloat16")  # bfloat16 with sums and gates in float32
@@ -51,15 +53,23 @@ def why_not(cell: Cell, call: Call | None) -> str | None:
     platform = jax.default_backend()
     if platform != "cpu":
         return f"native kernels are for a CPU, and arrays are on {platform} here"
-    kernel = kernel_for(cell)
-    if kernel is None:
-        return (
-            "there are native kernels for the state equations of lstm, gru and elman with tanh or "
-            "relu, and a wrapper that changes `recur` or `update` has none"
-        )
     if call is None:
         return None
-    return _unfit(kernel, cell, call) or _reads_more(cell, call) or problem()
+    reason = why_not_written(cell, call)
+    if reason is None:
+        return problem()
+    missing = why_no_program(cell, call)
+    if missing is None:
+        return problem()
+    return missing if kernel_for(cell) is None else reason
+
+
+def why_not_written(cell: Cell, call: Call) -> str | None:
+    """Why none of the kernels written for lstm, gru and elman can run `cell`."""
+    kernel = kernel_for(cell)
+    if kernel is None:
+        return "there is no kernel written for its state equation"
+    return _unfit(kernel, cell, call) or _reads_more(cell, call)
 
 
 def _unfit(kernel, cell, call):
@@ -101,11 +111,15 @@ def _listed(names):
 
 def too_small(cell: Cell, call: Call) -> str | None:
     """Why ``implementation=None`` does not take the native kernel; None if it does."""
-    params = unwrapped_params(cell, call.params)
-    kernel, length = params.recurrent_kernel, jax.tree.leaves(call.xs)[0].shape[0]
-    size, rows = kernel.size * kernel.dtype.itemsize, math.prod(call.carry.h.shape[:-1])
+    x = example(call.xs)
+    length = jax.tree.leaves(call.xs)[0].shape[0]
+    rows = math.prod(batch_axes(without_noise(x), cell.num_feature_axes))
     if any(map(jax.export.is_symbolic_dim, (length, rows))):
         return f"{length} steps of {rows} sequences are sizes that `jax.export` leaves open"
+    if kernel_for(cell) is None:
+        return _program_too_small(cell, call, length, rows)
+    kernel = unwrapped_params(cell, call.params).recurrent_kernel
+    size = kernel.size * kernel.dtype.itemsize
     if length == rows == 1 and size > SINGLE_STEP:
         return None  # a kernel of its own packs nothing
     for least in RULE:
@@ -116,3 +130,7 @@ def too_small(cell: Cell, call: Call) -> str | None:
         f"{length} steps of {rows} sequences with a recurrent kernel of {size} bytes are too few "
         "to be faster by it"
     )
+
+
+def _program_too_small(cell, call, length, rows):
+    return "x"

@@ -10,7 +10,7 @@ from jaxrnn.engines.program._lowering import Operation
 from jaxrnn.engines.program._storage import stored
 from jaxrnn.engines.program._views import NotCovered, View, collapsed, whole
 
-_REDUCTIONS = frozenset(("reduce_sum", "reduce_max", "reduce_min"))
+_REDUCTIONS = frozenset(("reduce_sum", "reduce_max", "reduce_min", "reduce_products"))
 _SPACES = ("local", "wide", "state", "next", "sum", "constant", "sequence", "lagged")
 _RESULTS = frozenset(("saved", "after", "before", "dproduct", "dinput"))
 _MOST = 512  # buffers, and instructions that one operation is written out as
@@ -218,10 +218,9 @@ class _Writer:
         shape, inner = out.shape, None
         if name in _REDUCTIONS:
             kept = len(shape)
-            (x,) = inputs
-            inner = math.prod(x.shape[kept:])
-            views = out, View(x.value, x.offset, x.shape[:kept], x.strides[:kept])
-            inner_views = ()
+            inner = math.prod(inputs[0].shape[kept:])
+            rows = [View(x.value, x.offset, x.shape[:kept], x.strides[:kept]) for x in inputs]
+            views, inner_views = (out, *rows), ()
         axes = collapsed(shape, [view.strides for view in views])
         units = [1] * len(views)
         if inner is None:
@@ -256,5 +255,5 @@ class _Writer:
 OPERATIONS = (
     "copy neg abs sign exp expm1 log log1p tanh logistic sqrt rsqrt square not add sub mul div max "
     "min eq ne lt le and or select_n multiply_add add_tanh add_logistic tanh_slope logistic_slope "
-    "reduce_sum reduce_max reduce_min accumulate product"
+    "reduce_sum reduce_max reduce_min reduce_products accumulate product"
 ).split()

@@ -145,6 +145,8 @@ class _Fusion:
             if total and total.output.shape == operation.output.shape:
                 name = _AFTER_ADD[operation.name]
                 return self.become(operation, total, name=name, inputs=total.inputs)
+        if operation.name == "reduce_sum":
+            return self.with_factors(operation)
         if operation.name != "add":
             return operation
         for view, other in self.pairs(operation):
@@ -166,3 +168,14 @@ class _Fusion:
                 inputs = (*product.inputs, other)
                 return self.become(operation, product, name="multiply_add", inputs=inputs)
         return operation
+
+    def with_factors(self, operation):
+        """A sum of products, of two arrays whose numbers to add follow each other."""
+        (view,) = operation.inputs
+        product, kept = self.made(view, "mul"), len(operation.output.shape)
+        if product is None or product.output.shape != view.shape:
+            return operation
+        inner = row_major(view.shape[kept:])
+        if any(factor.strides[kept:] != inner for factor in product.inputs):
+            return operation
+        return self.become(operation, product, name="reduce_products", inputs=product.inputs)

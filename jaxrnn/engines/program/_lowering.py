@@ -233,7 +233,12 @@ class _Lowering:
         return [out]
 
     def rule_reduce_sum(self, views, params, shape):
-        return [self.reduced("reduce_sum", "add", views[0], params["axes"], shape)]
+        (view,) = views
+        last = self.operations[-1] if self.operations else None
+        if last and last.name == "neg" and last.output == view:  # negates fewer numbers
+            total = self.reduced("reduce_sum", "add", last.inputs[0], params["axes"], shape)
+            return [self.emit("neg", (total,), shape)]
+        return [self.reduced("reduce_sum", "add", view, params["axes"], shape)]
 
     def rule_reduce_max(self, views, params, shape):
         return [self.reduced("reduce_max", "max", views[0], params["axes"], shape)]
@@ -245,6 +250,8 @@ class _Lowering:
         kept = [i for i in range(len(view.shape)) if i not in axes]
         ordered = permuted(view, (*kept, *axes))
         size = math.prod(view.shape[i] for i in axes)
+        if size == 1:
+            return View(view.value, view.offset, tuple(shape), ordered.strides[: len(kept)])
         inner = [
             (n, s)
             for n, s in zip(ordered.shape[len(kept) :], ordered.strides[len(kept) :], strict=True)

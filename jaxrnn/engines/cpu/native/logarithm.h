@@ -78,10 +78,10 @@ JAXRNN_INLINE Vector<T> log1p_of(Vector<T> x) {
 template <class T>
 JAXRNN_INLINE Vector<T> root(Vector<T> x) {
 #ifdef __AVX512F__
-  if constexpr (sizeof(T) == 4) return (Vector<T>)_mm512_sqrt_ps(x);
-  if constexpr (sizeof(T) == 8) return (Vector<T>)_mm512_sqrt_pd(x);
+  if constexpr (sizeof(T) == 4) return (Vector<T>)_mm512_maskz_sqrt_ps(0xffff, x);
+  if constexpr (sizeof(T) == 8) return (Vector<T>)_mm512_maskz_sqrt_pd(0xff, x);
 #endif
-  Vector<T> y;
+  Vector<T> y{};
   for (int lane = 0; lane < kLanes<T>; lane++)
     y[lane] = sizeof(T) == 4 ? T(__builtin_sqrtf(float(x[lane]))) : T(__builtin_sqrt(x[lane]));
   return y;

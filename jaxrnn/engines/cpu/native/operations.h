@@ -1,6 +1,8 @@
 // The operations of a program, each on a few rows of numbers.
 #pragma once
 
+#include <utility>
+
 #include "logarithm.h"
 #include "program_types.h"
 
@@ -33,103 +35,100 @@ JAXRNN_INLINE Vector<T> truth(Mask mask) {
 template <class T>
 class Reader {
  public:
-  JAXRNN_INLINE Reader(const Operand<T>& o, std::ptrdiff_t row, std::ptrdiff_t outer)
-      : from_(o.array + row * o.row + outer * o.outer), step_(o.is_unit ? kLanes<T> : 0) {
-    if (o.is_unit) return;
+  JAXRNN_INLINE Reader(const T* from, bool is_unit)
+      : from_(from), step_(is_unit ? kLanes<T> : 0) {
+    if (is_unit) return;
     store(spread_, all<T>(*from_));
     from_ = spread_;
   }
   JAXRNN_INLINE Vector<T> next() {
-    const T* from = from_;
+    const T* const from = from_;
     from_ += step_;
     return load(from);
   }
   JAXRNN_INLINE Vector<T> last(std::ptrdiff_t count) const {
-    return step_ ? load(from_, count) : load(from_);
+    return step_ ? load_lanes(from_, count) : load(from_);
   }
 
  private:
   const T* from_;
-  std::ptrdiff_t step_;
+  const std::ptrdiff_t step_;
   alignas(JAXRNN_BYTES) T spread_[kLanes<T>];
 };
 
-template <class T, class F>
-JAXRNN_INLINE void each_row(const Operands<T>& o, F body) {
-  for (std::ptrdiff_t row = 0; row < o.rows; row++)
-    for (std::ptrdiff_t outer = 0; outer < o.outer; outer++)
-      body(row, outer, o.out.array + row * o.out.row + outer * o.out.outer);
+// Calls `body(out, in...)` for each inner array.
+template <class T, class Body, std::size_t... k>
+JAXRNN_INLINE void each(const Operands<T>& o, std::index_sequence<k...>, Body body) {
+  const std::ptrdiff_t rows = o.rows, outer = o.outer;
+  for (std::ptrdiff_t row = 0; row < rows; row++) {
+    T* out = o.out.array + row * o.out.row;
+    const T* in[] = {o.in[k].array + row * o.in[k].row...};
+    for (std::ptrdiff_t i = 0; i < outer; i++) {
+      body(out, Reader<T>(in[k], o.in[k].is_unit)...);
+      out += o.out.outer;
+      ((in[k] += o.in[k].outer), ...);
+    }
+  }
 }
 
-// F has `static Vector<T> of(Vector<T>...)`, of one to three vectors.
-template <class T, class F>
-void map1(const Operands<T>& o) {
-  each_row(o, [&](std::ptrdiff_t row, std::ptrdiff_t outer, T* out) {
-    Reader<T> a(o.in[0], row, outer);
+// F has `static Vector<T> of(Vector<T>...)`, of `inputs` vectors.
+template <class T, class F, std::size_t inputs>
+void map(const Operands<T>& o) {
+  const std::ptrdiff_t inner = o.inner, whole = inner / kLanes<T> * kLanes<T>;
+  each(o, std::make_index_sequence<inputs>(), [inner, whole](T* out, auto&&... in)
+                                                  __attribute__((always_inline)) {
     std::ptrdiff_t i = 0;
-    for (; i + kLanes<T> <= o.inner; i += kLanes<T>) store(out + i, F::of(a.next()));
-    const std::ptrdiff_t left = o.inner - i;
-    if (left > 0) store(out + i, F::of(a.last(left)), left);
+    for (; i < whole; i += kLanes<T>) store(out + i, F::of(in.next()...));
+    if (i < inner) store_lanes(out + i, F::of(in.last(inner - i)...), inner - i);
   });
 }
 
+// What all lanes make together, halves first.
 template <class T, class F>
-void map2(const Operands<T>& o) {
-  each_row(o, [&](std::ptrdiff_t row, std::ptrdiff_t outer, T* out) {
-    Reader<T> a(o.in[0], row, outer), b(o.in[1], row, outer);
-    std::ptrdiff_t i = 0;
-    for (; i + kLanes<T> <= o.inner; i += kLanes<T>) store(out + i, F::of(a.next(), b.next()));
-    const std::ptrdiff_t left = o.inner - i;
-    if (left > 0) store(out + i, F::of(a.last(left), b.last(left)), left);
-  });
+JAXRNN_INLINE T folded(Vector<T> total) {
+  T lanes[kLanes<T>];
+  store(lanes, total);
+  for (std::ptrdiff_t half = kLanes<T> / 2; half > 0; half /= 2)
+    for (std::ptrdiff_t i = 0; i < half; i++) lanes[i] = F::of(lanes[i], lanes[i + half]);
+  return lanes[0];
 }
 
-template <class T, class F>
-void map3(const Operands<T>& o) {
-  each_row(o, [&](std::ptrdiff_t row, std::ptrdiff_t outer, T* out) {
-    Reader<T> a(o.in[0], row, outer), b(o.in[1], row, outer), c(o.in[2], row, outer);
-    std::ptrdiff_t i = 0;
-    for (; i + kLanes<T> <= o.inner; i += kLanes<T>)
-      store(out + i, F::of(a.next(), b.next(), c.next()));
-    const std::ptrdiff_t left = o.inner - i;
-    if (left > 0) store(out + i, F::of(a.last(left), b.last(left), c.last(left)), left);
-  });
-}
-
-// One number from each row of `inner`; the last vector is filled up with what changes nothing.
-template <class T, class F>
+// One number from each row of `inner`: F has `of` of two numbers or vectors, and kNothing, which
+// changes nothing, and `take`, what is reduced.
+template <class T, class F, std::size_t inputs>
 void reduce(const Operands<T>& o) {
-  each_row(o, [&](std::ptrdiff_t row, std::ptrdiff_t outer, T* out) {
-    Reader<T> a(o.in[0], row, outer);
-    Vector<T> total = all<T>(F::kNothing);
+  const std::ptrdiff_t inner = o.inner, whole = inner / kLanes<T> * kLanes<T>;
+  const std::ptrdiff_t fours = whole / 4 / kLanes<T> * 4 * kLanes<T>;
+  each(o, std::make_index_sequence<inputs>(), [=](T* out, auto&&... in)
+                                                  __attribute__((always_inline)) {
+    Vector<T> total = all<T>(F::kNothing), more[3] = {total, total, total};
     std::ptrdiff_t i = 0;
-    for (; i + kLanes<T> <= o.inner; i += kLanes<T>) total = F::of(total, a.next());
-    T lanes[kLanes<T>];
-    if (i < o.inner) {
-      store(lanes, all<T>(F::kNothing));
-      store(lanes, a.last(o.inner - i), o.inner - i);
-      total = F::of(total, load(lanes));
+    for (; i < fours; i += 4 * kLanes<T>) {
+      total = F::of(total, F::take(in.next()...));
+      for (Vector<T>& each : more) each = F::of(each, F::take(in.next()...));
     }
-    for (std::ptrdiff_t half = kLanes<T> / 2; half > 0; half /= 2) {
-      store(lanes, total);
-      T folded[kLanes<T>] = {};
-      for (std::ptrdiff_t k = 0; k < half; k++) folded[k] = lanes[k + half];
-      total = F::of(total, load(folded));
+    for (; i < whole; i += kLanes<T>) total = F::of(total, F::take(in.next()...));
+    for (const Vector<T>& each : more) total = F::of(total, each);
+    T last = folded<T, F>(total);
+    if (i < inner) {
+      T lanes[kLanes<T>];
+      store(lanes, F::take(in.last(inner - i)...));
+      for (std::ptrdiff_t k = 0; k < inner - i; k++) last = F::of(last, lanes[k]);
     }
-    store(lanes, total);
-    *out = lanes[0];
+    *out = last;
   });
 }
 
 // Adds to what is there.
 template <class T>
 void accumulate(const Operands<T>& o) {
-  each_row(o, [&](std::ptrdiff_t row, std::ptrdiff_t outer, T* out) {
-    Reader<T> a(o.in[0], row, outer);
+  const std::ptrdiff_t inner = o.inner, whole = inner / kLanes<T> * kLanes<T>;
+  each(o, std::make_index_sequence<1>(), [inner, whole](T* out, auto&& in)
+                                             __attribute__((always_inline)) {
     std::ptrdiff_t i = 0;
-    for (; i + kLanes<T> <= o.inner; i += kLanes<T>) store<T>(out + i, load(out + i) + a.next());
-    const std::ptrdiff_t left = o.inner - i;
-    if (left > 0) store<T>(out + i, load(out + i, left) + a.last(left), left);
+    for (; i < whole; i += kLanes<T>) store<T>(out + i, load(out + i) + in.next());
+    const std::ptrdiff_t left = inner - i;
+    if (left > 0) store_lanes<T>(out + i, load_lanes(out + i, left) + in.last(left), left);
   });
 }
 
@@ -185,34 +184,48 @@ JAXRNN_MAP2(AddSigmoid, sigmoid<T>(a + b))
 JAXRNN_MAP2(TanhSlope, (T(1) + a) * (T(1) - a) * b)
 JAXRNN_MAP2(SigmoidSlope, a * (T(1) - a) * b)
 
+// Reductions.
 template <class T>
 struct Sum : Add<T> {
   static constexpr T kNothing = 0;
+  JAXRNN_INLINE static Vector<T> take(Vector<T> a) { return a; }
+  using Add<T>::of;
+  JAXRNN_INLINE static T of(T a, T b) { return a + b; }
+};
+template <class T>
+struct SumOfProducts : Sum<T> {
+  JAXRNN_INLINE static Vector<T> take(Vector<T> a, Vector<T> b) { return a * b; }
 };
 template <class T>
 struct Largest : Maximum<T> {
   static constexpr T kNothing = -__builtin_inf();
+  JAXRNN_INLINE static Vector<T> take(Vector<T> a) { return a; }
+  using Maximum<T>::of;
+  JAXRNN_INLINE static T of(T a, T b) { return a != a ? a : a > b ? a : b; }
 };
 template <class T>
 struct Smallest : Minimum<T> {
   static constexpr T kNothing = __builtin_inf();
+  JAXRNN_INLINE static Vector<T> take(Vector<T> a) { return a; }
+  using Minimum<T>::of;
+  JAXRNN_INLINE static T of(T a, T b) { return a != a ? a : a < b ? a : b; }
 };
 
 // In the order of Op, whose last is the product.
 template <class T>
 constexpr Operation<T> kOperations[] = {
-    map1<T, Copy<T>>,      map1<T, Negative<T>>,    map1<T, Absolute<T>>,
-    map1<T, Sign<T>>,      map1<T, Exponent<T>>,    map1<T, Expm1<T>>,
-    map1<T, Log<T>>,       map1<T, Log1p<T>>,       map1<T, Tanh<T>>,
-    map1<T, Sigmoid<T>>,   map1<T, Root<T>>,        map1<T, InverseRoot<T>>,
-    map1<T, Square<T>>,    map1<T, Not<T>>,         map2<T, Add<T>>,
-    map2<T, Subtract<T>>,  map2<T, Times<T>>,    map2<T, Divide<T>>,
-    map2<T, Maximum<T>>,   map2<T, Minimum<T>>,     map2<T, Equal<T>>,
-    map2<T, NotEqual<T>>,  map2<T, Less<T>>,        map2<T, LessEqual<T>>,
-    map2<T, And<T>>,       map2<T, Or<T>>,          map3<T, Select<T>>,
-    map3<T, MultiplyAdd<T>>, map2<T, AddTanh<T>>,   map2<T, AddSigmoid<T>>,
-    map2<T, TanhSlope<T>>, map2<T, SigmoidSlope<T>>, reduce<T, Sum<T>>,
-    reduce<T, Largest<T>>, reduce<T, Smallest<T>>,  accumulate<T>,
+    map<T, Copy<T>, 1>,      map<T, Negative<T>, 1>,    map<T, Absolute<T>, 1>,
+    map<T, Sign<T>, 1>,      map<T, Exponent<T>, 1>,    map<T, Expm1<T>, 1>,
+    map<T, Log<T>, 1>,       map<T, Log1p<T>, 1>,       map<T, Tanh<T>, 1>,
+    map<T, Sigmoid<T>, 1>,   map<T, Root<T>, 1>,        map<T, InverseRoot<T>, 1>,
+    map<T, Square<T>, 1>,    map<T, Not<T>, 1>,         map<T, Add<T>, 2>,
+    map<T, Subtract<T>, 2>,  map<T, Times<T>, 2>,    map<T, Divide<T>, 2>,
+    map<T, Maximum<T>, 2>,   map<T, Minimum<T>, 2>,     map<T, Equal<T>, 2>,
+    map<T, NotEqual<T>, 2>,  map<T, Less<T>, 2>,        map<T, LessEqual<T>, 2>,
+    map<T, And<T>, 2>,       map<T, Or<T>, 2>,          map<T, Select<T>, 3>,
+    map<T, MultiplyAdd<T>, 3>, map<T, AddTanh<T>, 2>,   map<T, AddSigmoid<T>, 2>,
+    map<T, TanhSlope<T>, 2>, map<T, SigmoidSlope<T>, 2>, reduce<T, Sum<T>, 1>,
+    reduce<T, Largest<T>, 1>, reduce<T, Smallest<T>, 1>,  reduce<T, SumOfProducts<T>, 2>, accumulate<T>,
 };
 static_assert(sizeof(kOperations<float>) / sizeof(Operation<float>) ==
               static_cast<std::size_t>(Op::kProduct));

@@ -106,7 +106,10 @@ class ProgramPass {
           const std::ptrdiff_t before = p.reverse ? t - 1 : t + 1;
           bases[i] = is_first ? buffer.first + begin * width
                               : buffer.array + (before * p.batch + begin) * width;
+          break;
         }
+        default:
+          break;
       }
     }
   }

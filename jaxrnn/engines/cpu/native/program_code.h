@@ -110,7 +110,7 @@ bool parse_instruction(Code& code, const Parsed<T>& parsed, Instruction* one) {
   one->inner = code.size();
   const bool multiplies = one->op == Op::kProduct;
   if (multiplies && one->matrix >= static_cast<int>(parsed.matrices.size())) return false;
-  const bool reduces = one->op >= Op::kSum && one->op <= Op::kSmallest;
+  const bool reduces = one->op >= Op::kSum && one->op <= Op::kSumOfProducts;
   const std::ptrdiff_t depth = multiplies ? parsed.matrices[one->matrix].depth : one->inner;
   if (!parse_view(code, parsed, &one->out, one->outer, reduces ? 1 : one->inner)) return false;
   one->is_flat = !multiplies && !reduces && is_flat(*one, one->out, parsed.buffers[one->out.buffer]);

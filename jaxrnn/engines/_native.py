@@ -23,4 +23,13 @@ def _run(cell, loop, call):
     return engine.run(cell, loop, call)
 
 
-NATIVE = Engine("native", _why_not, _why_not_chosen, _run)
+def _program(cell, call):
+    from jaxrnn.engines.cpu._program import program_of
+    from jaxrnn.engines.cpu._when import why_not_written
+
+    if why_not_written(cell, call) is None:
+        return "a kernel written for this cell"
+    return program_of(cell, call)
+
+
+NATIVE = Engine("native", _why_not, _why_not_chosen, _run, _program)

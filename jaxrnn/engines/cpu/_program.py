@@ -32,9 +32,12 @@ from jaxrnn.engines.kernel._operands import (
     States,
 )
 from jaxrnn.engines.kernel._recurrence import recurrence_of
+from jaxrnn.engines.program._listing import listing
 from jaxrnn.engines.program._partition import Programs, programs
 from jaxrnn.engines.program._step import Sizes, step_program
 from jaxrnn.engines.program._views import NotCovered
+
+TILE = 20 << 10  # bytes of registers that stay in the first cache, as in program_handler.cc
 
 
 class StepKernel(NamedTuple):
@@ -144,6 +147,22 @@ def why_no_program(cell: Cell, call: Call) -> str | None:
     except NotCovered as reason:
         return str(reason)
     return None
+
+
+def program_of(cell: Cell, call: Call) -> str:
+    """The programs of `cell`, in lines to read."""
+    kernel, _ = kernel_of(cell, call)
+    made = kernel.programs
+    has_flags = call.mask is not None or call.resets is not None
+    codes = {
+        "forward": made.forward(),
+        "forward, keeping what the gradient needs": made.training_forward(has_flags),
+        "backward": made.backward(has_flags),
+    }
+    lines = [line for title, code in codes.items() for line in listing(title, code)]
+    bytes_of_row = made.step.dtype.itemsize * max(code.scratch[0] for code in codes.values())
+    tile = max(TILE // max(bytes_of_row, 1), 1)
+    return "\n".join([f"programs for tiles of {tile} rows or fewer", *lines])
 
 
 def kernel_of(cell: Cell, call: Call) -> tuple[StepKernel, tuple[int, ...]]:

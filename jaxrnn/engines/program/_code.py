@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxrnn.engines.program._fusion import fused, in_place
-from jaxrnn.engines.program._lowering import Operation
+from jaxrnn.engines.program._operations import Operation
 from jaxrnn.engines.program._storage import stored
 from jaxrnn.engines.program._views import NotCovered, View, collapsed, whole
 
@@ -35,7 +35,9 @@ class Code(NamedTuple):
       operands: the places of the arrays after the state: `known` by number, then sequences.
       results: the places and widths of the sequences that are written.
       aliases: places that another one holds too.
-      size: how many instructions and registers there are.
+      operations: what the body says.
+      names: of the values in them.
+      scratch: the numbers of a row that lie in scratch between two products, and over all.
     """
 
     body: tuple[int, ...]
@@ -46,7 +48,9 @@ class Code(NamedTuple):
     operands: tuple[Place, ...]
     results: tuple[tuple[Place, int], ...]
     aliases: dict[Place, Place]
-    listing: tuple[str, ...]
+    operations: tuple[Operation, ...]
+    names: dict[int, str]
+    scratch: tuple[int, int]
 
 
 def encode(
@@ -157,8 +161,23 @@ class _Writer:
             tuple(self.operands),
             tuple(self.results),
             self.aliases,
-            tuple(map(str, self.operations)),
+            tuple(self.operations),
+            self.names(scratch),
+            tuple(sum(n for n, flag in scratch.buffers if flag == kind) for kind in (True, False)),
         )
+
+    def names(self, scratch):
+        names = {}
+        for value, number in self.of_value.items():
+            place, number_of_value = self.places.get(value), self.values[value].number
+            if place:
+                names[value] = f"{place.space}{place.number}"
+            elif number_of_value is not None:
+                names[value] = f"{number_of_value:g}"
+            else:
+                is_scratch = value in scratch.buffer_of
+                names[value] = f"r{scratch.buffer_of[value]}" if is_scratch else f"known{number}"
+        return names
 
     def sum_widths(self):
         found = {p.number: v for v, p in self.places.items() if p.space == "sum"}
@@ -252,8 +271,43 @@ class _Writer:
         )
 
 
-OPERATIONS = (
-    "copy neg abs sign exp expm1 log log1p tanh logistic sqrt rsqrt square not add sub mul div max "
-    "min eq ne lt le and or select_n multiply_add add_tanh add_logistic tanh_slope logistic_slope "
-    "reduce_sum reduce_max reduce_min reduce_products accumulate product"
-).split()
+OPERATIONS = [
+    "copy",
+    "neg",
+    "abs",
+    "sign",
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "tanh",
+    "logistic",
+    "sqrt",
+    "rsqrt",
+    "square",
+    "not",
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "max",
+    "min",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "and",
+    "or",
+    "select_n",
+    "multiply_add",
+    "add_tanh",
+    "add_logistic",
+    "tanh_slope",
+    "logistic_slope",
+    "reduce_sum",
+    "reduce_max",
+    "reduce_min",
+    "reduce_products",
+    "accumulate",
+    "product",
+]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jaxrnn.engines.program._lowering import Operation
+from jaxrnn.engines.program._operations import Operation
 from jaxrnn.engines.program._views import View, row_major
 
 _AFTER_ADD = {"tanh": "add_tanh", "logistic": "add_logistic"}
@@ -95,7 +95,11 @@ class _Fusion:
           is_last: whether nothing else may read it.
         """
         operation = self.writers.get(view.value)
-        if operation is None or operation.name != name or (is_last and view.value not in self.hidden):
+        if (
+            operation is None
+            or operation.name != name
+            or (is_last and view.value not in self.hidden)
+        ):
             return None
         size = self.values[view.value].size
         is_whole = view.is_whole(size) and operation.output.is_whole(size)

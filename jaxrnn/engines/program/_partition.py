@@ -5,14 +5,27 @@ import functools
 from typing import Any, NamedTuple
 
 from jaxrnn.engines.program._code import Code, Place, encode
-from jaxrnn.engines.program._lowering import Operation
+from jaxrnn.engines.program._operations import Operation
 from jaxrnn.engines.program._step import StepProgram
 from jaxrnn.engines.program._views import View, whole
 
 # What costs more to compute again than to keep.
 _DEAR = frozenset(
-    "product exp expm1 log log1p tanh logistic sqrt rsqrt div reduce_sum reduce_max "
-    "reduce_min".split()
+    [
+        "product",
+        "exp",
+        "expm1",
+        "log",
+        "log1p",
+        "tanh",
+        "logistic",
+        "sqrt",
+        "rsqrt",
+        "div",
+        "reduce_sum",
+        "reduce_max",
+        "reduce_min",
+    ]
 )
 
 
@@ -46,12 +59,12 @@ class Programs:
     outs: tuple[int, ...]
     multiplied: tuple[Place, ...]
 
-    @functools.lru_cache(maxsize=None)  # noqa: B019
+    @functools.cache  # noqa: B019
     def forward(self) -> Code:
         """From the carry and u to the new carry."""
         return _forward(self.step, [], [("after", j) for j in self.outs])
 
-    @functools.lru_cache(maxsize=None)  # noqa: B019
+    @functools.cache  # noqa: B019
     def training_forward(self, has_flags: bool) -> Code:
         """The same, which keeps what the backward pass reads."""
         after = sorted({*self.outs, *_after(self.kept, has_flags)})
@@ -60,7 +73,7 @@ class Programs:
             kept += [("before", j) for j in self.kept.before]
         return _forward(self.step, self.kept.saved, kept)
 
-    @functools.lru_cache(maxsize=None)  # noqa: B019
+    @functools.cache  # noqa: B019
     def backward(self, has_flags: bool) -> Code:
         """From the cotangent of the new carry to all others."""
         return _backward(self.step, self.kept, self.outs, has_flags)
@@ -108,9 +121,9 @@ def _kept(step, back):
     before = {view.value: j for j, view in enumerate(carry)}
     given = {*before, *(view.value for view in inputs)}
     multiplied = _outputs(step, step.pullback.multiplied)
-    read = {
-        view.value for o in operations if o.output.value in back for view in o.inputs
-    } | {view.value for view in _outputs(step, _cotangents(step))}
+    read = {view.value for o in operations if o.output.value in back for view in o.inputs} | {
+        view.value for view in _outputs(step, _cotangents(step))
+    }
     forced = [v for v in multiplied if v.value not in before or not _is_whole(step, v)]
     required = {v for v in read if v in writers and v not in back}
     required |= {v.value for v in forced if v.value in writers}
@@ -131,7 +144,9 @@ def _kept(step, back):
         is_free = value not in fixed and is_cheap(value)
         if is_free and all(can_be_made(v.value) for v in sources(value)):
             required.discard(value)
-    new = {v.value: j for j, v in enumerate(_outputs(step, step.pullback.carry)) if _is_whole(step, v)}
+    new = {
+        v.value: j for j, v in enumerate(_outputs(step, step.pullback.carry)) if _is_whole(step, v)
+    }
     new = {value: j for value, j in new.items() if value in writers}
     after = tuple(sorted(new[value] for value in required if value in new))
     saved = [whole(value, (values[value].size,)) for value in sorted(required) if value not in new]
@@ -202,7 +217,9 @@ def _backward(step, kept, outs, has_flags) -> Code:
     past = "before" if has_flags else "lagged"
     given |= {view.value: Place(past, j) for j, view in enumerate(carry)}
     given |= {new[j].value: Place("after", j) for j in kept.after}
-    given |= {view.value: Place("saved", i) for i, view in enumerate(kept.saved) if _is_whole(step, view)}
+    given |= {
+        view.value: Place("saved", i) for i, view in enumerate(kept.saved) if _is_whole(step, view)
+    }
     operations = _made_again(step, back, set(given))
     # The cotangent of the new carry is that of the next step and that of what is handed out.
     values = list(step.joint.values)

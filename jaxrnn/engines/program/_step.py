@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn._core.types import Cell
-from jaxrnn.engines.program._lowering import Lowered, Matrix, lower
+from jaxrnn.engines.program._lowering import lower
+from jaxrnn.engines.program._operations import Lowered, Matrix
 from jaxrnn.engines.program._tape import Ref, Tape, depending, evaluate, needed, record
 from jaxrnn.engines.program._views import NotCovered
 

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from jaxrnn.engines.program._lowering import Operation
+from jaxrnn.engines.program._operations import Operation
 
 
 class Storage(NamedTuple):

@@ -79,7 +79,9 @@ def _inner(equation):
     return ClosedJaxpr(found, ()) if hasattr(found, "eqns") else found
 
 
-def evaluate(entries: Iterable[Entry], values: dict[Ref, Any], change: Callable = None) -> None:
+def evaluate(
+    entries: Iterable[Entry], values: dict[Ref, Any], change: Callable | None = None
+) -> None:
     """Runs `entries`, and adds what they compute to `values`.
 
     Args:

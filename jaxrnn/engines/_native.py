@@ -1,5 +1,6 @@
 """``implementation="native"``: C++ kernels on a CPU. The library is loaded when it is needed."""
 
+from jaxrnn.engines._associative import ASSOCIATIVE
 from jaxrnn.engines._table import Engine, why_not_by_rule
 
 
@@ -12,6 +13,8 @@ def _why_not(cell, call, traits):
 def _why_not_chosen(cell, call, traits):
     from jaxrnn.engines.cpu._when import too_small
 
+    if ASSOCIATIVE.why_not(cell, call, traits) is None:
+        return 'a linear cell runs by "associative", or by "xla"'
     return too_small(cell, call)
 
 

@@ -57,6 +57,13 @@ def instruction_sets() -> tuple[str, ...]:
     )
 
 
+def operations() -> list[str]:
+    """Returns the names of the operations of programs, in the order of their numbers."""
+    library = _open()
+    library.jaxrnn_operations.restype = ctypes.c_char_p
+    return library.jaxrnn_operations().decode().split()
+
+
 class _Unusable(Exception):
     pass
 

@@ -22,7 +22,7 @@ DTYPES = ("float32", "float64", "bfloat16")  # bfloat16 with sums and gates in f
 class Sizes(NamedTuple):
     """From where on a native kernel is not slower than ``"xla"``."""
 
-    largest_kernel: float  # bytes of the recurrent kernel
+    largest_kernel: float  # bytes of the recurrent kernel; of all parameters of a program
     fewest_rows: int  # B, all batch axes together
     fewest_steps: int  # T
 
@@ -40,6 +40,13 @@ RULE = (
     # Of like speed or faster (1.0 to 1.7 times, on the EPYC), and it compiles in a quarter of the
     # time.
     Sizes(largest_kernel=2**20, fewest_rows=8, fewest_steps=8),
+)
+
+# The same for the cells that run by a program.
+PROGRAM_RULE = (
+    Sizes(largest_kernel=2**18, fewest_rows=1, fewest_steps=16),
+    Sizes(largest_kernel=2**22, fewest_rows=4, fewest_steps=16),
+    Sizes(largest_kernel=math.inf, fewest_rows=8, fewest_steps=16),
 )
 
 # A single step of one sequence pays above this many bytes. Below it is as fast as ``"xla"`` where
@@ -117,20 +124,20 @@ def too_small(cell: Cell, call: Call) -> str | None:
     if any(map(jax.export.is_symbolic_dim, (length, rows))):
         return f"{length} steps of {rows} sequences are sizes that `jax.export` leaves open"
     if kernel_for(cell) is None:
-        return _program_too_small(cell, call, length, rows)
-    kernel = unwrapped_params(cell, call.params).recurrent_kernel
-    size = kernel.size * kernel.dtype.itemsize
-    if length == rows == 1 and size > SINGLE_STEP:
-        return None  # a kernel of its own packs nothing
-    for least in RULE:
+        rule, size = PROGRAM_RULE, _bytes(call.params)
+    else:
+        rule, size = RULE, _bytes(unwrapped_params(cell, call.params).recurrent_kernel)
+        if length == rows == 1 and size > SINGLE_STEP:
+            return None  # a kernel of its own packs nothing
+    for least in rule:
         fits = size <= least.largest_kernel and rows >= least.fewest_rows
         if fits and length >= least.fewest_steps:
             return None
     return (
-        f"{length} steps of {rows} sequences with a recurrent kernel of {size} bytes are too few "
-        "to be faster by it"
+        f"{length} steps of {rows} sequences with kernels of {size} bytes are too few to be "
+        "faster by it"
     )
 
 
-def _program_too_small(cell, call, length, rows):
-    return "x"
+def _bytes(tree):
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

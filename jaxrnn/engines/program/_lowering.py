@@ -73,8 +73,8 @@ class _Lowering(Rules):
         for equation, given, out in self.tape.entries:
             if self.dependent.isdisjoint(out):
                 continue
-            self.check_types(equation)
             views = self.apply(equation, given)
+            self.check_types(equation)
             self.views.update(zip(out, views, strict=True))
         outputs = [self.operand(x) for x in self.tape.outputs]
         return Lowered(self.values, self.operations, inputs, tuple(outputs))

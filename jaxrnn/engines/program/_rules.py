@@ -132,21 +132,36 @@ class Rules:
             self.operations.append(Operation("copy", part, (view,)))
         return [out]
 
+    def rule_unstack(self, views, params, shape):
+        (view,), axis, out = views, params["axis"], []
+        for place in range(view.shape[axis]):
+            starts, limits = [0] * len(view.shape), list(view.shape)
+            starts[axis], limits[axis] = place, place + 1
+            part = sliced(view, starts, limits)
+            kept = [i for i in range(len(view.shape)) if i != axis]
+            strides = tuple(part.strides[i] for i in kept)
+            out.append(View(part.value, part.offset, tuple(shape), strides))
+        return out
+
     def rule_pad(self, views, params, shape):
         view, filling = views
         config = params["padding_config"]
-        if any(low < 0 or high < 0 for low, high, _ in config):
-            raise NotCovered("its `pad` takes away")
-        out = self.new(shape)
-        zeros = self.spread(filling, shape)
-        self.operations.append(Operation("copy", out, (zeros,)))
-        starts = [low for low, _, _ in config]
+        wide = tuple(
+            n + sum(max(side, 0) for side in sides) + max(n - 1, 0) * inner
+            for n, (*sides, inner) in zip(view.shape, config, strict=True)
+        )
+        out = self.new(wide)
+        self.operations.append(Operation("copy", out, (self.spread(filling, wide),)))
+        starts = [max(low, 0) for low, _, _ in config]
         steps = [inner + 1 for _, _, inner in config]
         limits = [
             low + (n - 1) * step + 1 for low, n, step in zip(starts, view.shape, steps, strict=True)
         ]
         self.operations.append(Operation("copy", sliced(out, starts, limits, steps), (view,)))
-        return [out]
+        # A negative number takes away.
+        first = [max(-low, 0) for low, _, _ in config]
+        last = [n - max(-high, 0) for n, (_, high, _) in zip(wide, config, strict=True)]
+        return [sliced(out, first, last)]
 
     def rule_reduce_sum(self, views, params, shape):
         (view,) = views

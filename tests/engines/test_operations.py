@@ -12,7 +12,7 @@ import jaxrnn
 from jaxrnn.engines._table import Call
 from jaxrnn.engines.cpu import _library
 from jaxrnn.engines.cpu._program import kernel_of
-from jaxrnn.engines.program._code import OPERATIONS
+from jaxrnn.engines.program._operations import OPERATIONS
 from tests.marks import later
 
 pytestmark = pytest.mark.skipif(_library.problem() is not None, reason=str(_library.problem()))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxrnn.engines.program._fusion import fused, in_place
-from jaxrnn.engines.program._operations import Operation
+from jaxrnn.engines.program._operations import OPERATIONS, Operation
 from jaxrnn.engines.program._storage import stored
 from jaxrnn.engines.program._views import NotCovered, View, collapsed, whole
 
@@ -269,45 +269,3 @@ class _Writer:
         return view.value not in self.places and (
             value.number is not None or value.known is not None
         )
-
-
-OPERATIONS = [
-    "copy",
-    "neg",
-    "abs",
-    "sign",
-    "exp",
-    "expm1",
-    "log",
-    "log1p",
-    "tanh",
-    "logistic",
-    "sqrt",
-    "rsqrt",
-    "square",
-    "not",
-    "add",
-    "sub",
-    "mul",
-    "div",
-    "max",
-    "min",
-    "eq",
-    "ne",
-    "lt",
-    "le",
-    "and",
-    "or",
-    "select_n",
-    "multiply_add",
-    "add_tanh",
-    "add_logistic",
-    "tanh_slope",
-    "logistic_slope",
-    "reduce_sum",
-    "reduce_max",
-    "reduce_min",
-    "reduce_products",
-    "accumulate",
-    "product",
-]

@@ -5,6 +5,7 @@ from typing import Any
 from jaxrnn.engines.program._operations import Operation
 from jaxrnn.engines.program._views import View, row_major
 
+_SLOPES = frozenset(("tanh_slope", "logistic_slope"))
 _AFTER_ADD = {"tanh": "add_tanh", "logistic": "add_logistic"}
 
 
@@ -82,9 +83,13 @@ class _Fusion:
         self.gone = set()
 
     def run(self):
-        self.operations = [self.with_slope(o) for o in self.operations]
-        self.operations = [self.with_sum(o) for o in self.operations]
-        return [o for o in self.operations if o.output.value not in self.gone]
+        for change in self.with_slope, self.with_sum, self.with_product:
+            changed = []
+            for operation in self.operations:
+                if operation.output.value not in self.gone:
+                    changed.append(change(operation))
+            self.operations = [o for o in changed if o.output.value not in self.gone]
+        return self.operations
 
     def made(self, view, name, *, is_last=True):
         """The operation `name` that makes just what `view` shows; None if another one does.
@@ -151,8 +156,16 @@ class _Fusion:
                 return self.become(operation, total, name=name, inputs=total.inputs)
         if operation.name == "reduce_sum":
             return self.with_factors(operation)
+        if operation.name == "sub":
+            return self.with_difference(operation)
         if operation.name != "add":
             return operation
+        for view, other in self.pairs(operation):
+            negative = self.made(view, "neg")
+            if negative and negative.output.shape == operation.output.shape:
+                inputs = (other, *negative.inputs)
+                changed = self.become(operation, negative, name="sub", inputs=inputs)
+                return self.with_difference(changed)
         for view, other in self.pairs(operation):
             product = self.made(view, "product")
             is_plain = product and len(product.inputs) == 1
@@ -171,6 +184,34 @@ class _Fusion:
             if product and product.output.shape == operation.output.shape:
                 inputs = (*product.inputs, other)
                 return self.become(operation, product, name="multiply_add", inputs=inputs)
+        return operation
+
+    def with_difference(self, operation):
+        a, b = operation.inputs
+        first, second = self.made(a, "mul"), self.made(b, "mul")
+        if first and first.output.shape == operation.output.shape:
+            inputs = (*first.inputs, b)
+            return self.become(operation, first, name="multiply_subtract", inputs=inputs)
+        if second and second.output.shape == operation.output.shape:
+            inputs = (a, *second.inputs)
+            return self.become(operation, second, name="subtract_product", inputs=inputs)
+        return operation
+
+    def with_product(self, operation):
+        """What is multiplied by 1 - x, or slopes of a product."""
+        if operation.name == "mul":
+            for view, other in self.pairs(operation):
+                rest = self.made(view, "sub")
+                is_rest = rest and self.is_one(rest.inputs[0])
+                if is_rest and rest.output.shape == operation.output.shape:
+                    inputs = (rest.inputs[1], other)
+                    return self.become(operation, rest, name="one_minus_times", inputs=inputs)
+        if operation.name in _SLOPES:
+            value, d = operation.inputs
+            product = self.made(d, "mul")
+            if product and product.output.shape == operation.output.shape:
+                name, inputs = f"{operation.name}_times", (value, *product.inputs)
+                return self.become(operation, product, name=name, inputs=inputs)
         return operation
 
     def with_factors(self, operation):

@@ -2,44 +2,14 @@
 
 import numpy as np
 
-from jaxrnn.engines.program._operations import Lowered, Matrix
+from jaxrnn.engines.program._operations import OPERATIONS, Lowered, Matrix
 from jaxrnn.engines.program._rules import Rules
 from jaxrnn.engines.program._tape import Ref, Tape, depending
 from jaxrnn.engines.program._views import NotCovered, View, permuted, row_major
 
 # Primitives with an operation of the same kind for each number.
-ELEMENTWISE = {
-    name: name
-    for name in [
-        "neg",
-        "abs",
-        "sign",
-        "exp",
-        "expm1",
-        "log",
-        "log1p",
-        "tanh",
-        "logistic",
-        "sqrt",
-        "rsqrt",
-        "square",
-        "not",
-        "add",
-        "sub",
-        "mul",
-        "div",
-        "max",
-        "min",
-        "eq",
-        "ne",
-        "lt",
-        "le",
-        "and",
-        "or",
-        "select_n",
-        "copy",
-    ]
-} | {"add_any": "add", "gt": "lt", "ge": "le"}
+ELEMENTWISE = {name: name for name in OPERATIONS[: OPERATIONS.index("select_n") + 1]}
+ELEMENTWISE |= {"add_any": "add", "gt": "lt", "ge": "le"}
 _SWAPPED = frozenset(("gt", "ge"))
 _SAME = frozenset(("copy_p", "stop_gradient", "clip_carry_gradient", "optimization_barrier"))
 

@@ -10,23 +10,8 @@ from jaxrnn.engines.program._step import StepProgram
 from jaxrnn.engines.program._views import View, whole
 
 # What costs more to compute again than to keep.
-_DEAR = frozenset(
-    [
-        "product",
-        "exp",
-        "expm1",
-        "log",
-        "log1p",
-        "tanh",
-        "logistic",
-        "sqrt",
-        "rsqrt",
-        "div",
-        "reduce_sum",
-        "reduce_max",
-        "reduce_min",
-    ]
-)
+_DEAR = {"product", "exp", "expm1", "log", "log1p", "tanh", "logistic", "sqrt", "rsqrt", "div"}
+_DEAR |= {"reduce_sum", "reduce_max", "reduce_min"}
 
 
 class Kept(NamedTuple):

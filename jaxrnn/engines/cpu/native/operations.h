@@ -178,11 +178,16 @@ JAXRNN_MAP2(And, a * b)
 JAXRNN_MAP2(Or, a > b ? a : b)
 JAXRNN_MAP3(Select, a != T(0) ? c : b)
 JAXRNN_MAP3(MultiplyAdd, a * b + c)
+JAXRNN_MAP3(MultiplySubtract, a * b - c)
+JAXRNN_MAP3(SubtractProduct, a - b * c)
+JAXRNN_MAP2(OneMinusTimes, (T(1) - a) * b)
 JAXRNN_MAP2(AddTanh, tanh<T>(a + b))
 JAXRNN_MAP2(AddSigmoid, sigmoid<T>(a + b))
 // The derivatives of tanh and of sigmoid from their values: the cotangent is the second.
 JAXRNN_MAP2(TanhSlope, (T(1) + a) * (T(1) - a) * b)
 JAXRNN_MAP2(SigmoidSlope, a * (T(1) - a) * b)
+JAXRNN_MAP3(TanhSlopeTimes, (T(1) + a) * (T(1) - a) * (b * c))
+JAXRNN_MAP3(SigmoidSlopeTimes, a * (T(1) - a) * (b * c))
 
 // Reductions.
 template <class T>
@@ -223,9 +228,14 @@ constexpr Operation<T> kOperations[] = {
     map<T, Maximum<T>, 2>,   map<T, Minimum<T>, 2>,     map<T, Equal<T>, 2>,
     map<T, NotEqual<T>, 2>,  map<T, Less<T>, 2>,        map<T, LessEqual<T>, 2>,
     map<T, And<T>, 2>,       map<T, Or<T>, 2>,          map<T, Select<T>, 3>,
-    map<T, MultiplyAdd<T>, 3>, map<T, AddTanh<T>, 2>,   map<T, AddSigmoid<T>, 2>,
-    map<T, TanhSlope<T>, 2>, map<T, SigmoidSlope<T>, 2>, reduce<T, Sum<T>, 1>,
-    reduce<T, Largest<T>, 1>, reduce<T, Smallest<T>, 1>,  reduce<T, SumOfProducts<T>, 2>, accumulate<T>,
+    map<T, MultiplyAdd<T>, 3>,         map<T, MultiplySubtract<T>, 3>,
+    map<T, SubtractProduct<T>, 3>,     map<T, OneMinusTimes<T>, 2>,
+    map<T, AddTanh<T>, 2>,             map<T, AddSigmoid<T>, 2>,
+    map<T, TanhSlope<T>, 2>,           map<T, SigmoidSlope<T>, 2>,
+    map<T, TanhSlopeTimes<T>, 3>,      map<T, SigmoidSlopeTimes<T>, 3>,
+    reduce<T, Sum<T>, 1>,              reduce<T, Largest<T>, 1>,
+    reduce<T, Smallest<T>, 1>,         reduce<T, SumOfProducts<T>, 2>,
+    accumulate<T>,
 };
 static_assert(sizeof(kOperations<float>) / sizeof(Operation<float>) ==
               static_cast<std::size_t>(Op::kProduct));

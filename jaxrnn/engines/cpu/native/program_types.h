@@ -10,13 +10,15 @@ namespace jaxrnn {
 enum class Op {
   kCopy, kNegative, kAbsolute, kSign, kExponent, kExpm1, kLog, kLog1p, kTanh, kSigmoid, kRoot,
   kInverseRoot, kSquare, kNot, kAdd, kSubtract, kMultiply, kDivide, kMaximum, kMinimum, kEqual,
-  kNotEqual, kLess, kLessEqual, kAnd, kOr, kSelect, kMultiplyAdd, kAddTanh, kAddSigmoid,
-  kTanhSlope, kSigmoidSlope, kSum, kLargest, kSmallest, kSumOfProducts, kAccumulate, kProduct, kOps
+  kNotEqual, kLess, kLessEqual, kAnd, kOr, kSelect, kMultiplyAdd,
+  kMultiplySubtract, kSubtractProduct, kOneMinusTimes, kAddTanh, kAddSigmoid, kTanhSlope,
+  kSigmoidSlope, kTanhSlopeTimes, kSigmoidSlopeTimes, kSum, kLargest, kSmallest, kSumOfProducts, kAccumulate, kProduct, kOps
 };
 
 constexpr char kNames[] =
     "copy neg abs sign exp expm1 log log1p tanh logistic sqrt rsqrt square not add sub mul div max "
-    "min eq ne lt le and or select_n multiply_add add_tanh add_logistic tanh_slope logistic_slope "
+    "min eq ne lt le and or select_n multiply_add multiply_subtract subtract_product one_minus_times "
+    "add_tanh add_logistic tanh_slope logistic_slope tanh_slope_times logistic_slope_times "
     "reduce_sum reduce_max reduce_min reduce_products accumulate product";
 
 constexpr int kMaxInputs = 3, kMaxBuffers = 512;

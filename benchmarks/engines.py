@@ -151,7 +151,7 @@ def summary(cells: dict) -> str:
         return f"{np.exp(np.mean(np.log(found))):.2f} ({min(found):.2f} to {max(found):.2f})"
 
     return (
-        f"Over the {len(by_program)} cells that run by a program, native is {mean('scan')} times as "
+        f"Over {len(by_program)} cells that run by a program, native is {mean('scan')} times as "
         f"fast as scan and {mean('xla')} times as fast as xla: geometric means, and the lowest and "
         "highest.\n"
     )

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jaxrnn.engines.program._code import Code, Place, encode
 from jaxrnn.engines.program._operations import Operation
@@ -228,8 +228,3 @@ def _backward(step, kept, outs, has_flags) -> Code:
     sums = [(v, Place("sum", i)) for i, v in enumerate(_outputs(step, p.vectors))]
     step = step._replace(joint=step.joint._replace(values=values))
     return encode(step, operations, given, outputs, sums, is_backward=True)
-
-
-def fixed_arrays(code: Code, values: list[Any]) -> list[Any]:
-    """`values`, which `code.known` names, in the shapes in which the program takes them."""
-    return [x.reshape(shape) for x, (_, shape) in zip(values, code.known, strict=True)]

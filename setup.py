@@ -19,6 +19,7 @@ SOURCES = (
     "library",
     "linear_handler",
     "plain",
+    "program_handler",
 )
 FLAGS = ["-std=c++17", "-O3", "-g0", "-ffp-contract=fast", "-Wno-psabi"]
 CHECKSUM = ".sha256"  # the library is verified before it is loaded: see _library.py

@@ -64,12 +64,12 @@ def _forever(ask, thing, choices, structure, shapes, wide):
 
 
 def _ask(ask, thing, choices, structure, shapes):
-    with _on_no_mesh():
+    with on_no_mesh():
         return ask(thing, choices, structure.unflatten(shapes))
 
 
 @contextlib.contextmanager
-def _on_no_mesh() -> Iterator[None]:
+def on_no_mesh() -> Iterator[None]:
     """Within this block, shapes have no sharding: an answer holds on any mesh."""
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty or mesh.manual_axes:  # axes of `jax.shard_map` have names in the program
@@ -88,7 +88,7 @@ def call_shapes(function: Callable, *args: Any) -> Any:
     except TypeError:  # no weak reference to it can be made
         kept = {}
     if key not in kept:
-        with _on_no_mesh():
+        with on_no_mesh():
             kept[key] = jax.eval_shape(function, *structure.unflatten(key[1]))
     return kept[key]
 

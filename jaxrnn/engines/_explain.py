@@ -31,6 +31,7 @@ def explain(
     params: Params | None = None,
     context: Any = None,
     implementation: str | Newton | None = None,
+    verbose: bool = False,
 ) -> Explanation | Explanations:
     """Says which engine runs a cell, or each cell of a layer, and why not the others.
 
@@ -40,18 +41,22 @@ def explain(
       params: its parameters, or only their shapes; None means those that its `init` makes.
       context: as in `jaxrnn.unroll`.
       implementation: for a cell, as in `jaxrnn.unroll`. The cells of a layer have their own.
+      verbose: whether ``program`` tells what the native kernels do at each step: the operations
+        and the registers of their programs.
 
     Returns:
-      An `Explanation` with ``implementation``, the name of the engine, and ``reasons``, what is to
-      be said of each engine; for a layer a tuple with one for each cell. `print` shows them. Where
-      native kernels could run a cell but were not built, the reason says how to get them.
+      An `Explanation` with ``implementation``, the name of the engine, ``reasons``, what is to be
+      said of each engine, and ``program``; for a layer a tuple with one for each cell. `print`
+      shows them. Where native kernels could run a cell but were not built, the reason says how to
+      get them.
 
     Raises:
       ValueError, TypeError: an argument does not fit the others, or `implementation` is unknown or
         cannot run the cell.
     """
     if isinstance(cell, Layer):
-        return _explain_layer(cell, xs, params, context)
+        found = _explain_layer(cell, xs, params, context)
+        return Explanations(_shown(explanation, verbose) for explanation in found)
     check_cell(cell)
     choices = Choices(implementation=implementation)
     check_choices(cell, choices)
@@ -60,7 +65,12 @@ def explain(
         params = jax.eval_shape(cell.init, jax.random.key(0), example(xs))
     check_params_of(cell, params, example(xs))
     context = taken(cell, params, context)
-    return plan(cell, choices, Arguments(params, None, xs, None, None, context))[0]
+    found, _ = plan(cell, choices, Arguments(params, None, xs, None, None, context))
+    return _shown(found, verbose)
+
+
+def _shown(explanation, verbose):
+    return explanation._replace(program=explanation.program() if verbose else "")
 
 
 def _explain_layer(layer, xs, params, context):
@@ -71,4 +81,4 @@ def _explain_layer(layer, xs, params, context):
         params = jax.eval_shape(lambda xs: layer.init(jax.random.key(0), xs), xs)
     with recording() as events:
         jax.eval_shape(run, params, xs, context)
-    return Explanations(event for event in events if isinstance(event, Explanation))
+    return [event for event in events if isinstance(event, Explanation)]

@@ -1,5 +1,6 @@
 """``implementation="native"``: C++ kernels on a CPU. The library is loaded when it is needed."""
 
+from jaxrnn.engines._associative import ASSOCIATIVE
 from jaxrnn.engines._table import Engine, why_not_by_rule
 
 
@@ -12,13 +13,26 @@ def _why_not(cell, call, traits):
 def _why_not_chosen(cell, call, traits):
     from jaxrnn.engines.cpu._when import too_small
 
+    if ASSOCIATIVE.why_not(cell, call, traits) is None:
+        return 'a linear cell runs by "associative", or by "xla"'
     return too_small(cell, call)
 
 
 def _run(cell, loop, call):
-    from jaxrnn.engines.cpu._engine import run
+    from jaxrnn.engines.cpu import _engine, _program
+    from jaxrnn.engines.cpu._when import why_not_written
 
-    return run(cell, loop, call)
+    engine = _program if why_not_written(cell, call) else _engine
+    return engine.run(cell, loop, call)
 
 
-NATIVE = Engine("native", _why_not, _why_not_chosen, _run)
+def _program(cell, call):
+    from jaxrnn.engines.cpu._program import program_of
+    from jaxrnn.engines.cpu._when import why_not_written
+
+    if why_not_written(cell, call) is None:
+        return "a kernel written for this cell"
+    return program_of(cell, call)
+
+
+NATIVE = Engine("native", _why_not, _why_not_chosen, _run, _program)

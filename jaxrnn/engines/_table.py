@@ -1,11 +1,13 @@
 """The table of engines, and which of them runs a cell."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 
 from jaxrnn._core.loop import Loop
+from jaxrnn._core.memo import on_no_mesh
 from jaxrnn._core.types import Carry, Cell, Params, is_whole
 
 
@@ -44,14 +46,16 @@ class Engine(NamedTuple):
       why_not: ``(cell, call, traits)`` -> why it cannot run the cell; None if it can. It reads
         only the shapes of the call, and None for it asks about the cell alone.
       why_not_chosen: the same for ``implementation=None``: why that does not take an engine that
-        could run the cell.
+        could run the cell. It may be asked about a cell that the engine cannot run.
       run: ``(cell, loop, call) -> (carry, ys)``, for one step at least.
+      program: ``(cell, call)`` -> what it makes of the cell, in lines to read.
     """
 
     name: str
     why_not: Callable[[Cell, Call | None, Traits], str | None]
     why_not_chosen: Callable[[Cell, Call | None, Traits], str | None]
     run: Callable[[Cell, Loop, Call], tuple[Carry, Any]]
+    program: Callable[[Cell, Call], str] = lambda cell, call: ""
 
 
 def why_not_by_rule(cell: Cell, call: Call | None, traits: Traits) -> str | None:
@@ -75,16 +79,42 @@ def nothing_against(cell: Cell, call: Call | None, traits: Traits) -> None:
     """For an engine that can always run, or is always worth it."""
 
 
+class Reasons(Mapping):
+    """What is to be said of each engine, by its name: found when it is read, which may trace."""
+
+    def __init__(self, find: Callable[[], dict[str, str]]):
+        self._find = find
+
+    @functools.cached_property
+    def _found(self):
+        with on_no_mesh():
+            return self._find()
+
+    def __getitem__(self, name):
+        return self._found[name]
+
+    def __iter__(self):
+        return iter(self._found)
+
+    def __len__(self):
+        return len(self._found)
+
+    def __repr__(self):
+        return repr(self._found)
+
+
 class Explanation(NamedTuple):
     """What `jaxrnn.explain` says about one cell."""
 
     cell: Cell
     implementation: str  # the engine that would run it
-    reasons: dict[str, str]  # for each engine: why it runs, or why not
+    reasons: Mapping[str, str]  # for each engine: why it runs, or why not
+    program: Any  # what the engine makes of the cell, or a function that returns it
 
     def __str__(self):
-        lines = (f"  {name}: {reason}" for name, reason in self.reasons.items())
-        return "\n".join([f"{self.cell!r} runs by {self.implementation!r}", *lines])
+        lines = [f"{self.cell!r} runs by {self.implementation!r}"]
+        lines += [f"  {name}: {reason}" for name, reason in self.reasons.items()]
+        return "\n".join(lines + self.program.splitlines())
 
 
 def choose(
@@ -99,19 +129,27 @@ def choose(
     Raises:
       ValueError: the engine of that name cannot run `cell`.
     """
-    reasons, chosen = {}, name
-    for engine in engines:
-        problem = engine.why_not(cell, call, traits)
-        if problem and engine.name == name:
+    args = cell, call, traits
+    if name is None:  # whether it pays is quicker to say than whether it can
+        chosen = next(e.name for e in engines if not (e.why_not_chosen(*args) or e.why_not(*args)))
+    else:
+        chosen = name
+        problem = next(e for e in engines if e.name == name).why_not(*args)
+        if problem:
             refuse(name, problem)
-        reason = problem or engine.why_not_chosen(cell, call, traits)
-        if chosen is None and reason is None:
-            chosen = engine.name
-            reason = "the first engine with nothing against it"
-        elif engine.name == name:
-            reason = "asked for by name"
-        reasons[engine.name] = reason or f'it could; "{chosen}" comes first'
-    return Explanation(cell, chosen, reasons)
+
+    def find():
+        return {engine.name: _reason(engine, name, chosen, args) for engine in engines}
+
+    engine = next(engine for engine in engines if engine.name == chosen)
+    return Explanation(cell, chosen, Reasons(find), functools.partial(engine.program, cell, call))
+
+
+def _reason(engine, name, chosen, args):
+    if engine.name == chosen:
+        return "asked for by name" if name else "the first engine with nothing against it"
+    reason = engine.why_not(*args) or engine.why_not_chosen(*args)
+    return reason or f'it could; "{chosen}" comes first'
 
 
 def refuse(name: str, problem: str) -> None:

@@ -106,8 +106,10 @@ def unroll(
         - ``"xla"``: the input projection is one product before the loop, outputs are made after
           it, and the weight gradients are one product each after the backward loop. Large cells on
           a CPU project a few steps at a time.
-        - ``"native"``: C++ kernels on a CPU, for `jaxrnn.lstm`, `jaxrnn.gru` and `jaxrnn.elman`
-          with tanh or relu, in float32, float64 or bfloat16.
+        - ``"native"``: C++ kernels on a CPU. `jaxrnn.lstm`, `jaxrnn.gru` and `jaxrnn.elman` with
+          tanh or relu have their own, in float32, float64 or bfloat16. Another cell runs by a
+          program that is made of its `recur` and `update`, in float32 or float64;
+          `jaxrnn.explain` shows it, or says which operation has none.
         - ``"associative"``: parallel over time, for linear cells.
         - ``"newton"``, or `jaxrnn.Newton` with options: parallel over time, for any cell whose
           carry holds float32 or float64 numbers. `jaxrnn.convergence` reports on it.

@@ -45,19 +45,28 @@ def implementations(cell):
 
 
 # A cell that wraps another, or is like another, goes through the laws by its fastest implementation
-# only: in every derivative the implementations agree.
+# only: in every derivative the implementations agree. Where the run is thorough, by "xla" too.
 BASIC = ("elman", "lstm", "gru", "gru_reset_before", "leaky", "linear")
-RUNS = [
-    (name, run)
-    for name, case in CELLS.items()
-    for run in implementations(case.cell)[0 if name in BASIC else -1 :]
+
+
+def chosen(name, *left_out):
+    """The engines by which the cell of this row goes through the laws."""
+    found = [run for run in implementations(CELLS[name].cell) if run not in left_out]
+    return found if name in BASIC else found[-1:]
+
+
+RUNS = [(name, run) for name in CELLS for run in chosen(name)]
+LATER = [
+    pytest.param(name, "xla", marks=pytest.mark.thorough)
+    for name in CELLS
+    if chosen(name) == ["native"]
 ]
-run_by = pytest.mark.parametrize(("name", "implementation"), RUNS)
+run_by = pytest.mark.parametrize(("name", "implementation"), RUNS + LATER)
 # Backward in time, cells of their own only: for every cell, a reversed run is a flipped one.
 WAYS = [(name, run, back) for name, run in RUNS for back in (False, True)[: 1 + (name in BASIC)]]
 run_both_ways_by = pytest.mark.parametrize(("name", "implementation", "reverse"), WAYS)
 run_in_any_dtype_by = pytest.mark.parametrize(
-    ("name", "implementation"), [(name, run) for name, run in RUNS if run != "native"]
+    ("name", "implementation"), [(name, run) for name in CELLS for run in chosen(name, "native")]
 )
 
 

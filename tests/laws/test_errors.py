@@ -41,6 +41,10 @@ def forgetful(params, carry, u, v):
     return CELL.update(params, carry, u, v).h
 
 
+def in_order(params, carry, u, v):
+    return type(carry)(*map(jnp.sort, CELL.update(params, carry, u, v)))
+
+
 def paired(params, carry, u, v):
     carry = CELL.update(params, carry, u, v)
     return carry, carry.h
@@ -704,15 +708,15 @@ WRONG = {
         ValueError,
         "`shape` must end in a multiple of `num_gates` = 3",
     ),
-    "a kernel for a wrapped cell": (
-        lambda: unroll(cell=jaxrnn.zoneout(CELL, 0.1), implementation="native"),
+    "a kernel for an operation that has none": (
+        lambda: unroll(cell=CELL._replace(update=in_order), implementation="native"),
         ValueError,
-        "`implementation='native'` cannot run this cell: there are native kernels for the state eq",
+        "`implementation='native'` cannot run this cell: there is no operation for its ",
     ),
-    "a kernel for a layer of another activation": (
-        lambda: jaxrnn.rnn(jaxrnn.elman(H, jax.nn.selu), implementation="native"),
+    "a kernel for a layer of a cell that is whole": (
+        lambda: jaxrnn.rnn(jaxrnn.from_step(*CELL[:2], doubled), implementation="native"),
         ValueError,
-        "`implementation='native'` cannot run this cell.*elman with tanh or relu",
+        "`implementation='native'` cannot run this cell: the cell was made by `from_step`",
     ),
     "a kernel for float16": (
         lambda: unroll(

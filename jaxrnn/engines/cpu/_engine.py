@@ -23,10 +23,11 @@ from jaxrnn.engines.kernel._operands import (
     States,
     Weights,
     kernel_for,
+    reference,
 )
 from jaxrnn.engines.kernel._recurrence import recurrence_of
 
-CPU = Backend(forward, training_forward, backward, products)
+CPU = Backend(forward, training_forward, backward, products, reference)
 
 
 def run(

@@ -9,7 +9,14 @@ import jax
 
 PATH = pathlib.Path(__file__).parent / "libjaxrnn.so"
 INTERFACE = 7  # kInterface in native/library.cc
-FUNCTIONS = ("jaxrnn_forward", "jaxrnn_backward", "jaxrnn_gradients", "jaxrnn_linear")
+FUNCTIONS = (
+    "jaxrnn_forward",
+    "jaxrnn_backward",
+    "jaxrnn_gradients",
+    "jaxrnn_linear",
+    "jaxrnn_program",
+    "jaxrnn_outer",
+)
 INSTRUCTION_SETS = ("plain", "avx2", "avx512")  # in the order of native/library.cc
 
 _BUILD = (
@@ -48,6 +55,13 @@ def instruction_sets() -> tuple[str, ...]:
     return tuple(
         name for i, name in enumerate(INSTRUCTION_SETS) if library.jaxrnn_has_instruction_set(i)
     )
+
+
+def operations() -> list[str]:
+    """Returns the names of the operations of programs, in the order of their numbers."""
+    library = _open()
+    library.jaxrnn_operations.restype = ctypes.c_char_p
+    return library.jaxrnn_operations().decode().split()
 
 
 class _Unusable(Exception):

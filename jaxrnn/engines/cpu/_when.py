@@ -7,11 +7,13 @@ import jax
 
 from jaxrnn._core.checks import example
 from jaxrnn._core.dependency import reads
+from jaxrnn._core.noise import batch_axes, without_noise
 from jaxrnn._core.numerics import sum_dtype
 from jaxrnn._core.of_field import unwrapped_params
 from jaxrnn._core.types import Cell, hidden
 from jaxrnn.engines._table import Call
 from jaxrnn.engines.cpu._library import problem
+from jaxrnn.engines.cpu._program import why_no_program
 from jaxrnn.engines.kernel._operands import kernel_for
 
 DTYPES = ("float32", "float64", "bfloat16")  # bfloat16 with sums and gates in float32
@@ -20,7 +22,7 @@ DTYPES = ("float32", "float64", "bfloat16")  # bfloat16 with sums and gates in f
 class Sizes(NamedTuple):
     """From where on a native kernel is not slower than ``"xla"``."""
 
-    largest_kernel: float  # bytes of the recurrent kernel
+    largest_kernel: float  # bytes of the recurrent kernel; of all parameters of a program
     fewest_rows: int  # B, all batch axes together
     fewest_steps: int  # T
 
@@ -40,6 +42,13 @@ RULE = (
     Sizes(largest_kernel=2**20, fewest_rows=8, fewest_steps=8),
 )
 
+# The same for the cells that run by a program.
+PROGRAM_RULE = (
+    Sizes(largest_kernel=2**18, fewest_rows=1, fewest_steps=16),
+    Sizes(largest_kernel=2**22, fewest_rows=4, fewest_steps=16),
+    Sizes(largest_kernel=math.inf, fewest_rows=8, fewest_steps=16),
+)
+
 # A single step of one sequence pays above this many bytes. Below it is as fast as ``"xla"`` where
 # each step is called from Python, and up to 1.4 times as slow in a compiled loop, as of a decoder
 # (on an AMD EPYC with AVX2).
@@ -51,15 +60,23 @@ def why_not(cell: Cell, call: Call | None) -> str | None:
     platform = jax.default_backend()
     if platform != "cpu":
         return f"native kernels are for a CPU, and arrays are on {platform} here"
-    kernel = kernel_for(cell)
-    if kernel is None:
-        return (
-            "there are native kernels for the state equations of lstm, gru and elman with tanh or "
-            "relu, and a wrapper that changes `recur` or `update` has none"
-        )
     if call is None:
         return None
-    return _unfit(kernel, cell, call) or _reads_more(cell, call) or problem()
+    reason = why_not_written(cell, call)
+    if reason is None:
+        return problem()
+    missing = why_no_program(cell, call)
+    if missing is None:
+        return problem()
+    return missing if kernel_for(cell) is None else reason
+
+
+def why_not_written(cell: Cell, call: Call) -> str | None:
+    """Why none of the kernels written for lstm, gru and elman can run `cell`."""
+    kernel = kernel_for(cell)
+    if kernel is None:
+        return "there is no kernel written for its state equation"
+    return _unfit(kernel, cell, call) or _reads_more(cell, call)
 
 
 def _unfit(kernel, cell, call):
@@ -101,18 +118,26 @@ def _listed(names):
 
 def too_small(cell: Cell, call: Call) -> str | None:
     """Why ``implementation=None`` does not take the native kernel; None if it does."""
-    params = unwrapped_params(cell, call.params)
-    kernel, length = params.recurrent_kernel, jax.tree.leaves(call.xs)[0].shape[0]
-    size, rows = kernel.size * kernel.dtype.itemsize, math.prod(call.carry.h.shape[:-1])
+    x = example(call.xs)
+    length = jax.tree.leaves(call.xs)[0].shape[0]
+    rows = math.prod(batch_axes(without_noise(x), cell.num_feature_axes))
     if any(map(jax.export.is_symbolic_dim, (length, rows))):
         return f"{length} steps of {rows} sequences are sizes that `jax.export` leaves open"
-    if length == rows == 1 and size > SINGLE_STEP:
-        return None  # a kernel of its own packs nothing
-    for least in RULE:
+    if kernel_for(cell) is None:
+        rule, size = PROGRAM_RULE, _bytes(call.params)
+    else:
+        rule, size = RULE, _bytes(unwrapped_params(cell, call.params).recurrent_kernel)
+        if length == rows == 1 and size > SINGLE_STEP:
+            return None  # a kernel of its own packs nothing
+    for least in rule:
         fits = size <= least.largest_kernel and rows >= least.fewest_rows
         if fits and length >= least.fewest_steps:
             return None
     return (
-        f"{length} steps of {rows} sequences with a recurrent kernel of {size} bytes are too few "
-        "to be faster by it"
+        f"{length} steps of {rows} sequences with kernels of {size} bytes are too few to be "
+        "faster by it"
     )
+
+
+def _bytes(tree):
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

@@ -28,6 +28,13 @@ class Kernel(NamedTuple):
     recur: Callable
     update: Callable
 
+    outs = (0,)  # the leaves of the carry that are handed out after each step
+
+    @staticmethod
+    def ys(leaves: list) -> Any:
+        """What `Result.ys` is, from its leaves."""
+        return leaves[0]
+
 
 KERNELS = (
     Kernel("lstm", 4, recur, _lstm.update),
@@ -55,12 +62,14 @@ class Backend(NamedTuple):
       backward: ``(recurrence, primals, flags, saved, dresult) -> Cotangents``.
       products: ``(recurrence, primals, flags, saved, cotangents, of_weights, of_inputs)
         -> Products``.
+      reference: as `forward`, by the general rule, for derivatives that have no kernel.
     """
 
     forward: Callable
     training_forward: Callable
     backward: Callable
     products: Callable
+    reference: Callable
 
 
 class Recurrence(NamedTuple):

@@ -12,7 +12,6 @@ from jaxrnn.engines.kernel._operands import (
     Result,
     Saved,
     States,
-    reference,
 )
 from jaxrnn.engines.kernel._rows import row_axes
 
@@ -57,7 +56,7 @@ def _pull_back_jvp(recurrence, of_weights, of_inputs, primals, tangents):
 
 
 def _general(recurrence, of_weights, of_inputs, flags, primals, dresult):
-    run = functools.partial(reference, recurrence, flags=flags)
+    run = functools.partial(recurrence.backend.reference, recurrence, flags=flags)
     dweights, dstates, dinputs = jax.vjp(run, primals)[1](dresult)[0]
     if not of_weights:
         dweights = jax.tree.map(lambda _: None, dweights)
@@ -68,5 +67,5 @@ def push_forward(
     recurrence: Recurrence, primals: Primals, flags: Flags, tangents: Primals
 ) -> Result:
     """The tangent of the result, by the general rule."""
-    run = functools.partial(reference, recurrence, flags=flags)
+    run = functools.partial(recurrence.backend.reference, recurrence, flags=flags)
     return jax.jvp(run, (primals,), (tangents,))[1]

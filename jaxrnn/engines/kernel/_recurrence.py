@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._core.lowering import saving, unless_exported
-from jaxrnn.engines.kernel._operands import Flags, Primals, Recurrence, Result, reference
+from jaxrnn.engines.kernel._operands import Flags, Primals, Recurrence, Result
 from jaxrnn.engines.kernel._rows import row_axes
 from jaxrnn.engines.kernel._tangent import tangent
 
@@ -15,14 +15,14 @@ from jaxrnn.engines.kernel._tangent import tangent
 def recurrence_of(recurrence: Recurrence, primals: Primals, flags: Flags) -> Result:
     """The carry after the last step, and h after each step."""
     kernel = functools.partial(recurrence.backend.forward, recurrence)
-    general = functools.partial(reference, recurrence)
+    general = functools.partial(recurrence.backend.reference, recurrence)
     return unless_exported(kernel, general, row_axes)(primals, flags)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _train(recurrence, primals, flags):
     kernel = functools.partial(recurrence.backend.training_forward, recurrence)
-    general = saving(kernel, functools.partial(reference, recurrence))
+    general = saving(kernel, functools.partial(recurrence.backend.reference, recurrence))
     return unless_exported(kernel, general, row_axes)(primals, flags)
 
 

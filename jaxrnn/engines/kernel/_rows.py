@@ -4,15 +4,15 @@ from typing import Any
 
 import jax
 
-from jaxrnn.engines.kernel._operands import Flags, Primals, Result, Saved, States, Weights
+from jaxrnn.engines.kernel._operands import Flags, Primals, Result, Saved, States
 
-_BY_KIND = {Weights: None, States: 0, Flags: 1, Saved: 1}
+_BY_KIND = {States: 0, Flags: 1, Saved: 1}
 
 
 def row_axes(tree: Any) -> list[int | None]:
     """The axis of each array that holds rows, which are independent; weights have none."""
     if isinstance(tree, Primals):
-        return [*row_axes(tree.weights), *row_axes(tree.states), *_all(1, tree.inputs)]
+        return [*_all(None, tree.weights), *_all(0, tree.states), *_all(1, tree.inputs)]
     if isinstance(tree, Result):
         return [*_all(0, tree.carry), *_all(1, tree.ys)]
     if type(tree) in _BY_KIND:

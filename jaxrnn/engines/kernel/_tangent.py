@@ -24,11 +24,13 @@ def tangent(
     """The tangent of the result; only the transpose reads `saved`."""
     leaves, structure = jax.tree.flatten((primals, flags, saved, tangents))
     out = _tangent_p.bind(*leaves, recurrence=recurrence, structure=structure)
-    return _result(primals, out)
+    return _result(recurrence, primals, out)
 
 
-def _result(primals, leaves):
-    return Result(_like(primals.states.carry, leaves[:-1]), leaves[-1])
+def _result(recurrence, primals, leaves):
+    count = len(jax.tree.leaves(primals.states.carry))
+    carry = _like(primals.states.carry, leaves[:count])
+    return Result(carry, recurrence.kernel.ys(leaves[count:]))
 
 
 def _like(tree, leaves):
@@ -43,8 +45,9 @@ def _general(*leaves, recurrence, structure):
 def _abstract(*avals, recurrence, structure):
     primals, *_ = structure.unflatten(avals)
     carry = jax.tree.leaves(primals.states.carry)
-    steps, batch, _ = primals.inputs.shape
-    return [*carry, carry[0].update(shape=(steps, batch, carry[0].shape[-1]))]
+    steps = jax.tree.leaves(primals.inputs)[0].shape[0]
+    ys = [carry[j].update(shape=(steps, *carry[j].shape)) for j in recurrence.kernel.outs]
+    return [*carry, *ys]
 
 
 def _jvp(operands, tangents, *, recurrence, structure):
@@ -65,15 +68,19 @@ def _jvp(operands, tangents, *, recurrence, structure):
 
 def _transpose(cotangents, *operands, recurrence, structure):
     primals, flags, saved, tangents = structure.unflatten(operands)
-    dresult = _result(primals, [ad.instantiate_zeros(c) for c in cotangents])
+    dresult = _result(recurrence, primals, [ad.instantiate_zeros(c) for c in cotangents])
     linear, form = jax.tree.flatten(tangents, is_leaf=ad.is_undefined_primal)
-    of_weights = any(map(ad.is_undefined_primal, linear[: len(jax.tree.leaves(primals.weights))]))
-    of_inputs = ad.is_undefined_primal(tangents.inputs)
+    of_weights = any(map(ad.is_undefined_primal, _leaves(tangents.weights)))
+    of_inputs = any(map(ad.is_undefined_primal, _leaves(tangents.inputs)))
     out = pull_back(recurrence, of_weights, of_inputs, primals, flags, saved, dresult)
     return [None] * (len(operands) - len(linear)) + [
         c if ad.is_undefined_primal(x) else None
         for c, x in zip(form.flatten_up_to(out), linear, strict=True)
     ]
+
+
+def _leaves(tree):
+    return jax.tree.leaves(tree, is_leaf=ad.is_undefined_primal)
 
 
 def _batch(operands, dims, *, recurrence, structure):

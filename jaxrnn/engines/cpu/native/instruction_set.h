@@ -6,6 +6,7 @@
 #include "backward.h"
 #include "gradients.h"
 #include "linear.h"
+#include "program.h"
 #include "single.h"
 
 namespace jaxrnn::JAXRNN_INSTRUCTION_SET {
@@ -32,7 +33,9 @@ constexpr Kernels<S> kernels() {
           outer<S>,
           inputs_scratch<T>,
           inputs<S>,
-          linear<T>};
+          linear<T>,
+          program_packing<T>,
+          run_program<T>};
 }
 
 constexpr InstructionSet instruction_set = {kernels<float>(), kernels<double>(),

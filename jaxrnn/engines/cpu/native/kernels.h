@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "program_types.h"
+
 namespace jaxrnn {
 
 enum class Cell { kLstm, kGru, kElmanTanh, kElmanRelu };
@@ -173,6 +175,9 @@ struct Kernels {
   void (*inputs)(const Inputs<S>&, std::ptrdiff_t begin, std::ptrdiff_t end, T* scratch);
   // Columns [begin, end) of a linear recurrence.
   void (*linear)(const Linear<T>&, std::ptrdiff_t begin, std::ptrdiff_t end);
+  // Runs a part of the batch through all steps of a program; see program.h.
+  Packing (*program_packing)(std::ptrdiff_t depth, std::ptrdiff_t units, std::ptrdiff_t rows);
+  void (*program)(const Program<T>&, const ProgramPart<T>&);
 };
 
 struct InstructionSet {

@@ -103,21 +103,72 @@ JAXRNN_INLINE void store(Bfloat16* to, Vector<float> value) {
   *reinterpret_cast<UnalignedHalves*>(to) = __builtin_convertvector(kept >> 16, Halves);
 }
 
-// Loads the first `count` lanes; the others are zero.
+// The lanes that a masked load or store of the first `count` takes.
+#if defined(__AVX512F__) && JAXRNN_BYTES == 64
+JAXRNN_INLINE __mmask16 lanes(std::ptrdiff_t count) {
+  return static_cast<__mmask16>((1u << count) - 1);
+}
+JAXRNN_INLINE Vector<float> load_lanes(const float* from, std::ptrdiff_t count) {
+  return (Vector<float>)_mm512_maskz_loadu_ps(lanes(count), from);
+}
+JAXRNN_INLINE Vector<double> load_lanes(const double* from, std::ptrdiff_t count) {
+  return (Vector<double>)_mm512_maskz_loadu_pd(static_cast<__mmask8>(lanes(count)), from);
+}
+JAXRNN_INLINE void store_lanes(float* to, Vector<float> value, std::ptrdiff_t count) {
+  _mm512_mask_storeu_ps(to, lanes(count), (__m512)value);
+}
+JAXRNN_INLINE void store_lanes(double* to, Vector<double> value, std::ptrdiff_t count) {
+  _mm512_mask_storeu_pd(to, static_cast<__mmask8>(lanes(count)), (__m512d)value);
+}
+#elif defined(__AVX2__) && JAXRNN_BYTES == 32
+template <class Bits>
+JAXRNN_INLINE __m256i lanes(std::ptrdiff_t count) {
+  constexpr int most = 32 / sizeof(Bits);
+  alignas(32) static const Bits flags[2 * most] = {
+      Bits(-1), Bits(-1), Bits(-1), Bits(-1),
+      most > 4 ? Bits(-1) : Bits(0), most > 4 ? Bits(-1) : Bits(0),
+      most > 4 ? Bits(-1) : Bits(0), most > 4 ? Bits(-1) : Bits(0)};
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(flags + most - count));
+}
+JAXRNN_INLINE Vector<float> load_lanes(const float* from, std::ptrdiff_t count) {
+  return (Vector<float>)_mm256_maskload_ps(from, lanes<std::int32_t>(count));
+}
+JAXRNN_INLINE Vector<double> load_lanes(const double* from, std::ptrdiff_t count) {
+  return (Vector<double>)_mm256_maskload_pd(from, lanes<std::int64_t>(count));
+}
+JAXRNN_INLINE void store_lanes(float* to, Vector<float> value, std::ptrdiff_t count) {
+  _mm256_maskstore_ps(to, lanes<std::int32_t>(count), (__m256)value);
+}
+JAXRNN_INLINE void store_lanes(double* to, Vector<double> value, std::ptrdiff_t count) {
+  _mm256_maskstore_pd(to, lanes<std::int64_t>(count), (__m256d)value);
+}
+#endif
+
 template <class S>
-JAXRNN_INLINE Vector<Wide<S>> load(const S* from, std::ptrdiff_t count) {
-  if (__builtin_expect(count >= kLanes<Wide<S>>, 1)) return load(from);
+JAXRNN_INLINE Vector<Wide<S>> load_lanes(const S* from, std::ptrdiff_t count) {
   S part[kLanes<Wide<S>>] = {};
   std::memcpy(part, from, count * sizeof(S));
   return load(part);
 }
 
 template <class S>
-JAXRNN_INLINE void store(S* to, Vector<Wide<S>> value, std::ptrdiff_t count) {
-  if (__builtin_expect(count >= kLanes<Wide<S>>, 1)) return store(to, value);
+JAXRNN_INLINE void store_lanes(S* to, Vector<Wide<S>> value, std::ptrdiff_t count) {
   S part[kLanes<Wide<S>>];
   store(part, value);
   std::memcpy(to, part, count * sizeof(S));
+}
+
+// Loads the first `count` lanes; the others are zero.
+template <class S>
+JAXRNN_INLINE Vector<Wide<S>> load(const S* from, std::ptrdiff_t count) {
+  if (__builtin_expect(count >= kLanes<Wide<S>>, 1)) return load(from);
+  return load_lanes(from, count);
+}
+
+template <class S>
+JAXRNN_INLINE void store(S* to, Vector<Wide<S>> value, std::ptrdiff_t count) {
+  if (__builtin_expect(count >= kLanes<Wide<S>>, 1)) return store(to, value);
+  store_lanes(to, value, count);
 }
 
 // The value after storing it as S and loading it again.

@@ -1,0 +1,162 @@
+"""Calls of programs in the shared library."""
+
+import itertools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrnn._core.loop import shape_like, varying_like
+from jaxrnn.engines.cpu._calls import shape_of
+from jaxrnn.engines.cpu._library import INSTRUCTION_SETS
+from jaxrnn.engines.kernel._folding import foldable
+from jaxrnn.engines.kernel._operands import (
+    Cotangents,
+    Flags,
+    Primals,
+    Recurrence,
+    Result,
+    Saved,
+)
+from jaxrnn.engines.program._code import Code, Place
+
+
+def forward(recurrence: Recurrence, primals: Primals, flags: Flags) -> Result:
+    """The leaves of the carry that are handed out alone."""
+    programs = recurrence.kernel.programs
+
+    def call(params, states, sequences):
+        inputs, flags = sequences
+        out = _run(recurrence, programs.forward(), params, states, inputs, flags)
+        return out[0], tuple(out[-1][Place("after", j)] for j in programs.outs)
+
+    return Result(*foldable(call)(primals.weights, primals.states, (primals.inputs, flags)))
+
+
+def training_forward(
+    recurrence: Recurrence, primals: Primals, flags: Flags
+) -> tuple[Result, Saved]:
+    """The same, and what the backward pass needs."""
+    programs = recurrence.kernel.programs
+    code = programs.training_forward(_has_flags(flags))
+
+    def call(params, states, sequences):
+        inputs, flags = sequences
+        out = _run(recurrence, code, params, states, inputs, flags)
+        return out[0], tuple(out[-1][place] for place, _ in code.results)
+
+    states, kept = foldable(call)(primals.weights, primals.states, (primals.inputs, flags))
+    found = {place: x for (place, _), x in zip(code.results, kept, strict=True)}
+    ys = tuple(found[Place("after", j)] for j in programs.outs)
+    return Result(states, ys), Saved(kept, None, () if _has_flags(flags) else None, None)
+
+
+def backward(
+    recurrence: Recurrence, primals: Primals, flags: Flags, saved: Saved, dresult: Result
+) -> Cotangents:
+    """Backpropagation through time, but for the products over all steps."""
+    programs = recurrence.kernel.programs
+    code = programs.backward(_has_flags(flags))
+
+    def call(params, states, sequences):
+        carry, dcarry = states
+        inputs, flags, saved, dys = sequences
+        arrays = saved_arrays(recurrence, saved)
+        arrays |= {Place("first", j): x for j, x in enumerate(carry)}
+        arrays |= {Place("dafter", j): x for j, x in zip(programs.outs, dys, strict=True)}
+        out = _run(recurrence, code, params, (dcarry, None), inputs, flags, arrays, backward=True)
+        last, dinitial, sums, found = out
+        if dinitial is None:
+            dinitial = jax.tree.map(jnp.zeros_like, last)
+        dinputs = _cotangents_of_inputs(recurrence, code, found, inputs)
+        dproducts = tuple(
+            _found(code, found, Place("dproduct", i)) for i in range(len(programs.step.products))
+        )
+        return (last, dinitial, sums), (dinputs, dproducts)
+
+    states = tuple(primals.states.carry), tuple(dresult.carry)
+    sequences = primals.inputs, flags, saved, dresult.ys
+    states, (dinputs, dproducts) = foldable(call)(primals.weights, states, sequences)
+    last, dinitial, sums = states
+    return Cotangents(last, dinitial, dinputs, (sums, dproducts))
+
+
+def _cotangents_of_inputs(recurrence, code, found, inputs):
+    """Those of u: zeros where a leaf holds truth values."""
+    leaves = jax.tree.leaves(recurrence.kernel.programs.step.sizes.u)
+    numbers = itertools.count()
+    return tuple(
+        jnp.zeros_like(x)
+        if leaf.dtype == jnp.bool_
+        else _found(code, found, Place("dinput", next(numbers)))
+        for leaf, x in zip(leaves, inputs, strict=True)
+    )
+
+
+def saved_arrays(recurrence: Recurrence, saved: Saved) -> dict[Place, jax.Array]:
+    """What a forward pass has kept, by its place."""
+    code = recurrence.kernel.programs.training_forward(saved.previous is not None)
+    found = {place: x for (place, _), x in zip(code.results, saved.ys, strict=True)}
+    return found | {alias: found[place] for alias, place in code.aliases.items()}
+
+
+def _has_flags(flags):
+    return bool(jax.tree.leaves(flags))
+
+
+def _found(code, found, place):
+    return found[code.aliases.get(place, place)]
+
+
+def _run(recurrence, code: Code, params, states, inputs, flags, arrays=None, *, backward=False):
+    """The state after the last step, that of resets, the sums, and the sequences by place."""
+    step = recurrence.kernel.programs.step
+    carry, initial = states
+    steps, batch, _ = inputs[0].shape
+    arrays = {Place("input", i): x for i, x in enumerate(inputs)} | (arrays or {})
+    known = step.known_values(step.parameters.of(params), [x for x, _ in code.known])
+    operands = [flag for flag in flags if flag is not None]
+    for j, leaf in enumerate(carry):
+        operands.append(leaf)
+        if flags.resets is not None and not backward:
+            operands.append(initial[j])
+    for place in code.operands:
+        if place.space == "known":
+            shape = code.known[place.number][1]
+            operands.append(known[place.number].reshape(shape))
+        elif place.space == "lagged":
+            operands += [arrays[Place("after", place.number)], arrays[Place("first", place.number)]]
+        else:
+            operands.append(arrays[place])
+    dtype = step.dtype
+    of_carry = [shape_of(dtype, *leaf.shape) for leaf in carry]
+    has_two = backward and flags.resets is not None
+    results = [shape for shape in of_carry for _ in range(1 + has_two)]
+    results += [shape_of(dtype, batch, width) for width in code.sums]
+    results += [shape_of(dtype, steps, batch, width) for _, width in code.results]
+    head = backward, flags.mask is not None, flags.resets is not None
+    out = _call(recurrence, head, code, inputs[0], operands, results, steps, batch, backward)
+    ends = out[: len(carry) * (1 + has_two)]
+    out = out[len(ends) :]
+    last, dinitial = (tuple(ends[::2]), tuple(ends[1::2])) if has_two else (tuple(ends), None)
+    sums, sequences = tuple(out[: len(code.sums)]), out[len(code.sums) :]
+    found = {place: x for (place, _), x in zip(code.results, sequences, strict=True)}
+    found |= {alias: found[place] for alias, place in code.aliases.items() if place in found}
+    return last, dinitial, sums, found
+
+
+def _call(recurrence, head, code, like, operands, results, steps, batch, backward):
+    types = [shape_like(like, result.shape, result.dtype) for result in results]
+    chosen = recurrence.variant
+    call: Any = jax.ffi.ffi_call("jaxrnn_program", types)
+    return call(
+        *varying_like(like, operands),
+        program=np.array((*map(int, head), *code.body), np.int64),
+        numbers=np.array(code.numbers, np.float64),
+        steps=np.int64(steps),
+        batch=np.int64(batch),
+        instruction_set=np.int64(-1 if chosen is None else INSTRUCTION_SETS.index(chosen)),
+        reverse=bool(recurrence.reverse != backward),
+        is_double=results[0].dtype == np.float64,
+    )

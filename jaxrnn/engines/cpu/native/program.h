@@ -1,0 +1,259 @@
+// A step of any cell as a program: straight-line operations on rows, for the numbers of a few rows
+// at a time, which stay in the L1 cache between operations.
+#pragma once
+
+#include "operations.h"
+#include "panels.h"
+
+namespace jaxrnn::JAXRNN_INSTRUCTION_SET {
+
+template <class T>
+Packing program_packing(std::ptrdiff_t depth, std::ptrdiff_t units, std::ptrdiff_t rows) {
+  return {1, depth, units, panel_vectors<T>(1, units, rows)};
+}
+
+// The steps of one part of the batch.
+template <class T>
+class ProgramPass {
+ public:
+  ProgramPass(const Program<T>& program, const ProgramPart<T>& part)
+      : p(program), begin(part.begin), rows(part.end - part.begin), local(part.scratch) {
+    wide = local + p.local_size * p.block;
+    now = wide + p.wide_size * p.rows;
+    next = now + p.state_size * p.rows;
+    sums = next + p.state_size * p.rows;
+  }
+
+  void run() {
+    for (int i = 0; i < p.num_states; i++) copy_rows(now, i, p.states[i].first);
+    std::memset(sums, 0, p.sum_size * p.rows * sizeof(T));
+    if (p.is_backward) std::memset(initial(), 0, p.state_size * p.rows * sizeof(T));
+    for (std::ptrdiff_t step = 0; step < p.steps; step++) {
+      t = p.reverse ? p.steps - 1 - step : step;
+      place();
+      if (p.resets && !p.is_backward) restore();
+      for (std::ptrdiff_t row = 0; row < rows;) row = advance(row);
+      if (p.resets && p.is_backward) send_back();
+      T* const last = now;
+      now = next;
+      next = last;
+    }
+    finish();
+  }
+
+ private:
+  // Advances the rows from `first` on that are alike, real or masked; returns the row after them.
+  std::ptrdiff_t advance(std::ptrdiff_t first) {
+    std::ptrdiff_t end = first;
+    while (end < rows && is_real(end) == is_real(first)) end++;
+    if (is_real(first)) {
+      execute(first, end);
+    } else {
+      hold(first, end);
+    }
+    return end;
+  }
+
+  bool is_real(std::ptrdiff_t row) const { return !p.mask || p.mask[at() + row]; }
+  bool is_reset(std::ptrdiff_t row) const { return is_real(row) && p.resets[at() + row]; }
+  std::ptrdiff_t at() const { return t * p.batch + begin; }
+
+  // The cotangents of the carries that resets restore.
+  T* initial() const { return sums + p.sum_size * p.rows; }
+
+  // State `i` of a row, whose states are those of all rows one after the other.
+  T* state(T* all, int i, std::ptrdiff_t row) const {
+    return all + p.states[i].place * p.rows + row * p.states[i].width;
+  }
+
+  void copy_rows(T* all, int i, const T* from) const {
+    const std::ptrdiff_t width = p.states[i].width;
+    std::memcpy(state(all, i, 0), from + begin * width, rows * width * sizeof(T));
+  }
+
+  // Finds the arrays of this step, at the first row of the part.
+  void place() {
+    for (int i = 0; i < p.num_buffers; i++) {
+      const ProgramBuffer<T>& buffer = p.buffers[i];
+      const std::ptrdiff_t width = buffer.width;
+      strides[i] = width;
+      switch (buffer.space) {
+        case Space::kLocal:
+          strides[i] = 0;
+          bases[i] = local + buffer.place * p.block;
+          break;
+        case Space::kWide:
+          bases[i] = wide + buffer.place * p.rows;
+          break;
+        case Space::kState:
+          bases[i] = now + buffer.place * p.rows;
+          break;
+        case Space::kNext:
+          bases[i] = next + buffer.place * p.rows;
+          break;
+        case Space::kSum:
+          bases[i] = sums + buffer.place * p.rows;
+          break;
+        case Space::kConstant:
+          strides[i] = 0;
+          bases[i] = buffer.array;
+          break;
+        case Space::kSequence:
+          bases[i] = buffer.array + at() * width;
+          break;
+        case Space::kBefore: {  // the carry before a step, from the one after each step
+          const bool is_first = t == (p.reverse ? 0 : p.steps - 1);
+          const std::ptrdiff_t before = p.reverse ? t - 1 : t + 1;
+          bases[i] = is_first ? buffer.first + begin * width
+                              : buffer.array + (before * p.batch + begin) * width;
+          break;
+        }
+        default:
+          break;
+      }
+    }
+  }
+
+  void execute(std::ptrdiff_t first, std::ptrdiff_t end) {
+    for (int start = 0; start < p.num_instructions;) {
+      if (p.instructions[start].op == Op::kProduct) {
+        multiply(p.instructions[start++], first, end - first);
+        continue;
+      }
+      int stop = start;
+      while (stop < p.num_instructions && p.instructions[stop].op != Op::kProduct) stop++;
+      for (std::ptrdiff_t row = first; row < end; row += p.block) {
+        const std::ptrdiff_t left = end - row, count = left < p.block ? left : p.block;
+        for (int i = start; i < stop; i++) apply(p.instructions[i], row, count);
+      }
+      start = stop;
+    }
+  }
+
+  JAXRNN_INLINE T* at(const ProgramView& view, std::ptrdiff_t row) const {
+    const bool is_local = p.buffers[view.buffer].space == Space::kLocal;
+    return bases[view.buffer] + view.offset + (is_local ? 0 : row * strides[view.buffer]);
+  }
+
+  JAXRNN_INLINE std::ptrdiff_t stride(const ProgramView& view) const {
+    const ProgramBuffer<T>& buffer = p.buffers[view.buffer];
+    return buffer.space == Space::kConstant ? 0 : buffer.width;
+  }
+
+  JAXRNN_INLINE void apply(const Instruction& one, std::ptrdiff_t row, std::ptrdiff_t count) {
+    Operands<T> operands;
+    operands.out = {at(one.out, row), stride(one.out), one.out.outer, true};
+    for (int k = 0; k < one.inputs; k++)
+      operands.in[k] = {at(one.in[k], row), stride(one.in[k]), one.in[k].outer, one.in[k].unit};
+    if (one.is_flat) {  // the rows lie one after the other
+      operands.rows = operands.outer = 1;
+      operands.inner = count * one.inner;
+    } else {
+      operands.rows = count;
+      operands.outer = one.outer;
+      operands.inner = one.inner;
+    }
+    kOperations<T>[static_cast<int>(one.op)](operands);
+  }
+
+  void multiply(const Instruction& one, std::ptrdiff_t first, std::ptrdiff_t count) {
+    const ProgramMatrix<T>& matrix = p.matrices[one.matrix];
+    const std::ptrdiff_t depth = matrix.depth, units = matrix.units;
+    const Packing packing = program_packing<T>(depth, units, p.rows);
+    const T* a = at(one.in[0], first);
+    const T* start = one.inputs > 1 ? at(one.in[1], first) : nullptr;
+    T* out = at(one.out, first);
+    const std::ptrdiff_t a_stride = stride(one.in[0]), out_stride = stride(one.out);
+    const std::ptrdiff_t start_stride = start ? stride(one.in[1]) : 0;
+    for (std::ptrdiff_t head = 0; head < matrix.heads; head++) {
+      const T* packed = matrix.packed + head * matrix.size;
+      for (std::ptrdiff_t i = 0; i < panels<T>(packing); i++) {
+        const Panel panel = panel_at<T>(packing, to_and_fro(i, 0, panels<T>(packing), t));
+        const std::ptrdiff_t unit = panel.first * kLanes<T>, width = panel.vectors * kLanes<T>;
+        const bool is_whole = unit + width <= units;
+        tiles(count, panel.vectors, [&](std::ptrdiff_t row, std::ptrdiff_t height) {
+          const auto product = multiply_of<T>(height, panel.vectors);
+          T* to = out + row * out_stride + unit;
+          const T* from = start ? start + row * start_stride + unit : nullptr;
+          const T* block = packed + unit * depth;
+          if (is_whole)
+            return product({a + row * a_stride, a_stride, 1, block, depth, from, start_stride, to,
+                            out_stride});
+          T tile[kMaxRows * kMaxVectors * kLanes<T>];
+          product({a + row * a_stride, a_stride, 1, block, depth, nullptr, 0, tile, width});
+          for (std::ptrdiff_t r = 0; r < height; r++)
+            for (std::ptrdiff_t v = 0; v < width && unit + v < units; v += kLanes<T>) {
+              const std::ptrdiff_t left = units - unit - v;
+              Vector<T> sum = load(tile + r * width + v);
+              if (from) sum += load(from + r * start_stride + v, left);
+              store(to + r * out_stride + v, sum, left);
+            }
+        });
+      }
+      a += one.in[0].outer;
+      out += one.out.outer;
+      if (start) start += one.in[1].outer;
+    }
+  }
+
+  // A masked step keeps the carry, or its cotangent, and writes zeros.
+  void hold(std::ptrdiff_t first, std::ptrdiff_t end) {
+    for (int i = 0; i < p.num_states; i++)
+      std::memcpy(state(next, i, first), state(now, i, first),
+                  (end - first) * p.states[i].width * sizeof(T));
+    for (int i = 0; i < p.num_results; i++) {
+      const std::ptrdiff_t width = p.results[i].width;
+      std::memset(p.results[i].array + (at() + first) * width, 0,
+                  (end - first) * width * sizeof(T));
+    }
+  }
+
+  void restore() {
+    for (std::ptrdiff_t row = 0; row < rows; row++)
+      for (int i = 0; i < p.num_states && is_reset(row); i++) {
+        const std::ptrdiff_t width = p.states[i].width;
+        std::memcpy(state(now, i, row), p.states[i].initial + (begin + row) * width,
+                    width * sizeof(T));
+      }
+  }
+
+  // A reset sends the cotangent of the carry before the step to the carry that it restores.
+  void send_back() {
+    for (std::ptrdiff_t row = 0; row < rows; row++)
+      for (int i = 0; i < p.num_states && is_reset(row); i++) {
+        T *from = state(next, i, row), *to = state(initial(), i, row);
+        for (std::ptrdiff_t unit = 0; unit < p.states[i].width; unit++) {
+          to[unit] += from[unit];
+          from[unit] = T(0);
+        }
+      }
+  }
+
+  void finish() {
+    for (int i = 0; i < p.num_states; i++) {
+      const ProgramState<T>& s = p.states[i];
+      const std::ptrdiff_t size = rows * s.width * sizeof(T);
+      std::memcpy(s.last + begin * s.width, state(now, i, 0), size);
+      if (s.dinitial) std::memcpy(s.dinitial + begin * s.width, state(initial(), i, 0), size);
+    }
+    for (int i = 0; i < p.num_sums; i++) {
+      const ProgramArray<T>& s = p.sums[i];
+      std::memcpy(s.array + begin * s.width, sums + s.place * p.rows,
+                  rows * s.width * sizeof(T));
+    }
+  }
+
+  const Program<T>& p;
+  const std::ptrdiff_t begin, rows;
+  T *local, *wide, *now, *next, *sums;
+  std::ptrdiff_t t = 0;
+  T* bases[kMaxBuffers];
+  std::ptrdiff_t strides[kMaxBuffers];
+};
+
+template <class T>
+void run_program(const Program<T>& program, const ProgramPart<T>& part) {
+  ProgramPass<T>(program, part).run();
+}
+
+}  // namespace jaxrnn::JAXRNN_INSTRUCTION_SET

@@ -1,0 +1,232 @@
+// Reads a program from the numbers in which Python writes it, and checks each of them.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "call.h"
+#include "program_types.h"
+
+namespace jaxrnn {
+
+// The numbers of a program one after the other; past the end, or out of range, it fails for good.
+class Code {
+ public:
+  explicit Code(ffi::Span<const std::int64_t> numbers) : numbers_(numbers) {}
+
+  std::int64_t next(std::int64_t least, std::int64_t most) {
+    const std::int64_t number = at_ < numbers_.size() ? numbers_[at_++] : most + 1;
+    if (number >= least && number <= most) return number;
+    failed_ = true;
+    return least;
+  }
+  std::int64_t size() { return next(0, kMost); }
+  int count(int most) { return static_cast<int>(next(0, most)); }
+  bool is_done() const { return !failed_ && at_ == numbers_.size(); }
+  bool failed() const { return failed_; }
+
+ private:
+  static constexpr std::int64_t kMost = std::int64_t{1} << 40;
+  ffi::Span<const std::int64_t> numbers_;
+  std::size_t at_ = 0;
+  bool failed_ = false;
+};
+
+// The operands and results in the order in which Python passes them.
+template <class T>
+class Tensors {
+ public:
+  Tensors(ffi::RemainingArgs args, ffi::RemainingRets rets) : args_(args), rets_(rets) {}
+
+  template <class Number = const T>
+  Number* operand(std::initializer_list<std::ptrdiff_t> shape) {
+    if (operand_ >= args_.size()) return missing<Number>();
+    const auto buffer = args_.get<Buffer>(operand_++);
+    return checked.array<Number>("an operand", *buffer, shape);
+  }
+  T* result(std::initializer_list<std::ptrdiff_t> shape) {
+    if (result_ >= rets_.size()) return missing<T>();
+    auto buffer = rets_.get<Buffer>(result_++);
+    return checked.array<T>("a result", **buffer, shape);
+  }
+  bool all_read() const { return operand_ == args_.size() && result_ == rets_.size(); }
+
+  Arguments checked;
+
+ private:
+  template <class Number>
+  Number* missing() {
+    checked.require(false, "a program has more arrays than it was given");
+    return nullptr;
+  }
+  ffi::RemainingArgs args_;
+  ffi::RemainingRets rets_;
+  std::size_t operand_ = 0, result_ = 0;
+};
+
+// A program and what it is made of.
+template <class T>
+struct Parsed {
+  Program<T> program = {};
+  std::vector<ProgramState<T>> states;
+  std::vector<ProgramArray<T>> sums, results;
+  std::vector<ProgramBuffer<T>> buffers;
+  std::vector<ProgramMatrix<T>> matrices;
+  std::vector<const T*> kernels;  // of `matrices`
+  std::vector<bool> is_transposed;
+  std::vector<Instruction> instructions;
+  std::vector<T> numbers;
+};
+
+inline std::ptrdiff_t numbers_in(const Instruction& one) { return one.outer * one.inner; }
+
+template <class T>
+bool parse_view(Code& code, const Parsed<T>& parsed, ProgramView* view, std::ptrdiff_t outer,
+                std::ptrdiff_t inner) {
+  view->buffer = code.count(static_cast<int>(parsed.buffers.size()) - 1);
+  view->offset = code.size();
+  view->outer = code.size();
+  view->unit = code.next(0, 1);
+  if (code.failed()) return false;
+  const std::ptrdiff_t last = (outer ? (outer - 1) * view->outer : 0) + (view->unit ? inner : 1);
+  return view->offset + last <= parsed.buffers[view->buffer].width;
+}
+
+// Whether the numbers of all rows follow each other, or one number is the same for all.
+template <class T>
+bool is_flat(const Instruction& one, const ProgramView& view, const ProgramBuffer<T>& buffer) {
+  const bool is_constant = buffer.space == Space::kConstant;
+  if (!view.unit) return is_constant && (one.outer == 1 || view.outer == 0);
+  return !is_constant && buffer.width == numbers_in(one) &&
+         (one.outer == 1 || view.outer == one.inner);
+}
+
+template <class T>
+bool parse_instruction(Code& code, const Parsed<T>& parsed, Instruction* one) {
+  one->op = static_cast<Op>(code.count(static_cast<int>(Op::kOps) - 1));
+  one->matrix = code.count(static_cast<int>(parsed.matrices.size()));
+  one->inputs = code.count(kMaxInputs);
+  one->outer = code.size();
+  one->inner = code.size();
+  const bool multiplies = one->op == Op::kProduct;
+  if (multiplies && one->matrix >= static_cast<int>(parsed.matrices.size())) return false;
+  const bool reduces = one->op >= Op::kSum && one->op <= Op::kSumOfProducts;
+  const std::ptrdiff_t depth = multiplies ? parsed.matrices[one->matrix].depth : one->inner;
+  if (!parse_view(code, parsed, &one->out, one->outer, reduces ? 1 : one->inner)) return false;
+  one->is_flat = !multiplies && !reduces && is_flat(*one, one->out, parsed.buffers[one->out.buffer]);
+  for (int k = 0; k < one->inputs; k++) {
+    const std::ptrdiff_t inner = multiplies && k == 0 ? depth : one->inner;
+    if (!parse_view(code, parsed, &one->in[k], one->outer, inner)) return false;
+    one->is_flat = one->is_flat && is_flat(*one, one->in[k], parsed.buffers[one->in[k].buffer]);
+  }
+  const Space to = parsed.buffers[one->out.buffer].space;
+  const bool is_written = to != Space::kConstant && to != Space::kBefore && to != Space::kState;
+  if (!multiplies) return is_written && one->inputs > 0;
+  const ProgramMatrix<T>& matrix = parsed.matrices[one->matrix];
+  return is_written && one->inputs > 0 && one->outer == matrix.heads && one->inner == matrix.units;
+}
+
+// Reads the program of a call over (T, B); false where the numbers make none.
+template <class T>
+bool parse(Code& code, Tensors<T>& tensors, ffi::Span<const double> numbers, std::ptrdiff_t steps,
+           std::ptrdiff_t batch, Parsed<T>* parsed) {
+  Program<T>& p = parsed->program;
+  p.steps = steps;
+  p.batch = batch;
+  p.is_backward = code.next(0, 1);
+  const bool has_mask = code.next(0, 1), has_resets = code.next(0, 1);
+  if (has_mask) p.mask = tensors.template operand<const bool>({steps, batch});
+  if (has_resets) p.resets = tensors.template operand<const bool>({steps, batch});
+  const auto most = kMaxBuffers;
+  parsed->states.resize(code.count(most));
+  for (auto& state : parsed->states) {
+    state = {code.size(), p.state_size, nullptr, nullptr, nullptr, nullptr};
+    p.state_size += state.width;
+    state.first = tensors.operand({batch, state.width});
+    if (has_resets && !p.is_backward) state.initial = tensors.operand({batch, state.width});
+    state.last = tensors.result({batch, state.width});
+    if (has_resets && p.is_backward) state.dinitial = tensors.result({batch, state.width});
+  }
+  parsed->sums.resize(code.count(most));
+  for (auto& sum : parsed->sums) {
+    const std::ptrdiff_t width = code.size();
+    sum = {width, p.sum_size, tensors.result({batch, width})};
+    p.sum_size += width;
+  }
+  parsed->matrices.resize(code.count(most));
+  for (auto& matrix : parsed->matrices) {
+    const bool is_transposed = code.next(0, 1);
+    matrix = {code.size(), code.size(), code.size(), nullptr, 0};
+    const auto rows = is_transposed ? matrix.units : matrix.depth;
+    const auto columns = is_transposed ? matrix.depth : matrix.units;
+    parsed->kernels.push_back(tensors.operand({matrix.heads, rows, columns}));
+    parsed->is_transposed.push_back(is_transposed);
+  }
+  for (const double number : numbers) parsed->numbers.push_back(static_cast<T>(number));
+  parsed->buffers.resize(code.count(most));
+  for (auto& buffer : parsed->buffers) {
+    const auto space = static_cast<Space>(code.count(static_cast<int>(Space::kSpaces) - 1));
+    buffer = {space, code.size(), 0, nullptr, nullptr};
+    const std::ptrdiff_t number = code.next(-1, kMaxBuffers), width = buffer.width;
+    switch (space) {
+      case Space::kLocal:
+        buffer.place = p.local_size;
+        p.local_size += width;
+        break;
+      case Space::kWide:
+        buffer.place = p.wide_size;
+        p.wide_size += width;
+        break;
+      case Space::kState:
+      case Space::kNext:
+        if (number < 0 || number >= static_cast<std::ptrdiff_t>(parsed->states.size()) ||
+            parsed->states[number].width != width)
+          return false;
+        buffer.place = parsed->states[number].place;
+        break;
+      case Space::kSum:
+        if (number < 0 || number >= static_cast<std::ptrdiff_t>(parsed->sums.size()) ||
+            parsed->sums[number].width != width)
+          return false;
+        buffer.place = parsed->sums[number].place;
+        break;
+      case Space::kConstant:
+        if (number >= static_cast<std::ptrdiff_t>(parsed->numbers.size())) return false;
+        if (number >= 0 && width != 1) return false;
+        buffer.array = number >= 0 ? &parsed->numbers[number]
+                                   : const_cast<T*>(tensors.operand({width}));
+        break;
+      case Space::kSequence:  // a result where `number` is 1
+        if (number == 1) {
+          buffer.array = tensors.result({steps, batch, width});
+          parsed->results.push_back({width, 0, buffer.array});
+        } else {
+          buffer.array = const_cast<T*>(tensors.operand({steps, batch, width}));
+        }
+        break;
+      case Space::kBefore:
+        buffer.array = const_cast<T*>(tensors.operand({steps, batch, width}));
+        buffer.first = const_cast<T*>(tensors.operand({batch, width}));
+        break;
+      default:
+        return false;
+    }
+  }
+  parsed->instructions.resize(code.count(1 << 12));
+  for (auto& one : parsed->instructions)
+    if (!parse_instruction(code, *parsed, &one)) return false;
+  p.num_states = parsed->states.size();
+  p.num_sums = parsed->sums.size();
+  p.num_results = parsed->results.size();
+  p.num_buffers = parsed->buffers.size();
+  p.num_instructions = parsed->instructions.size();
+  p.states = parsed->states.data();
+  p.sums = parsed->sums.data();
+  p.results = parsed->results.data();
+  p.buffers = parsed->buffers.data();
+  p.matrices = parsed->matrices.data();
+  p.instructions = parsed->instructions.data();
+  return code.is_done() && tensors.all_read();
+}
+
+}  // namespace jaxrnn

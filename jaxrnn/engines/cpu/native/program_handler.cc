@@ -1,0 +1,169 @@
+// jaxrnn_program: runs a program over a sequence; jaxrnn_outer: the gradient of a kernel.
+#include <algorithm>
+
+#include "program_code.h"
+
+namespace jaxrnn {
+namespace {
+
+// The parts of a call, so that threads are woken only for work that repays it.
+template <class T>
+std::ptrdiff_t count_parts(ffi::ThreadPool& pool, const Parsed<T>& parsed) {
+  constexpr double least = 2e6, small = 1 << 18, operation = 8;  // an operation in products
+  constexpr std::ptrdiff_t several = 8;  // rows that repay reading a matrix
+  const Program<T>& p = parsed.program;
+  double products = 0, work = 0;
+  for (const auto& matrix : parsed.matrices)
+    products += 1.0 * matrix.heads * matrix.depth * matrix.units;
+  for (const auto& one : parsed.instructions) work += operation * one.outer * one.inner;
+  const bool is_little = 2.0 * p.steps * p.batch * (products + work) < least;
+  const std::ptrdiff_t threads = is_little ? 1 : std::max<std::int64_t>(pool.num_threads(), 1);
+  std::ptrdiff_t count = std::min(threads, p.batch);
+  while (threads > 1 && products <= small && count < 4 * threads &&
+         p.batch >= 2 * count * several)
+    count *= 2;
+  return count;
+}
+
+// Packs the matrices; false if memory runs out.
+template <class T>
+bool pack(const Kernels<T>& kernels, Parsed<T>* parsed, std::vector<Memory<T>>* memory) {
+  for (std::size_t i = 0; i < parsed->matrices.size(); i++) {
+    ProgramMatrix<T>& matrix = parsed->matrices[i];
+    const Packing packing =
+        kernels.program_packing(matrix.depth, matrix.units, parsed->program.rows);
+    matrix.size = kernels.packed_size(packing);
+    std::ptrdiff_t size;
+    if (matrix.size < 0 || __builtin_mul_overflow(matrix.size, matrix.heads, &size)) return false;
+    memory->push_back(allocate<T>(size));
+    T* const packed = memory->back().get();
+    if (!packed) return false;
+    const auto pack_panel = parsed->is_transposed[i] ? kernels.pack_transposed : kernels.pack;
+    for (std::ptrdiff_t head = 0; head < matrix.heads; head++)
+      for (std::ptrdiff_t panel = 0; panel < kernels.panels(packing); panel++)
+        pack_panel(packing, parsed->kernels[i] + head * matrix.depth * matrix.units,
+                   packed + head * matrix.size, panel);
+    matrix.packed = packed;
+  }
+  return true;
+}
+
+template <class T>
+ffi::Error run(ffi::ThreadPool& pool, const Kernels<T>& kernels, ffi::RemainingArgs args,
+               ffi::RemainingRets rets, ffi::Span<const std::int64_t> numbers,
+               ffi::Span<const double> constants, std::ptrdiff_t steps, std::ptrdiff_t batch,
+               bool reverse) {
+  constexpr std::ptrdiff_t cache = 20 << 10;  // bytes of local scratch
+  Code code(numbers);
+  Tensors<T> tensors(args, rets);
+  Parsed<T> parsed;
+  const bool is_read = parse(code, tensors, constants, steps, batch, &parsed);
+  if (tensors.checked.error().failure()) return tensors.checked.error();
+  if (!is_read) return ffi::Error::InvalidArgument("the numbers of a program do not make one");
+  Program<T>& p = parsed.program;
+  if (batch == 0) return ffi::Error::Success();
+  p.reverse = reverse;
+  const std::ptrdiff_t parts = count_parts(pool, parsed);
+  p.rows = (batch + parts - 1) / parts;
+  const std::ptrdiff_t each = cache / sizeof(T) / std::max<std::ptrdiff_t>(p.local_size, 1);
+  p.block = std::min(std::max<std::ptrdiff_t>(each, 1), p.rows);
+  std::vector<Memory<T>> packed;
+  if (!pack(kernels, &parsed, &packed)) return out_of_memory();
+  for (const auto& result : parsed.results) prepare(result.array, steps * batch * result.width);
+  constexpr std::ptrdiff_t slack = 64;  // numbers past the last row that a vector may read
+  const std::ptrdiff_t states = p.state_size * (p.is_backward ? 3 : 2);
+  const std::ptrdiff_t size =
+      (p.local_size * p.block + (p.wide_size + p.sum_size + states) * p.rows + slack + 15) / 16 * 16;
+  const std::ptrdiff_t count = (batch + p.rows - 1) / p.rows;
+  const auto scratch = allocate<T>(size * count);
+  if (!scratch) return out_of_memory();
+  parallel(pool, count, Order::kByProcessor, [&](std::int64_t part) {
+    const std::ptrdiff_t begin = part * p.rows;
+    kernels.program(p, {begin, std::min(begin + p.rows, batch), scratch.get() + part * size});
+  });
+  return ffi::Error::Success();
+}
+
+ffi::Error program_any(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
+                       ffi::Span<const std::int64_t> program, ffi::Span<const double> numbers,
+                       std::int64_t steps, std::int64_t batch, std::int64_t instruction_set,
+                       bool reverse, bool is_double) {
+  const InstructionSet* const set = find_instruction_set(instruction_set);
+  if (!set) return ffi::Error::InvalidArgument("this processor lacks the instructions asked for");
+  if (is_double)
+    return run<double>(pool, set->f64, args, rets, program, numbers, steps, batch, reverse);
+  return run<float>(pool, set->f32, args, rets, program, numbers, steps, batch, reverse);
+}
+
+// The sum over all rows of outer products of `first` and `rest`, which follow each other, with b.
+template <class T>
+ffi::Error outer_of(ffi::ThreadPool& pool, const Buffer& first, const Buffer& rest,
+                    const Buffer& b, const Buffer& out, bool reverse) {
+  const auto dims = b.dimensions(), a_dims = rest.dimensions();
+  if (dims.size() != 3 || a_dims.size() != 3)
+    return ffi::Error::InvalidArgument("outer products take arrays (T, B, width)");
+  const std::ptrdiff_t steps = dims[0], batch = dims[1], width = dims[2], height = a_dims[2];
+  Arguments args;
+  const T* const h = args.optional<const T>("first", first, {batch, height});
+  const T* const a = args.array<const T>("a", rest, {steps, batch, height});
+  const T* const right = args.array<const T>("b", b, {steps, batch, width});
+  T* const to = args.array<T>("result", out, {height, width});
+  if (args.error().failure()) return args.error();
+  const std::ptrdiff_t total = steps * batch, later = total - batch;
+  Outer<T> outer = {{}, height, width, width, width, to, nullptr};
+  if (!h || total == 0) {
+    outer.rows[0] = {a, right, total};
+  } else {
+    outer.rows[0] = {h, right + (reverse ? later * width : 0), batch};
+    outer.rows[1] = {a + (reverse ? batch * height : 0), right + (reverse ? 0 : batch * width),
+                     later};
+  }
+  const Kernels<T>& kernels = kernels_of<T>(*find_instruction_set(-1));
+  const bool is_little = 2.0 * total * width * height < 2e6;
+  const std::ptrdiff_t panels = kernels.outer_panels(width);
+  const std::ptrdiff_t parts =
+      std::min<std::ptrdiff_t>(is_little ? 1 : std::max<std::int64_t>(pool.num_threads(), 1),
+                               std::max<std::ptrdiff_t>(panels, 1));
+  const std::ptrdiff_t each = (panels + parts - 1) / parts;
+  const std::ptrdiff_t size = kernels.outer_scratch(height, each);
+  const auto scratch = allocate<T>(size * parts);
+  if (!scratch) return out_of_memory();
+  parallel(pool, parts, Order::kInOrder, [&](std::int64_t part) {
+    const std::ptrdiff_t begin = std::min<std::ptrdiff_t>(part * each, panels);
+    const std::ptrdiff_t end = std::min(begin + each, panels);
+    if (begin < end) kernels.outer(outer, begin, end, scratch.get() + part * size);
+  });
+  return ffi::Error::Success();
+}
+
+ffi::Error outer_any(ffi::ThreadPool pool, Buffer first, Buffer a, Buffer b, Result out,
+                     bool reverse) {
+  if (b.element_type() == ffi::DataType::F64)
+    return outer_of<double>(pool, first, a, b, *out, reverse);
+  return outer_of<float>(pool, first, a, b, *out, reverse);
+}
+
+}  // namespace
+}  // namespace jaxrnn
+
+extern "C" const char* jaxrnn_operations() { return jaxrnn::kNames; }
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxrnn_program, jaxrnn::program_any,
+                              (jaxrnn::with_pool()
+                                   .RemainingArgs()
+                                   .RemainingRets()
+                                   .Attr<jaxrnn::ffi::Span<const std::int64_t>>("program")
+                                   .Attr<jaxrnn::ffi::Span<const double>>("numbers")
+                                   .Attr<std::int64_t>("steps")
+                                   .Attr<std::int64_t>("batch")
+                                   .Attr<std::int64_t>("instruction_set")
+                                   .Attr<bool>("reverse")
+                                   .Attr<bool>("is_double")));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxrnn_outer, jaxrnn::outer_any,
+                              (jaxrnn::with_pool()
+                                   .Arg<jaxrnn::Buffer>()
+                                   .Arg<jaxrnn::Buffer>()
+                                   .Arg<jaxrnn::Buffer>()
+                                   .Ret<jaxrnn::Buffer>()
+                                   .Attr<bool>("reverse")));

@@ -1,0 +1,104 @@
+// A program for the steps of a cell, as the handler hands it to the kernels.
+#pragma once
+
+#include <cstddef>
+
+namespace jaxrnn {
+
+// What an instruction does. The order is that of kOperations in operations.h, and of kNames below,
+// by which Python knows them.
+enum class Op {
+  kCopy, kNegative, kAbsolute, kSign, kExponent, kExpm1, kLog, kLog1p, kTanh, kSigmoid, kRoot,
+  kInverseRoot, kSquare, kNot, kAdd, kSubtract, kMultiply, kDivide, kMaximum, kMinimum, kEqual,
+  kNotEqual, kLess, kLessEqual, kAnd, kOr, kSelect, kMultiplyAdd,
+  kMultiplySubtract, kSubtractProduct, kOneMinusTimes, kAddTanh, kAddSigmoid, kTanhSlope,
+  kSigmoidSlope, kTanhSlopeTimes, kSigmoidSlopeTimes, kSum, kLargest, kSmallest, kSumOfProducts, kAccumulate, kProduct, kOps
+};
+
+constexpr char kNames[] =
+    "copy neg abs sign exp expm1 log log1p tanh logistic sqrt rsqrt square not add sub mul div max "
+    "min eq ne lt le and or select_n multiply_add multiply_subtract subtract_product one_minus_times "
+    "add_tanh add_logistic tanh_slope logistic_slope tanh_slope_times logistic_slope_times "
+    "reduce_sum reduce_max reduce_min reduce_products accumulate product";
+
+constexpr int kMaxInputs = 3, kMaxBuffers = 512;
+
+// Where a buffer lies.
+enum class Space {
+  kLocal,     // scratch for a few rows, between two products
+  kWide,      // scratch for all rows of a part
+  kState,     // the carry before the step, or the cotangent of the one after it
+  kNext,      // the other of the two
+  kSum,       // a sum over the steps for each row
+  kConstant,  // the same numbers for all rows
+  kSequence,  // an array (T, B, width)
+  kBefore,    // the carry before the step, in an array of those after each
+  kSpaces
+};
+
+template <class T>
+struct ProgramBuffer {
+  Space space;
+  std::ptrdiff_t width;  // of a row
+  std::ptrdiff_t place;  // in scratch, where each row of all buffers before it has this many numbers
+  T* array;
+  T* first;  // kBefore: the carry before the first step
+};
+
+struct ProgramView {
+  int buffer;
+  std::ptrdiff_t offset, outer;  // in a row: where it begins, and the stride of its outer axis
+  bool unit;                     // whether it has the inner axis, or one number for all of it
+};
+
+struct Instruction {
+  Op op;
+  int matrix;  // of a product
+  int inputs;
+  std::ptrdiff_t outer, inner;
+  bool is_flat;  // whether rows lie one after the other in all operands
+  ProgramView out, in[kMaxInputs];
+};
+
+template <class T>
+struct ProgramMatrix {
+  std::ptrdiff_t heads, depth, units;
+  const T* packed;
+  std::ptrdiff_t size;  // of a head, packed
+};
+
+template <class T>
+struct ProgramState {
+  std::ptrdiff_t width, place;
+  const T *first, *initial;  // (B, width): before the first step, and after a reset
+  T *last, *dinitial;        // (B, width)
+};
+
+template <class T>
+struct ProgramArray {
+  std::ptrdiff_t width, place;
+  T* array;
+};
+
+template <class T>
+struct Program {
+  std::ptrdiff_t steps, batch;
+  std::ptrdiff_t rows, block;  // the most rows in a part, and in a block between products
+  bool reverse, is_backward;
+  const bool *mask, *resets;  // (T, B), or null
+  int num_states, num_sums, num_results, num_buffers, num_instructions;
+  const ProgramState<T>* states;
+  const ProgramArray<T>*sums, *results;  // sums are (B, width), results (T, B, width)
+  const ProgramBuffer<T>* buffers;
+  const ProgramMatrix<T>* matrices;
+  const Instruction* instructions;
+  std::ptrdiff_t local_size, wide_size, state_size, sum_size;  // numbers for each row
+};
+
+template <class T>
+struct ProgramPart {
+  std::ptrdiff_t begin, end;
+  T* scratch;
+};
+
+}  // namespace jaxrnn

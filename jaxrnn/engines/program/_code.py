@@ -1,0 +1,271 @@
+"""Writes operations as the numbers that a kernel reads."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxrnn.engines.program._fusion import fused, in_place
+from jaxrnn.engines.program._operations import OPERATIONS, Operation
+from jaxrnn.engines.program._storage import stored
+from jaxrnn.engines.program._views import NotCovered, View, collapsed, whole
+
+_REDUCTIONS = frozenset(("reduce_sum", "reduce_max", "reduce_min", "reduce_products"))
+_SPACES = ("local", "wide", "state", "next", "sum", "constant", "sequence", "lagged")
+_RESULTS = frozenset(("saved", "after", "before", "dproduct", "dinput"))
+_MOST = 512  # buffers, and instructions that one operation is written out as
+
+
+class Place(NamedTuple):
+    """Where the numbers of a value come from or go to, such as leaf 1 of the state."""
+
+    space: str
+    number: int
+
+
+class Code(NamedTuple):
+    """A program, and the arrays that it is called with.
+
+    Attributes:
+      body: the numbers after the flags.
+      numbers: constants.
+      states: the widths of the state.
+      sums: of the sums over the steps, one for each row.
+      known: arrays that are the same for all rows, with the shape that each must have.
+      operands: the places of the arrays after the state: `known` by number, then sequences.
+      results: the places and widths of the sequences that are written.
+      aliases: places that another one holds too.
+      operations: what the body says.
+      names: of the values in them.
+      scratch: the numbers of a row that lie in scratch between two products, and over all.
+    """
+
+    body: tuple[int, ...]
+    numbers: tuple[float, ...]
+    states: tuple[int, ...]
+    sums: tuple[int, ...]
+    known: tuple[tuple[Any, tuple[int, ...]], ...]
+    operands: tuple[Place, ...]
+    results: tuple[tuple[Place, int], ...]
+    aliases: dict[Place, Place]
+    operations: tuple[Operation, ...]
+    names: dict[int, str]
+    scratch: tuple[int, int]
+
+
+def encode(
+    step: Any,
+    operations: list[Operation],
+    given: dict[int, Place],
+    outputs: list[tuple[View, Place]],
+    sums: list[tuple[View, Place]],
+    *,
+    is_backward: bool = False,
+) -> Code:
+    """The code of `operations`.
+
+    Args:
+      step: a `StepProgram`, whose values they read and write.
+      operations: in order.
+      given: the places of values that are there.
+      outputs: what is written, and where to.
+      sums: what is added up over the steps, and where.
+      is_backward: whether a sequence among the places is read rather than written.
+
+    Raises:
+      NotCovered: there are too many values or operations.
+    """
+    values = list(step.joint.values)
+    operations, placed, aliases = _with_outputs(values, list(operations), given, outputs, sums)
+    places = {**given, **placed}
+    operations = in_place(operations, values, set(places))
+    operations = _live(operations, set(placed))
+    operations = fused(operations, values, set(places))
+    return _Writer(values, operations, places, set(placed), aliases, step).run()
+
+
+def _with_outputs(values, operations, given, outputs, sums):
+    """The operations that also write the outputs, the places of values, and aliases."""
+    computed = {o.output.value for o in operations}
+    placed, aliases = {}, {}
+    for view, place in outputs:
+        value = view.value
+        if value in computed and view.is_whole(values[value].size):
+            if value not in placed:
+                placed[value] = place
+                continue
+            if placed[value].space in _RESULTS and place.space in _RESULTS:
+                aliases[place] = placed[value]
+                continue
+        placed[_copied(values, operations, "copy", view)] = place
+    for view, place in sums:
+        placed[_copied(values, operations, "accumulate", view)] = place
+    return operations, placed, aliases
+
+
+def _copied(values, operations, name, view):
+    values.append(type(values[0])(view.size))
+    out = whole(len(values) - 1, view.shape)
+    operations.append(Operation(name, out, (view,)))
+    return len(values) - 1
+
+
+def _live(operations, wanted):
+    kept = []
+    for operation in reversed(operations):
+        if operation.output.value in wanted:
+            kept.append(operation)
+            wanted.update(view.value for view in operation.inputs)
+    return kept[::-1]
+
+
+class _Writer:
+    def __init__(self, values, operations, places, written, aliases, step):
+        self.values, self.operations, self.places = values, operations, places
+        self.written, self.aliases, self.step = written, aliases, step
+        self.buffers, self.of_value = [], {}
+        self.numbers, self.known, self.operands, self.results = [], [], [], []
+        self.matrices, self.matrix_numbers = [], {}
+
+    def run(self):
+        read = {view.value for o in self.operations for view in o.inputs}
+        read |= {o.output.value for o in self.operations}
+        matrices = self.write_matrices()
+        scratch = stored(self.operations, self.values, set(self.places))
+        for value in sorted(read):
+            if value not in scratch.buffer_of:
+                self.of_value[value] = self.add_buffer(value)
+        first = len(self.buffers)
+        for width, is_local in scratch.buffers:
+            self.buffers.append((_SPACES.index("local" if is_local else "wide"), width, -1))
+        for value, number in scratch.buffer_of.items():
+            self.of_value[value] = first + number
+        instructions = [i for o in self.operations for i in self.instructions(o)]
+        if len(self.buffers) > _MOST or len(instructions) > 4 * _MOST:
+            raise NotCovered(
+                f"its step has {len(self.buffers)} arrays and {len(instructions)} operations, more "
+                f"than the {_MOST} and {4 * _MOST} of a kernel"
+            )
+        count = len(self.step.pullback.carry)
+        states = [view.size for view in self.step.joint.inputs[:count]]
+        sums = self.sum_widths()
+        body = [len(states), *states, len(sums), *sums, len(self.matrices), *matrices]
+        body += [len(self.buffers), *(x for buffer in self.buffers for x in buffer)]
+        body += [len(instructions), *(x for i in instructions for x in i)]
+        return Code(
+            tuple(body),
+            tuple(self.numbers),
+            tuple(states),
+            tuple(sums),
+            tuple(self.known),
+            tuple(self.operands),
+            tuple(self.results),
+            self.aliases,
+            tuple(self.operations),
+            self.names(scratch),
+            tuple(sum(n for n, flag in scratch.buffers if flag == kind) for kind in (True, False)),
+        )
+
+    def names(self, scratch):
+        names = {}
+        for value, number in self.of_value.items():
+            place, number_of_value = self.places.get(value), self.values[value].number
+            if place:
+                names[value] = f"{place.space}{place.number}"
+            elif number_of_value is not None:
+                names[value] = f"{number_of_value:g}"
+            else:
+                is_scratch = value in scratch.buffer_of
+                names[value] = f"r{scratch.buffer_of[value]}" if is_scratch else f"known{number}"
+        return names
+
+    def sum_widths(self):
+        found = {p.number: v for v, p in self.places.items() if p.space == "sum"}
+        return [self.values[found[i]].size for i in range(len(found))]
+
+    def write_matrices(self):
+        out = []
+        for operation in self.operations:
+            matrix = operation.matrix
+            if matrix is None or matrix in self.matrix_numbers:
+                continue
+            self.matrix_numbers[matrix] = len(self.matrices)
+            self.matrices.append(matrix)
+            sides = (matrix.units, matrix.depth) if matrix.is_transposed else matrix[2:4]
+            self.known.append((matrix.known, (matrix.heads, *sides)))
+            self.operands.append(Place("known", len(self.known) - 1))
+            out += [int(matrix.is_transposed), matrix.heads, matrix.depth, matrix.units]
+        return out
+
+    def add_buffer(self, number):
+        value = self.values[number]
+        if number in self.places:
+            buffer = self.placed(self.places[number], value.size, number in self.written)
+        elif value.number is not None:
+            self.numbers.append(value.number)
+            buffer = ("constant", 1, len(self.numbers) - 1)
+        else:
+            self.known.append((value.known, (value.size,)))
+            self.operands.append(Place("known", len(self.known) - 1))
+            buffer = ("constant", value.size, -1)
+        self.buffers.append((_SPACES.index(buffer[0]), *buffer[1:]))
+        return len(self.buffers) - 1
+
+    def placed(self, place, width, is_written):
+        if place.space in ("state", "next", "sum"):
+            return place.space, width, place.number
+        if is_written:
+            self.results.append((place, width))
+            return "sequence", width, 1
+        self.operands.append(place)
+        if place.space == "lagged":
+            return "lagged", width, -1
+        return "sequence", width, -1
+
+    def view(self, view, outer, unit):
+        return self.of_value[view.value], view.offset, outer, unit
+
+    def instructions(self, operation):
+        name, out, inputs, matrix = operation
+        number = OPERATIONS.index(name)
+        if matrix is not None:
+            views = [(out, matrix.units), *zip(inputs, (matrix.depth, matrix.units), strict=False)]
+            encoded = [self.view(v, v.strides[0] if matrix.heads > 1 else 0, 1) for v, _ in views]
+            head = number, self.matrix_numbers[matrix], len(inputs), matrix.heads, matrix.units
+            return [(*head, *(x for view in encoded for x in view))]
+        views, inner_views = (out, *inputs), inputs
+        shape, inner = out.shape, None
+        if name in _REDUCTIONS:
+            kept = len(shape)
+            inner = math.prod(inputs[0].shape[kept:])
+            rows = [View(x.value, x.offset, x.shape[:kept], x.strides[:kept]) for x in inputs]
+            views, inner_views = (out, *rows), ()
+        axes = collapsed(shape, [view.strides for view in views])
+        units = [1] * len(views)
+        if inner is None:
+            inner = 1
+            if axes and axes[-1][1][0] == 1 and all(s in (0, 1) for s in axes[-1][1]):
+                inner, units = axes.pop()
+            elif not axes or not inner_views:
+                is_same = [self.is_same(view) for view in views]
+                units = [int(not flag) for flag in is_same]
+        outer, outer_strides = axes.pop() if axes else (1, [0] * len(views))
+        places = list(np.ndindex(*(n for n, _ in axes)))
+        if len(places) > _MOST:
+            raise NotCovered(f"its `{name}` is on an array of {len(axes) + 2} axes")
+        written = []
+        for place in places:
+            line = [number, 0, len(inputs), outer, inner]
+            for k, view in enumerate(views):
+                moved = sum(i * axis[1][k] for i, axis in zip(place, axes, strict=True))
+                shifted = view._replace(offset=view.offset + moved)
+                line += self.view(shifted, outer_strides[k], units[k])
+            written.append(tuple(line))
+        return written
+
+    def is_same(self, view):
+        """Whether it shows one number, the same for all rows."""
+        value = self.values[view.value]
+        return view.value not in self.places and (
+            value.number is not None or value.known is not None
+        )

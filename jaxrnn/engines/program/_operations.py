@@ -1,0 +1,48 @@
+"""What a step does to the numbers of one row."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+from jaxrnn.engines.program._views import View
+
+_NAMES = """
+copy neg abs sign exp expm1 log log1p tanh logistic sqrt rsqrt square not
+add sub mul div max min eq ne lt le and or select_n
+multiply_add multiply_subtract subtract_product one_minus_times add_tanh add_logistic
+tanh_slope logistic_slope tanh_slope_times logistic_slope_times
+reduce_sum reduce_max reduce_min reduce_products accumulate product
+"""
+OPERATIONS = tuple(_NAMES.split())  # in the order of `Op` in program_types.h
+
+
+class Matrix(NamedTuple):
+    """A parameter by which rows are multiplied, (heads, rows, columns)."""
+
+    known: Any  # a `Ref` of the tape, or an array
+    heads: int
+    depth: int
+    units: int
+    is_transposed: bool
+
+
+class Operation(NamedTuple):
+    name: str
+    output: View
+    inputs: tuple[View, ...]
+    matrix: Matrix | None = None
+
+
+@dataclasses.dataclass
+class Value:
+    """Numbers of a row, or the same for all rows."""
+
+    size: int
+    known: Any = None  # a `Ref` or an array of the tape, for what is the same for all rows
+    number: float | None = None  # likewise, for a constant
+
+
+class Lowered(NamedTuple):
+    values: list[Value]
+    operations: list[Operation]
+    inputs: tuple[View, ...]  # of the rows
+    outputs: tuple[View, ...]

@@ -1,0 +1,230 @@
+"""The three programs of a cell: forward, forward for a derivative, and backward."""
+
+import dataclasses
+import functools
+from typing import NamedTuple
+
+from jaxrnn.engines.program._code import Code, Place, encode
+from jaxrnn.engines.program._operations import Operation
+from jaxrnn.engines.program._step import StepProgram
+from jaxrnn.engines.program._views import View, whole
+
+# What costs more to compute again than to keep.
+_DEAR = {"product", "exp", "expm1", "log", "log1p", "tanh", "logistic", "sqrt", "rsqrt", "div"}
+_DEAR |= {"reduce_sum", "reduce_max", "reduce_min"}
+
+
+class Kept(NamedTuple):
+    """What a forward pass keeps for the backward pass, besides u.
+
+    Attributes:
+      after: the leaves of the carry that are kept after each step.
+      before: those that are read before each step.
+      saved: the values that are kept.
+    """
+
+    after: tuple[int, ...]
+    before: tuple[int, ...]
+    saved: tuple[View, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Programs:
+    """The programs of a cell.
+
+    Attributes:
+      step: what they are made of.
+      kept: for the backward pass.
+      outs: the leaves of the carry that are handed out after each step.
+      multiplied: for each product, where what it multiplies is kept.
+    """
+
+    step: StepProgram
+    kept: Kept
+    outs: tuple[int, ...]
+    multiplied: tuple[Place, ...]
+
+    @functools.cache  # noqa: B019
+    def forward(self) -> Code:
+        """From the carry and u to the new carry."""
+        return _forward(self.step, [], [("after", j) for j in self.outs])
+
+    @functools.cache  # noqa: B019
+    def training_forward(self, has_flags: bool) -> Code:
+        """The same, which keeps what the backward pass reads."""
+        after = sorted({*self.outs, *_after(self.kept, has_flags)})
+        kept = [("after", j) for j in after]
+        if has_flags:
+            kept += [("before", j) for j in self.kept.before]
+        return _forward(self.step, self.kept.saved, kept)
+
+    @functools.cache  # noqa: B019
+    def backward(self, has_flags: bool) -> Code:
+        """From the cotangent of the new carry to all others."""
+        return _backward(self.step, self.kept, self.outs, has_flags)
+
+
+def _after(kept, has_flags):
+    return kept.after if has_flags else {*kept.after, *kept.before}
+
+
+def programs(step: StepProgram, outs: tuple[int, ...]) -> Programs:
+    """The programs of a step whose carry is handed out in part: the leaves `outs`."""
+    back = _backward_values(step)
+    kept, multiplied = _kept(step, back)
+    return Programs(step, kept, outs, multiplied)
+
+
+def _inputs(step):
+    """The views of the carry, of u, and of the cotangent of the new carry."""
+    views, count = step.joint.inputs, len(step.pullback.carry)
+    return views[:count], views[count : len(views) - count], views[len(views) - count :]
+
+
+def _outputs(step, places):
+    return [step.joint.outputs[i] for i in places]
+
+
+def _backward_values(step):
+    """The values that depend on the cotangent of the new carry."""
+    found = {view.value for view in _inputs(step)[2]}
+    size = -1
+    while size != len(found):
+        size = len(found)
+        for operation in step.joint.operations:
+            if any(view.value in found for view in operation.inputs):
+                found.add(operation.output.value)
+    return found
+
+
+def _kept(step, back):
+    carry, inputs, _ = _inputs(step)
+    values, operations = step.joint.values, step.joint.operations
+    writers = {}
+    for operation in operations:
+        writers.setdefault(operation.output.value, []).append(operation)
+    before = {view.value: j for j, view in enumerate(carry)}
+    given = {*before, *(view.value for view in inputs)}
+    multiplied = _outputs(step, step.pullback.multiplied)
+    read = {view.value for o in operations if o.output.value in back for view in o.inputs} | {
+        view.value for view in _outputs(step, _cotangents(step))
+    }
+    forced = [v for v in multiplied if v.value not in before or not _is_whole(step, v)]
+    required = {v for v in read if v in writers and v not in back}
+    required |= {v.value for v in forced if v.value in writers}
+
+    def can_be_made(value):
+        if value not in writers or value in given or value in required:
+            return True
+        return is_cheap(value) and all(can_be_made(v.value) for v in sources(value))
+
+    def is_cheap(value):
+        return all(o.name not in _DEAR for o in writers[value])
+
+    def sources(value):
+        return [view for o in writers[value] for view in o.inputs]
+
+    fixed = {v.value for v in forced}
+    for value in sorted(required, reverse=True):
+        is_free = value not in fixed and is_cheap(value)
+        if is_free and all(can_be_made(v.value) for v in sources(value)):
+            required.discard(value)
+    new = {
+        v.value: j for j, v in enumerate(_outputs(step, step.pullback.carry)) if _is_whole(step, v)
+    }
+    new = {value: j for value, j in new.items() if value in writers}
+    after = tuple(sorted(new[value] for value in required if value in new))
+    saved = [whole(value, (values[value].size,)) for value in sorted(required) if value not in new]
+    places, extra = [], []
+    for view in multiplied:
+        if view.value in before and _is_whole(step, view):
+            places.append(Place("before", before[view.value]))
+        elif view.value in new and _is_whole(step, view):
+            places.append(Place("after", new[view.value]))
+        elif view.value in required and _is_whole(step, view):
+            places.append(Place("saved", [v.value for v in saved].index(view.value)))
+        else:
+            places.append(Place("saved", len(saved) + len(extra)))
+            extra.append(view)
+    made = _made_again(step, back, required)
+    is_read = {view.value for o in operations if o.output.value in back for view in o.inputs}
+    is_read |= {view.value for o in made for view in o.inputs}
+    is_read |= {view.value for view in _outputs(step, _cotangents(step))}
+    leaves = {before[value] for value in is_read if value in before}
+    leaves |= {place.number for place in places if place.space == "before"}
+    return Kept(after, tuple(sorted(leaves)), (*saved, *extra)), tuple(places)
+
+
+def _cotangents(step):
+    p = step.pullback
+    return [*p.vectors, *p.before, *p.inputs, *p.products]
+
+
+def _is_whole(step, view):
+    return view.is_whole(step.joint.values[view.value].size)
+
+
+def _made_again(step, back, kept) -> list[Operation]:
+    """The operations of the forward pass that the backward pass repeats."""
+    operations = step.joint.operations
+    wanted = {view.value for view in _outputs(step, _cotangents(step))}
+    for operation in reversed(operations):
+        if operation.output.value in back:
+            wanted.update(view.value for view in operation.inputs)
+    made = []
+    for operation in reversed(operations):
+        value = operation.output.value
+        if value in wanted and value not in back and value not in kept:
+            made.append(operation)
+            wanted.update(view.value for view in operation.inputs)
+    return made[::-1]
+
+
+def _forward(step, saved, kept) -> Code:
+    carry, inputs, _ = _inputs(step)
+    given = {view.value: Place("state", j) for j, view in enumerate(carry)}
+    given |= {view.value: Place("input", i) for i, view in enumerate(inputs)}
+    back = _backward_values(step)
+    operations = [o for o in step.joint.operations if o.output.value not in back]
+    new = _outputs(step, step.pullback.carry)
+    outputs = [(view, Place("saved", i)) for i, view in enumerate(saved)]
+    outputs += [(view, Place("next", j)) for j, view in enumerate(new)]
+    leaves = {"after": new, "before": carry}
+    outputs += [(leaves[name][j], Place(name, j)) for name, j in kept]
+    return encode(step, operations, given, outputs, [])
+
+
+def _backward(step, kept, outs, has_flags) -> Code:
+    carry, inputs, cotangents = _inputs(step)
+    back = _backward_values(step)
+    new = _outputs(step, step.pullback.carry)
+    given = {view.value: Place("input", i) for i, view in enumerate(inputs)}
+    past = "before" if has_flags else "lagged"
+    given |= {view.value: Place(past, j) for j, view in enumerate(carry)}
+    given |= {new[j].value: Place("after", j) for j in kept.after}
+    given |= {
+        view.value: Place("saved", i) for i, view in enumerate(kept.saved) if _is_whole(step, view)
+    }
+    operations = _made_again(step, back, set(given))
+    # The cotangent of the new carry is that of the next step and that of what is handed out.
+    values = list(step.joint.values)
+    joins = []
+    for j, view in enumerate(cotangents):
+        if j not in outs:
+            given[view.value] = Place("state", j)
+            continue
+        parts = []
+        for place in Place("state", j), Place("dafter", j):
+            values.append(values[view.value])
+            given[len(values) - 1] = place
+            parts.append(whole(len(values) - 1, view.shape))
+        joins.append(Operation("add", view, tuple(parts)))
+    operations = joins + operations
+    operations += [o for o in step.joint.operations if o.output.value in back]
+    p = step.pullback
+    outputs = [(v, Place("dproduct", i)) for i, v in enumerate(_outputs(step, p.products))]
+    outputs += [(v, Place("dinput", i)) for i, v in enumerate(_outputs(step, p.inputs))]
+    outputs += [(v, Place("next", j)) for j, v in enumerate(_outputs(step, p.before))]
+    sums = [(v, Place("sum", i)) for i, v in enumerate(_outputs(step, p.vectors))]
+    step = step._replace(joint=step.joint._replace(values=values))
+    return encode(step, operations, given, outputs, sums, is_backward=True)

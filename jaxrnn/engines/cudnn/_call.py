@@ -1,0 +1,105 @@
+"""The call of `jax.experimental.rnn`, with its own derivative rule, and a rule for `jax.vmap`."""
+
+from typing import NamedTuple
+
+import jax
+
+from jaxrnn._core.types import Carry
+from jaxrnn.engines.cudnn._weights import sizes
+from jaxrnn.engines.kernel._folding import foldable
+
+# TF32 multiplies by 10 bits of the mantissa, as XLA does by default on the GPUs that have it.
+TF32, FULL = jax.lax.Precision.HIGH, jax.lax.Precision.HIGHEST
+PRECISIONS = {
+    None: TF32,
+    "default": TF32,
+    "high": TF32,
+    "tensorfloat32": TF32,
+    "TF32_TF32_F32": TF32,
+    "highest": FULL,
+    "float32": FULL,
+    "F32_F32_F32": FULL,
+}
+
+
+class States(NamedTuple):
+    """The first `lengths` steps of each row are real, 1 of them at least."""
+
+    carry: Carry  # of h and c (B, H)
+    lengths: jax.Array  # int32 (B,)
+
+
+def call(weights: jax.Array, states: States, xs: jax.Array) -> tuple[Carry, jax.Array]:
+    """Runs the LSTM.
+
+    Args:
+      weights: from `packed`.
+      states: the carry before the first step, and how many steps each row has.
+      xs: (T, B, I).
+
+    Returns:
+      The carry after the last step of each row, and h after each step, (T, B, H). Steps after the
+      last hold nothing of use.
+
+    Raises:
+      ValueError: `jax.default_matmul_precision` asks for products that cuDNN does not have.
+    """
+    precision = jax.config.jax_default_matmul_precision
+    if precision not in PRECISIONS:
+        raise ValueError(
+            "`implementation='cudnn'` has products in TF32 or float32, not in "
+            f"`jax.default_matmul_precision({precision!r})`: leave it at None, or take 'highest'."
+        )
+    return _lstm(weights, states, xs)
+
+
+@jax.custom_vjp
+def _lstm(weights, states, xs):
+    return _forward_alone(weights, states, xs)
+
+
+@foldable
+def _forward_alone(weights, states, xs):
+    (carry, ys), _ = _forward(weights, states, xs)
+    return carry, ys
+
+
+# What is kept for a gradient has no batch axis, and the gradient of the weights is a sum over the
+# rows of a call. So a mapped axis cannot join the batch here.
+@jax.custom_batching.sequential_vmap
+def _training_forward(weights, states, xs):
+    return _forward(weights, states, xs)
+
+
+@jax.custom_batching.sequential_vmap
+def _backward(residuals, dcarry, dys):
+    from jax.experimental import rnn
+
+    x, *_ = residuals
+    dh, dc = (dleaf[None] for dleaf in dcarry)
+    options = sizes(x, dh) | {"precision": _precision()}
+    given = residuals, (dys.swapaxes(0, 1), dh, dc)
+    dx, dh, dc, dweights, _ = rnn.lstm_bwd(*options.values(), *given)
+    return dweights, type(dcarry)(dh[0], dc[0]), dx.swapaxes(0, 1)
+
+
+def _forward(weights, states, xs):
+    from jax.experimental import rnn
+
+    h, c = (leaf[None] for leaf in states.carry)
+    options = sizes(xs, h) | {"precision": _precision()}
+    given = xs.swapaxes(0, 1), h, c, weights, states.lengths
+    (ys, h, c), residuals = rnn.lstm_fwd(*given, **options)
+    return (type(states.carry)(h[0], c[0]), ys.swapaxes(0, 1)), residuals
+
+
+def _precision():
+    return PRECISIONS[jax.config.jax_default_matmul_precision]
+
+
+def _lstm_bwd(residuals, cotangents):
+    dweights, dcarry, dx = _backward(residuals, *cotangents)
+    return dweights, States(dcarry, None), dx
+
+
+_lstm.defvjp(_training_forward, _lstm_bwd)

@@ -76,11 +76,11 @@ def measure(program: Repeated, seconds: float, meter: Callable[[], float | None]
     once = min(_clocked(program, 1) for _ in range(2))
     count = min(MOST_CALLS, math.ceil(seconds / MOST_RUNS / once))
     runs = min(MOST_RUNS, max(1, int(seconds / (once * (count + 2)))))
-    found, before = [], meter()
-    for _ in range(runs):
-        few, many = _clocked(program, 1), _clocked(program, 1 + count)
-        found.append((many - few) / count)
+    before = meter()
+    clocked = [(_clocked(program, 1), _clocked(program, 1 + count)) for _ in range(runs)]
     after, calls = meter(), runs * (count + 2)
+    one = min(few for few, _ in clocked)  # other load only adds to it
+    found = [(many - one) / count for _, many in clocked]
     if spread(found).median <= 0:
         raise ValueError(f"{count + 1} calls took no longer than one")
     joules = None if before is None or after is None else (after - before) / calls

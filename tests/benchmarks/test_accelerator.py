@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from benchmarks import accelerator, accelerator_cases, energy
+from benchmarks import accelerator, accelerator_cases, device_time, energy
 from benchmarks.accelerator import Session, run
 from benchmarks.accelerator_cases import FULL, TINY, Case, cases
 from benchmarks.device_time import Repeated, measure, repeated
@@ -32,18 +32,21 @@ def test_the_command(record):
     assert found.end == "done"
     assert found.machine["jax"] == jax.__version__
     assert found.machine["is_tiny"]
-    assert {key[0] for key in found.times} == {
+    every = found.times | found.left_out
+    assert {workload for workload, *_ in every} == {
         *("nothing", "product_128", "copy_128"),
         *("lstm_1_4_4", "linear_scan_16_2_8"),
     }
     for kind in ("forward", "train"):
         names = {f"jaxrnn {name}" for name in NAMES}
-        keys = {name for workload, k, name in (*found.times, *found.left_out) if k == kind}
-        assert names <= keys
-        assert ("lstm_1_4_4", kind, "jaxrnn xla") in found.times
-        timed = found.times["linear_scan_16_2_8", kind, "lax.associative_scan"]
-        assert timed["part_of_copy"] > 0
-    for line in found.times.values():
+        assert names == {
+            name for workload, k, name in every if (workload, k) == ("lstm_1_4_4", kind)
+        }
+        assert ("linear_scan_16_2_8", kind, "lax.associative_scan") in every
+    assert len(found.times) > 10  # others may be lost in the noise of a busy machine
+    for (workload, *_), line in found.times.items():
+        part = "part_of_peak" if workload[:4] in ("lstm", "prod") else "part_of_copy"
+        assert workload == "nothing" or part in line
         assert line["milliseconds"] > 0
         assert line["planned_bytes"] > 0
         low, high = line["milliseconds_quartiles"]
@@ -71,23 +74,39 @@ def test_a_program_runs_alike_when_it_is_timed():
     assert times.joules is None
 
 
-def test_the_clock_leaves_out_what_a_run_costs_once():
+class Clock:
+    """A clock that goes on by what a run of some calls takes."""
+
+    now = 0.0
+
+    def __init__(self, monkeypatch, seconds):
+        self.seconds = seconds
+        monkeypatch.setattr(device_time.time, "perf_counter", lambda: self.now)
+
+    def run(self, count):
+        self.now += self.seconds(count)
+
+
+def test_the_clock_leaves_out_what_a_run_costs_once(monkeypatch):
+    clock = Clock(monkeypatch, lambda count: 0.02 + 0.005 * count)
     meter = iter([5.0, 35.0])
-
-    def run(count):
-        time.sleep(0.02 + 0.005 * count)
-
-    times = measure(Repeated(run), 0.2, lambda: next(meter))
-    assert times.seconds.median == pytest.approx(0.005, rel=0.3)
+    times = measure(Repeated(clock.run), 1.0, lambda: next(meter))
+    assert times.seconds == pytest.approx((0.005,) * 3)
+    assert times.calls == times.runs * (6 + 2)  # six calls of 25 ms in a seventh of a second
     assert times.joules == 30 / times.calls
 
 
-def test_what_is_lost_in_noise_is_said():
-    def run(count):
-        time.sleep(0.01 / count)
+def test_a_slow_program_is_called_a_few_times(monkeypatch):
+    clock = Clock(monkeypatch, lambda count: 3.0 * count)
+    times = measure(Repeated(clock.run), 1.0, lambda: None)
+    assert times.seconds.median == 3.0
+    assert (times.runs, times.calls, times.joules) == (1, 3, None)
 
+
+def test_what_is_lost_in_noise_is_said(monkeypatch):
+    clock = Clock(monkeypatch, lambda count: 0.01)
     with pytest.raises(ValueError, match="took no longer than one"):
-        measure(Repeated(run), 0.05, lambda: None)
+        measure(Repeated(clock.run), 0.05, lambda: None)
 
 
 def failing():

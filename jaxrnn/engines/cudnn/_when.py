@@ -3,17 +3,12 @@
 import math
 
 import jax
-import jax.numpy as jnp
 
 from jaxrnn._core.of_field import unwrapped, unwrapped_params
 from jaxrnn._core.types import Cell, hidden
 from jaxrnn.cells._gated import project
 from jaxrnn.engines._table import Call
 from jaxrnn.engines.kernel._operands import kernel_for
-
-# `jax.experimental.rnn` counts the bytes of the buffers of a call in 32 bits. For a gradient they
-# hold at least the four gates and the memory of each step.
-MOST_BYTES, NUMBERS_KEPT = 2**31, 5
 
 
 def why_not(cell: Cell, call: Call | None) -> str | None:
@@ -48,7 +43,6 @@ def _other_equations(cell):
 
 def _unfit(cell, call):
     params, h = unwrapped_params(cell, call.params), call.carry.h
-    steps, rows, size = call.xs.shape[0], math.prod(h.shape[:-1]), h.shape[-1]
     if any(map(jax.export.is_symbolic_dim, (*call.xs.shape, *h.shape))):
         return f"`jax.export` leaves sizes of {tuple(call.xs.shape)} open"
     dtypes = {leaf.dtype.name for leaf in jax.tree.leaves((params, call.carry))}
@@ -56,12 +50,6 @@ def _unfit(cell, call):
         return f"`jax.experimental.rnn` computes in float32, not in {', '.join(sorted(dtypes))}"
     if call.resets is not None:
         return "cuDNN has no resets"
-    if rows == 0:
+    if math.prod(h.shape[:-1]) == 0:
         return "cuDNN needs one sequence at least"
-    least = NUMBERS_KEPT * steps * rows * size * jnp.dtype(jnp.float32).itemsize
-    if least >= MOST_BYTES:
-        return (
-            f"it would keep {least:,} bytes or more for a gradient, and `jax.experimental.rnn` "
-            f"counts up to {MOST_BYTES:,}"
-        )
     return None

@@ -25,9 +25,9 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 
 from benchmarks import contestants, energy, machine
-from benchmarks.accelerator_cases import FULL, PEERS, REFERENCES, TINY, Case, Maker, cases
+from benchmarks.accelerator_cases import FULL, PEERS, TINY, Case, Maker, cases
 from benchmarks.device_time import SECONDS, Repeated, measure
-from benchmarks.record_file import FORMAT, Writer
+from benchmarks.record_file import FORMAT, REFERENCES, Writer
 from benchmarks.workloads import DTYPES
 
 ROOT = pathlib.Path(__file__).parent.parent

@@ -20,7 +20,6 @@ from jaxrnn.engines.linear._linear_scan import NAMES as LINEAR_WAYS
 
 PASSES = "forward", "train"
 PEERS = "torch", "linen"
-REFERENCES = "nothing", "product", "copy"  # what the device can do, which others are compared with
 MOST_NEWTON = 4096  # numbers in the carries of a batch: Newton's method is for small cells
 
 Maker = Callable[[], Callable[[], Repeated]]  # traces a program, then compiles it

@@ -9,7 +9,7 @@ import statistics
 import sys
 from collections.abc import Iterator, Sequence
 
-from benchmarks.record_file import Key, Run, read
+from benchmarks.record_file import REFERENCES, Key, Run, read
 
 # What makes times comparable, where it is the same in both.
 CONDITIONS = ("device", "platform", "jax", "driver", "matmul_precision", "xla_flags", "is_tiny")
@@ -55,11 +55,17 @@ def ratios(first: Run, second: Run) -> dict[Key, float]:
 
 
 def means(found: dict[Key, float]) -> dict[tuple[str, str], float]:
-    """The geometric mean over the workloads, for each pass and contestant, and for all."""
-    groups = {}
-    for (_, kind, name), ratio in found.items():
-        groups.setdefault((kind, name), []).append(ratio)
-    groups["", "all"] = list(found.values())
+    """The geometric mean over the workloads, for each pass and contestant, and for all of them.
+
+    What says what a device can do, such as a large product, is not one of them.
+    """
+    groups, every = {}, []
+    for (workload, kind, name), ratio in found.items():
+        if not workload.startswith(REFERENCES):
+            groups.setdefault((kind, name), []).append(ratio)
+            every.append(ratio)
+    if every:
+        groups["", "all"] = every
     return {key: statistics.geometric_mean(figures) for key, figures in groups.items()}
 
 

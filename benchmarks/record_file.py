@@ -5,6 +5,7 @@ import pathlib
 from typing import Any, NamedTuple
 
 FORMAT = 1
+REFERENCES = "nothing", "product", "copy"  # what the device can do, which others are compared with
 # What each kind of line must have, and of which type.
 FIELDS = {
     "machine": {"format": int, "device": str, "platform": str, "jax": str, "versions": dict},

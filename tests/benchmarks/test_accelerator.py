@@ -207,3 +207,14 @@ def test_engines_are_those_of_the_table():
     one = next(c for c in cases(TINY, ("float32",), []) if c.workload == "gru_2_6_8")
     assert list(one.contestants) == [f"jaxrnn {name}" for name in NAMES]
     assert accelerator_cases.ENGINES is NAMES
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("peer", ["torch", "linen"])
+def test_peers_are_called_many_times(peer):
+    pytest.importorskip({"linen": "flax"}.get(peer, peer), reason=f"{peer} is not installed")
+    for case in cases(TINY, ("float32",), [peer]):
+        if case.workload == "lstm_2_6_8":
+            with jax.numpy_dtype_promotion("standard"):
+                program = case.contestants[peer]()()
+            program.run(3)

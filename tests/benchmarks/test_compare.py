@@ -39,6 +39,7 @@ def two(tmp_path):
     first = write(
         tmp_path / "a.jsonl",
         MACHINE,
+        timed("copy_8", "jax", 1),
         timed("lstm_1", "jaxrnn xla", 4),
         timed("gru_1", "jaxrnn xla", 1),
         timed("lstm_1", "jaxrnn cudnn", 1.5),
@@ -47,6 +48,7 @@ def two(tmp_path):
     second = write(
         tmp_path / "b.jsonl",
         MACHINE | {"device": "TPU v5e", "platform": "tpu", "versions": {"flax": "0.12"}},
+        timed("copy_8", "jax", 3),
         timed("lstm_1", "jaxrnn xla", 2),
         timed("gru_1", "jaxrnn xla", 2),
         timed("gru_1", "jaxrnn scan", 3),
@@ -58,6 +60,7 @@ def two(tmp_path):
 def test_ratios_and_means(two):
     found = compare.ratios(*map(read, two))
     assert found == {
+        ("copy_8", "train", "jax"): 3.0,
         ("lstm_1", "train", "jaxrnn xla"): 0.5,
         ("gru_1", "train", "jaxrnn xla"): 2.0,
     }

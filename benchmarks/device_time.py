@@ -72,7 +72,10 @@ def measure(program: Repeated, seconds: float, meter: Callable[[], float | None]
     Raises:
       ValueError: the time of a call is lost in the noise.
     """
-    program.run(1)
+    if _clocked(program, 1) > seconds:  # once is enough, and dispatch is no part of it
+        before = meter()
+        found = [_clocked(program, 1)]
+        return Times(spread(found), 1, 1, _joules(before, meter(), 1))
     once = min(_clocked(program, 1) for _ in range(2))
     count = min(MOST_CALLS, math.ceil(seconds / MOST_RUNS / once))
     runs = min(MOST_RUNS, max(1, int(seconds / (once * (count + 2)))))
@@ -83,8 +86,11 @@ def measure(program: Repeated, seconds: float, meter: Callable[[], float | None]
     found = [(many - one) / count for _, many in clocked]
     if spread(found).median <= 0:
         raise ValueError(f"{count + 1} calls took no longer than one")
-    joules = None if before is None or after is None else (after - before) / calls
-    return Times(spread(found), runs, calls, joules)
+    return Times(spread(found), runs, calls, _joules(before, after, calls))
+
+
+def _joules(before, after, calls):
+    return None if before is None or after is None else (after - before) / calls
 
 
 def _clocked(program, count):

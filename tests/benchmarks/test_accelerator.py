@@ -96,11 +96,11 @@ def test_the_clock_leaves_out_what_a_run_costs_once(monkeypatch):
     assert times.joules == 30 / times.calls
 
 
-def test_a_slow_program_is_called_a_few_times(monkeypatch):
+def test_a_slow_program_is_timed_once(monkeypatch):
     clock = Clock(monkeypatch, lambda count: 3.0 * count)
     times = measure(Repeated(clock.run), 1.0, lambda: None)
     assert times.seconds.median == 3.0
-    assert (times.runs, times.calls, times.joules) == (1, 3, None)
+    assert (times.runs, times.calls, times.joules) == (1, 1, None)
 
 
 def test_what_is_lost_in_noise_is_said(monkeypatch):

@@ -72,11 +72,11 @@ def measure(program: Repeated, seconds: float, meter: Callable[[], float | None]
     Raises:
       ValueError: the time of a call is lost in the noise.
     """
-    if _clocked(program, 1) > seconds:  # once is enough, and dispatch is no part of it
-        before = meter()
-        found = [_clocked(program, 1)]
-        return Times(spread(found), 1, 1, _joules(before, meter(), 1))
-    once = min(_clocked(program, 1) for _ in range(2))
+    program.run(1)  # the first call may load and set up what the next ones use
+    before, once = meter(), _clocked(program, 1)
+    if once > seconds:  # one is enough, and dispatch is no part of it
+        return Times(spread([once]), 1, 1, _joules(before, meter(), 1))
+    once = min(once, _clocked(program, 1))
     count = min(MOST_CALLS, math.ceil(seconds / MOST_RUNS / once))
     runs = min(MOST_RUNS, max(1, int(seconds / (once * (count + 2)))))
     before = meter()

@@ -89,7 +89,7 @@ class Clock:
 
 def test_the_clock_leaves_out_what_a_run_costs_once(monkeypatch):
     clock = Clock(monkeypatch, lambda count: 0.02 + 0.005 * count)
-    meter = iter([5.0, 35.0])
+    meter = iter([0.0, 5.0, 35.0])
     times = measure(Repeated(clock.run), 1.0, lambda: next(meter))
     assert times.seconds == pytest.approx((0.005,) * 3)
     assert times.calls == times.runs * (6 + 2)  # six calls of 25 ms in a seventh of a second

@@ -254,6 +254,21 @@ def test_it_lowers_for_cuda(cuda):
         jax.make_jaxpr(twice)(xs)
 
 
+@pytest.mark.skipif(jax.default_backend() == "gpu", reason="a GPU runs it")
+def test_gradients_of_weights_are_summed_over_devices(cuda):
+    """The primitives of JAX do not say what varies between devices: the engine does."""
+    params, _, xs = example(steps=T + 7)
+    mesh = jax.make_mesh((1,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
+    rows = jax.P(None, "d")
+
+    def loss(params, xs):
+        return jnp.sum(jaxrnn.unroll(CELL, params, None, xs, implementation="cudnn")[1])
+
+    gradient = jax.shard_map(jax.grad(loss), mesh=mesh, in_specs=(jax.P(), rows), out_specs=jax.P())
+    text = str(jax.make_jaxpr(gradient)(params, xs))
+    assert f"f32[{packed(params).size}] = psum_invariant[axes=('d',)]" in text
+
+
 @pytest.mark.skipif(jax.default_backend() != "gpu", reason="this is no NVIDIA GPU")
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("kind", MASKS)

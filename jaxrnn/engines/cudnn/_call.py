@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 
+from jaxrnn._core.loop import varying_like
 from jaxrnn._core.types import Carry
 from jaxrnn.engines.cudnn._weights import sizes
 from jaxrnn.engines.kernel._folding import foldable
@@ -50,7 +51,9 @@ def call(weights: jax.Array, states: States, xs: jax.Array) -> tuple[Carry, jax.
             "`implementation='cudnn'` has products in TF32 or float32, not in "
             f"`jax.default_matmul_precision({precision!r})`: leave it at None, or take 'highest'."
         )
-    return _lstm(weights, states, xs)
+    # Within `jax.shard_map` a gradient of weights is summed over the devices where they are cast to
+    # what varies between them, so all operands are.
+    return _lstm(*varying_like((weights, states, xs), (weights, states, xs)))
 
 
 @jax.custom_vjp
@@ -90,6 +93,7 @@ def _forward(weights, states, xs):
     options = sizes(xs, h) | {"precision": _precision()}
     given = xs.swapaxes(0, 1), h, c, weights, states.lengths
     (ys, h, c), residuals = rnn.lstm_fwd(*given, **options)
+    ys = varying_like(xs, ys)  # `jax.experimental.rnn` does not say that they vary as xs do
     return (type(states.carry)(h[0], c[0]), ys.swapaxes(0, 1)), residuals
 
 

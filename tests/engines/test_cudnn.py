@@ -127,6 +127,28 @@ def test_any_batch_axes(stand_in, lead):
     assert_close(run(implementation="cudnn"), run(implementation="scan"), 1e-5)
 
 
+WRAPPED = {
+    "weight_norm": jaxrnn.weight_norm(CELL),
+    "drop_connect": jaxrnn.drop_connect(CELL, 0.5),
+    "learned_carry": jaxrnn.learned_carry(CELL),
+    "no bias": jaxrnn.lstm(H, use_bias=False),
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["drop_connect", *map(later, sorted({*WRAPPED} - {"drop_connect"}))]
+)
+def test_wrappers_that_leave_the_equations_alone(stand_in, name):
+    cell, xs = WRAPPED[name], example(steps=T + 8)[2]
+    params = cell.init(jax.random.key(1), xs[0])
+
+    def values(implementation):
+        layer = jaxrnn.rnn(cell, implementation=implementation)
+        return layer.apply(params, None, xs, key=jax.random.key(2))
+
+    assert_close(values("cudnn"), values("scan"), 1e-5)
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("of_weights", [False, True])
 def test_under_vmap(stand_in, of_weights):

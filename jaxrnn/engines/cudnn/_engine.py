@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from jaxrnn._core.compaction import compacted
 from jaxrnn._core.loop import Loop
 from jaxrnn._core.masking import over_batch, select, zero_where_masked
-from jaxrnn._core.of_field import unwrapped_params
 from jaxrnn._core.types import Carry, Cell
 from jaxrnn.engines._table import Call
 from jaxrnn.engines.cudnn._call import States, call
@@ -30,7 +29,7 @@ def run(cell: Cell, loop: Loop, given: Call) -> tuple[Carry, Any]:
     Raises:
       ValueError: `jax.default_matmul_precision` asks for products that cuDNN does not have.
     """
-    weights = packed(unwrapped_params(cell, given.params))
+    weights = packed(given.params)
     steps, *batch = given.xs.shape[:-1]
     rows = math.prod(batch)
     xs = given.xs.reshape(steps, rows, -1)

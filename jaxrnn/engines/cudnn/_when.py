@@ -4,7 +4,6 @@ import math
 
 import jax
 
-from jaxrnn._core.of_field import unwrapped, unwrapped_params
 from jaxrnn._core.types import Cell, hidden
 from jaxrnn.cells._gated import project
 from jaxrnn.engines._table import Call
@@ -34,7 +33,7 @@ def _other_equations(cell):
             "`jax.experimental.rnn` has the state equation of `jaxrnn.lstm` with sigmoid and tanh "
             "alone, and a wrapper that changes `recur` or `update` makes another"
         )
-    if unwrapped(cell).project is not project:
+    if cell.project is not project:
         return "cuDNN computes W x + b itself, and the `project` of this cell is another"
     if cell.output is not hidden:
         return "cuDNN hands out h at each step, and the `output` of this cell is another"
@@ -42,10 +41,10 @@ def _other_equations(cell):
 
 
 def _unfit(cell, call):
-    params, h = unwrapped_params(cell, call.params), call.carry.h
+    h = call.carry.h
     if any(map(jax.export.is_symbolic_dim, (*call.xs.shape, *h.shape))):
         return f"`jax.export` leaves sizes of {tuple(call.xs.shape)} open"
-    dtypes = {leaf.dtype.name for leaf in jax.tree.leaves((params, call.carry))}
+    dtypes = {leaf.dtype.name for leaf in jax.tree.leaves((call.params, call.carry))}
     if dtypes != {"float32"}:
         return f"`jax.experimental.rnn` computes in float32, not in {', '.join(sorted(dtypes))}"
     if call.resets is not None:

@@ -219,21 +219,32 @@ def test_none_takes_another(gpu):
 
 
 def test_precision(stand_in):
+    """The gradient takes the precision of the forward pass, wherever it is asked for."""
     params, carry, xs = example(steps=T + 5)
     seen = []
-    stand_in.setattr(
-        rnn, "lstm_fwd", lambda *a, precision, **o: seen.append(precision) or forward(*a, None, **o)
-    )
-    run = functools.partial(outputs, "cudnn", params, carry, xs)
-    for name in (None, "highest"):
-        with jax.default_matmul_precision(name):
-            run()
-    assert seen == [jax.lax.Precision.HIGH, jax.lax.Precision.HIGHEST]
+
+    def watched(*args, precision, **options):
+        seen.append(precision)
+        return forward(*args, None, **options)
+
+    def watched_backward(*args):
+        seen.append(args[5])
+        return backward(*args)
+
+    stand_in.setattr(rnn, "lstm_fwd", watched)
+    stand_in.setattr(rnn, "lstm_bwd", watched_backward)
+    run = functools.partial(outputs, "cudnn", params, carry)
+    run(xs)
+    with jax.default_matmul_precision("highest"):
+        out, pull = jax.vjp(run, xs)
+    pull(out)
+    assert seen[0] == jax.lax.Precision.HIGH
+    assert set(seen[1:]) == {jax.lax.Precision.HIGHEST}
     with (
         jax.default_matmul_precision("bfloat16"),
         pytest.raises(ValueError, match=r"not in `jax.default_matmul_precision\('bfloat16'\)`"),
     ):
-        run()
+        run(xs)
 
 
 BYTES = 1000  # of the workspace and of what is kept, which cuDNN itself tells on a GPU

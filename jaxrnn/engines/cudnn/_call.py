@@ -1,5 +1,6 @@
 """The call of `jax.experimental.rnn`, with its own derivative rule, and a rule for `jax.vmap`."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -45,65 +46,64 @@ def call(weights: jax.Array, states: States, xs: jax.Array) -> tuple[Carry, jax.
     Raises:
       ValueError: `jax.default_matmul_precision` asks for products that cuDNN does not have.
     """
-    precision = jax.config.jax_default_matmul_precision
-    if precision not in PRECISIONS:
+    name = jax.config.jax_default_matmul_precision
+    if name not in PRECISIONS:
         raise ValueError(
             "`implementation='cudnn'` has products in TF32 or float32, not in "
-            f"`jax.default_matmul_precision({precision!r})`: leave it at None, or take 'highest'."
+            f"`jax.default_matmul_precision({name!r})`: leave it at None, or take 'highest'."
         )
     # Within `jax.shard_map` a gradient of weights is summed over the devices where they are cast to
     # what varies between them, so all operands are.
-    return _lstm(*varying_like((weights, states, xs), (weights, states, xs)))
+    operands = varying_like((weights, states, xs), (weights, states, xs))
+    return _lstm(PRECISIONS[name], *operands)
 
 
-@jax.custom_vjp
-def _lstm(weights, states, xs):
-    return _forward_alone(weights, states, xs)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _lstm(precision, weights, states, xs):
+    @foldable
+    def forward(weights, states, xs):
+        return _forward(precision, weights, states, xs)[0]
 
-
-@foldable
-def _forward_alone(weights, states, xs):
-    (carry, ys), _ = _forward(weights, states, xs)
-    return carry, ys
+    return forward(weights, states, xs)
 
 
 # What is kept for a gradient has no batch axis, and the gradient of the weights is a sum over the
-# rows of a call. So a mapped axis cannot join the batch here.
-@jax.custom_batching.sequential_vmap
-def _training_forward(weights, states, xs):
-    return _forward(weights, states, xs)
+# rows of a call. So a mapped axis cannot join the batch in these two.
+def _lstm_fwd(precision, weights, states, xs):
+    @jax.custom_batching.sequential_vmap
+    def forward(weights, states, xs):
+        return _forward(precision, weights, states, xs)
+
+    return forward(weights, states, xs)
 
 
-@jax.custom_batching.sequential_vmap
-def _backward(residuals, dcarry, dys):
-    from jax.experimental import rnn
+def _lstm_bwd(precision, residuals, cotangents):
+    @jax.custom_batching.sequential_vmap
+    def backward(residuals, dcarry, dys):
+        return _backward(precision, residuals, dcarry, dys)
 
-    x, *_ = residuals
-    dh, dc = (dleaf[None] for dleaf in dcarry)
-    options = sizes(x, dh) | {"precision": _precision()}
-    given = residuals, (dys.swapaxes(0, 1), dh, dc)
-    dx, dh, dc, dweights, _ = rnn.lstm_bwd(*options.values(), *given)
-    return dweights, type(dcarry)(dh[0], dc[0]), dx.swapaxes(0, 1)
+    dweights, dcarry, dx = backward(residuals, *cotangents)
+    return dweights, States(dcarry, None), dx
 
 
-def _forward(weights, states, xs):
+_lstm.defvjp(_lstm_fwd, _lstm_bwd)
+
+
+def _forward(precision, weights, states, xs):
     from jax.experimental import rnn
 
     h, c = (leaf[None] for leaf in states.carry)
-    options = sizes(xs, h) | {"precision": _precision()}
     given = xs.swapaxes(0, 1), h, c, weights, states.lengths
-    (ys, h, c), residuals = rnn.lstm_fwd(*given, **options)
+    (ys, h, c), residuals = rnn.lstm_fwd(*given, **sizes(xs, h), precision=precision)
     ys = varying_like(xs, ys)  # `jax.experimental.rnn` does not say that they vary as xs do
     return (type(states.carry)(h[0], c[0]), ys.swapaxes(0, 1)), residuals
 
 
-def _precision():
-    return PRECISIONS[jax.config.jax_default_matmul_precision]
+def _backward(precision, residuals, dcarry, dys):
+    from jax.experimental import rnn
 
-
-def _lstm_bwd(residuals, cotangents):
-    dweights, dcarry, dx = _backward(residuals, *cotangents)
-    return dweights, States(dcarry, None), dx
-
-
-_lstm.defvjp(_training_forward, _lstm_bwd)
+    x, *_ = residuals
+    dh, dc = (dleaf[None] for dleaf in dcarry)
+    options = *sizes(x, dh).values(), precision
+    dx, dh, dc, dweights, _ = rnn.lstm_bwd(*options, residuals, (dys.swapaxes(0, 1), dh, dc))
+    return dweights, type(dcarry)(dh[0], dc[0]), dx.swapaxes(0, 1)

@@ -12,12 +12,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from matplotlib.figure import Figure
 
 import jaxrnn
 from benchmarks import machine
 from benchmarks.pages import Page
+from benchmarks.peers import lax
 from benchmarks.programs import Program
 from benchmarks.timing import interleave
 
@@ -34,7 +34,7 @@ SHAPES = {
     "4,096 x 8 x 256, complex": ((4096, 8, 256), "complex64"),
     "65,536 x 1 x 64, complex": ((65536, 1, 64), "complex64"),
 }
-JAX = "lax.scan", "lax.associative_scan"
+JAX = lax.WAYS
 OURS = "scan", "chunked", "associative", "native"
 COLORS = {"native": "C0", "scan": "0.3", "chunked": "C2", "associative": "C1"}
 COLORS |= {"newton, full": "C3", "newton, diagonal": "C4"}
@@ -43,27 +43,10 @@ COLORS |= {"newton, full": "C3", "newton, diagonal": "C4"}
 # --- Programs ---
 
 
-def by_jax(way: str) -> Callable:
-    """The recurrence as one writes it in JAX, ``(a, b) -> hs``."""
-
-    def step(h, coefficients):
-        a, b = coefficients
-        h = a * h + b
-        return h, h
-
-    def after(first, second):
-        (a1, b1), (a2, b2) = first, second
-        return a2 * a1, a2 * b1 + b2
-
-    if way == "lax.scan":
-        return lambda a, b: lax.scan(step, jnp.zeros(a.shape[1:], a.dtype), (a, b))[1]
-    return lambda a, b: lax.associative_scan(after, (a, b))[1]
-
-
 def recurrence(way: str) -> Callable:
     """``(a, b) -> hs`` by one of the ways."""
     if way in JAX:
-        return by_jax(way)
+        return lax.recurrence(way)
     return functools.partial(jaxrnn.linear_scan, implementation=way)
 
 

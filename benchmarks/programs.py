@@ -39,8 +39,7 @@ def on_jax(model_of: Callable[[Workload], Model]) -> Callable[[Workload, str], P
         model = model_of(workload)
         if kind == "stream":
             return _stream(model, workload.xs()[0])
-        apply = model.apply if kind == "forward" else jax.value_and_grad(_loss(model.apply))
-        jitted, *told = _compile(apply, model.params, model.xs)
+        jitted, *told = _compile(function_of(model, kind), model.params, model.xs)
 
         def run():
             return jax.block_until_ready(jitted(model.params, model.xs))
@@ -48,6 +47,11 @@ def on_jax(model_of: Callable[[Workload], Model]) -> Callable[[Workload, str], P
         return Program(run, 1, *told)
 
     return program_of
+
+
+def function_of(model: Model, kind: str) -> Callable:
+    """What a pass over a sequence computes from the parameters and the inputs."""
+    return model.apply if kind == "forward" else jax.value_and_grad(_loss(model.apply))
 
 
 def _loss(apply):
@@ -76,11 +80,14 @@ def _compile(function, *args):
     start = time.perf_counter()
     compiled = jitted.lower(*args).compile()
     seconds = time.perf_counter() - start
-    memory = compiled.memory_analysis()  # None on some platforms
-    return jitted, seconds, memory and _bytes(memory)
+    return jitted, seconds, planned_bytes(compiled)
 
 
-def _bytes(memory):
+def planned_bytes(compiled: jax.stages.Compiled) -> int | None:
+    """The bytes of arguments, results and temporaries; None where the platform does not tell."""
+    memory = compiled.memory_analysis()
+    if memory is None:
+        return None
     parts = ("argument", "output", "temp")
     whole = sum(getattr(memory, f"{part}_size_in_bytes") for part in parts)
     return whole - memory.alias_size_in_bytes

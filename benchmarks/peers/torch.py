@@ -22,6 +22,25 @@ _MODULES = {
 
 
 def program(workload: Workload, kind: str) -> Program:
+    call = _call(workload, kind)
+    run = _threaded(call if kind == "stream" else _waiting(call))
+    return Program(run, STREAM_STEPS if kind == "stream" else 1, None, _peak_bytes(run))
+
+
+def repeated(workload: Workload, kind: str) -> Callable[[int], None]:
+    """Makes as many calls as it is told, one after the other, and waits for the last."""
+    call = _call(workload, kind)
+
+    def run(count):
+        for _ in range(count):
+            call()
+        _wait()
+
+    return run
+
+
+def _call(workload, kind):
+    """A pass, which may return before it is done on a GPU."""
     layer, cell, ours = _MODULES[workload.cell]
     # For a single step, a cell is faster than a layer on a sequence of length 1.
     kind_of_module, suffix = (cell, "_l0") if kind == "stream" else (layer, "")
@@ -30,8 +49,16 @@ def program(workload: Workload, kind: str) -> Program:
     weights = to_torch(workload.params(ours(workload.hidden)))
     module.load_state_dict({name.removesuffix(suffix): w for name, w in weights.items()})
     xs = torch.from_numpy(np.array(workload.xs(), np.float32)).to(**options)
-    run = _threaded({"forward": _forward, "train": _train, "stream": _stream}[kind](module, xs))
-    return Program(run, STREAM_STEPS if kind == "stream" else 1, None, _peak_bytes(run))
+    return {"forward": _forward, "train": _train, "stream": _stream}[kind](module, xs)
+
+
+def _waiting(call):
+    def run():
+        results = call()
+        _wait()
+        return results
+
+    return run
 
 
 def _threaded(run):
@@ -54,24 +81,20 @@ def _seconds(run):
 
 def _forward(module, xs):
     @torch.inference_mode()
-    def run():
-        ys = module(xs)[0]
-        _wait()
-        return ys
+    def call():
+        return module(xs)[0]
 
-    return run
+    return call
 
 
 def _train(module, xs):
     params = list(module.parameters())
 
-    def run():
+    def call():
         loss = module(xs)[0].float().square().sum()
-        grads = torch.autograd.grad(loss, params)
-        _wait()
-        return loss, grads
+        return loss, torch.autograd.grad(loss, params)
 
-    return run
+    return call
 
 
 def _stream(module, xs):

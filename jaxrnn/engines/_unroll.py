@@ -26,6 +26,7 @@ from jaxrnn._core.timed import backward_gaps, check_gaps, inputs_of
 from jaxrnn._core.types import Carry, Cell, Params, check_cell
 from jaxrnn.engines._associative import ASSOCIATIVE
 from jaxrnn.engines._contract import check_arguments, check_params_of
+from jaxrnn.engines._cudnn import CUDNN
 from jaxrnn.engines._native import NATIVE
 from jaxrnn.engines._newton import NEWTON, engine_with
 from jaxrnn.engines._scan import SCAN
@@ -33,7 +34,8 @@ from jaxrnn.engines._table import Call, Engine, Explanation, Traits, choose, ref
 from jaxrnn.engines._xla import XLA
 from jaxrnn.engines.newton._options import Newton
 
-ENGINES = (NATIVE, ASSOCIATIVE, XLA, SCAN, NEWTON)  # None takes the first with nothing against it
+# None takes the first with nothing against it.
+ENGINES = (NATIVE, ASSOCIATIVE, XLA, SCAN, NEWTON, CUDNN)
 NAMES = tuple(engine.name for engine in ENGINES)
 
 
@@ -113,6 +115,8 @@ def unroll(
         - ``"associative"``: parallel over time, for linear cells.
         - ``"newton"``, or `jaxrnn.Newton` with options: parallel over time, for any cell whose
           carry holds float32 or float64 numbers. `jaxrnn.convergence` reports on it.
+        - ``"cudnn"``: the LSTM of cuDNN on an NVIDIA GPU, for `jaxrnn.lstm` in float32, without
+          resets. It has gradients; forward mode and second derivatives raise JAX's own errors.
         - None: the first of ``"native"``, ``"associative"``, ``"xla"`` and ``"scan"`` that can run
           the cell and pays at these sizes. `jaxrnn.explain` says which, and why not the others.
 

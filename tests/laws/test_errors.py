@@ -222,7 +222,7 @@ WRONG = {
     "unknown implementation": (
         lambda: unroll(implementation="cuda"),
         ValueError,
-        r"`implementation` must be None or one of \['native', .*'newton'\], got 'cuda'",
+        r"`implementation` must be None or one of \['native', .*'cudnn'\], got 'cuda'",
     ),
     "unknown implementation of a layer": (
         lambda: jaxrnn.rnn(CELL, implementation="cuda"),

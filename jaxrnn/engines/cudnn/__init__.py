@@ -1,0 +1,1 @@
+"""The LSTM of cuDNN. Loaded when it is asked for."""

@@ -28,12 +28,13 @@ from jaxrnn.engines._associative import ASSOCIATIVE
 from jaxrnn.engines._contract import check_arguments, check_params_of
 from jaxrnn.engines._native import NATIVE
 from jaxrnn.engines._newton import NEWTON, engine_with
+from jaxrnn.engines._pallas import PALLAS
 from jaxrnn.engines._scan import SCAN
 from jaxrnn.engines._table import Call, Engine, Explanation, Traits, choose, refuse
 from jaxrnn.engines._xla import XLA
 from jaxrnn.engines.newton._options import Newton
 
-ENGINES = (NATIVE, ASSOCIATIVE, XLA, SCAN, NEWTON)  # None takes the first with nothing against it
+ENGINES = (NATIVE, ASSOCIATIVE, XLA, SCAN, NEWTON, PALLAS)  # None takes the first with nothing against it
 NAMES = tuple(engine.name for engine in ENGINES)
 
 

@@ -1,4 +1,4 @@
-"""``implementation="pallas"``: the loop over time as one Pallas kernel, for any cell that splits."""
+"""``implementation="pallas"``: the loop over time as one kernel, for any cell that splits."""
 
 from jaxrnn.engines._table import Engine, why_not_by_rule
 

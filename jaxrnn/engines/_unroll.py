@@ -34,7 +34,14 @@ from jaxrnn.engines._table import Call, Engine, Explanation, Traits, choose, ref
 from jaxrnn.engines._xla import XLA
 from jaxrnn.engines.newton._options import Newton
 
-ENGINES = (NATIVE, ASSOCIATIVE, XLA, SCAN, NEWTON, PALLAS)  # None takes the first with nothing against it
+ENGINES = (
+    NATIVE,
+    ASSOCIATIVE,
+    XLA,
+    SCAN,
+    NEWTON,
+    PALLAS,
+)  # None takes the first with nothing against it
 NAMES = tuple(engine.name for engine in ENGINES)
 
 
@@ -112,6 +119,9 @@ def unroll(
         - ``"associative"``: parallel over time, for linear cells.
         - ``"newton"``, or `jaxrnn.Newton` with options: parallel over time, for any cell whose
           carry holds float32 or float64 numbers. `jaxrnn.convergence` reports on it.
+        - ``"pallas"``: the loop as one Pallas kernel, traced from the cell's own functions, for a
+          TPU and for an NVIDIA GPU. On a CPU it is interpreted, for tests. Nothing has been
+          measured, so None never takes it.
         - None: the first of ``"native"``, ``"associative"``, ``"xla"`` and ``"scan"`` that can run
           the cell and pays at these sizes. `jaxrnn.explain` says which, and why not the others.
 

@@ -7,17 +7,22 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._core.checks import example
-from jaxrnn._core.dependency import floating
 from jaxrnn._core.derivative import Schedule, States, states
 from jaxrnn._core.loop import Loop
 from jaxrnn._core.noise import batch_axes, without_noise
-from jaxrnn._core.types import Carry, Cell
+from jaxrnn._core.types import Carry, Cell, nothing, unchanged
+from jaxrnn.cells._affine import affine_update
 from jaxrnn.engines._scan import with_flags
 from jaxrnn.engines._schedule import made_of, projected
 from jaxrnn.engines._structure import takes_sum
 from jaxrnn.engines._table import Call
+from jaxrnn.engines.linear._affine_cell import run_affine
+from jaxrnn.engines.linear._linear_scan import states_by_pallas
 from jaxrnn.engines.pallas._plan import Linear
 from jaxrnn.engines.pallas._primitive import loop as kernel_loop
+
+MOST_ROWS = {"gpu": 16}  # of a tile of the batch, by platform: a GPU has many processors
+MOST_ROWS_OF_A_CORE = 256  # elsewhere: what keeps the multipliers of a TPU core busy
 
 
 def run(cell: Cell, loop: Loop, call: Call) -> tuple[Carry, Any]:
@@ -28,6 +33,46 @@ def run(cell: Cell, loop: Loop, call: Call) -> tuple[Carry, Any]:
       loop: at least one step.
       call: its arrays.
     """
+    if cell.update is affine_update and cell.recur is nothing:
+        return run_affine(cell, loop, call, states_by_pallas)
+    tile = MOST_ROWS.get(jax.default_backend(), MOST_ROWS_OF_A_CORE)
+    if _divides(cell, call, tile):
+        return _run_tiles(cell, loop, call, tile)
+    return _run_rows(cell, loop, call)
+
+
+def _divides(cell, call, tile):
+    """Whether the rows are to be divided into tiles, and no parameter can be one of rows."""
+    if cell.prepare is not unchanged or not isinstance(call.xs, jax.Array):
+        return False
+    if call.xs.ndim != 2 + cell.num_feature_axes:
+        return False
+    rows = call.xs.shape[1]
+    flags = [x for x in (call.mask, call.resets) if x is not None]
+    return rows > tile and rows % tile == 0 and all(flag.ndim == 2 for flag in flags)
+
+
+def _run_tiles(cell, loop, call, tile):
+    """Tiles of rows are independent: they run side by side, or one after the other."""
+
+    def split(tree, axis):
+        def reshape(x):
+            return x.reshape(*x.shape[:axis], -1, tile, *x.shape[axis + 1 :])
+
+        return jax.tree.map(reshape, tree)
+
+    def run(carry, initial, sequences):
+        xs, mask, resets = sequences
+        return _run_rows(cell, loop, Call(call.params, carry, initial, xs, mask, resets))
+
+    states = split((call.carry, call.initial), 0)
+    sequences = split((call.xs, call.mask, call.resets), 1)
+    carry, ys = jax.vmap(run, in_axes=(0, 0, 1), out_axes=(0, 1))(*states, sequences)
+    carry = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), carry)
+    return carry, jax.tree.map(lambda y: y.reshape(len(y), -1, *y.shape[3:]), ys)
+
+
+def _run_rows(cell, loop, call):
     has_rows = bool(batch_axes(without_noise(example(call.xs)), cell.num_feature_axes))
     cell, params, xs = with_flags(cell, call)
     keeps_sum = takes_sum(cell, params, call.carry, example(xs))

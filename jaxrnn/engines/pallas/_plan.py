@@ -97,6 +97,6 @@ def maps_of(plan: Plan, program: Any) -> Callable:
         def one(*h):
             return run(*consts, *h, *maps)
 
-        return list(jax.linear_transpose(one, *h)(h)) if plan.linear.transposed else one(*h)
+        return list(jax.linear_transpose(one, *h)(list(h))) if plan.linear.transposed else one(*h)
 
     return apply

@@ -7,7 +7,6 @@ loops too.
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +15,7 @@ from jax.interpreters import ad, batching, mlir, partial_eval
 
 from jaxrnn._core.loop import shape_like, varying_like
 from jaxrnn._core.numerics import is_floating
+from jaxrnn.engines._table import refuse
 from jaxrnn.engines.pallas._mapping import mapped, widened
 from jaxrnn.engines.pallas._plan import Linear, Plan, body_of, maps_of
 from jaxrnn.engines.pallas._programs import closed
@@ -207,7 +207,9 @@ def _at_all_steps(given, program, plan):
     def apply(*given):
         return maps_of(plan, program)(*plan.split(given))
 
-    run = jax.vmap(apply, in_axes=[*[None] * plan.num_consts, *[0] * (len(given) - plan.num_consts)])
+    run = jax.vmap(
+        apply, in_axes=[*[None] * plan.num_consts, *[0] * (len(given) - plan.num_consts)]
+    )
     for axis in reversed(range(len(plan.grid))):
         in_axes = []
         for i in range(len(given)):
@@ -254,7 +256,14 @@ def _zeros_of_results(last, plan):
 def _lower_for(platform):
     def lower(context, *operands, program, plan):
         run = functools.partial(run_on, platform, program, plan)
-        return mlir.lower_fun(run, multiple_results=True)(context, *operands)
+        try:
+            with jax.enable_x64(platform == "cpu" and jax.config.jax_enable_x64):
+                return mlir.lower_fun(run, multiple_results=True)(context, *operands)
+        except Exception as error:
+            if platform == "cpu" or "`implementation='pallas'`" in str(error):
+                raise
+            reason = str(error).strip().splitlines()[0]
+            refuse("pallas", f"Pallas does not lower it for {platform.upper()}: {reason}")
 
     return lower
 

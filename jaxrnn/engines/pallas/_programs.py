@@ -8,6 +8,8 @@ import numpy as np
 from jax import lax
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
+from jaxrnn.wrappers._clip_carry_gradient import PRIMITIVE as CLIP
+
 _CALLS = ("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2")
 
 
@@ -113,7 +115,9 @@ def _run(equations, env):
 
 def _bind(equation, values):
     params = equation.primitive.get_bind_params(equation.params)
-    functions, params = params if isinstance(params, tuple) else ((), params)  # a tuple in jax 0.10.0
+    functions, params = (
+        params if isinstance(params, tuple) else ((), params)
+    )  # a tuple in jax 0.10.0
     out = equation.primitive.bind(*functions, *values, **params)
     return out if equation.primitive.multiple_results else [out]
 
@@ -136,6 +140,8 @@ def _evaluate(jaxpr, consts, args):
     """
     env = _environment(jaxpr.constvars, consts, jaxpr.invars, args)
     for equation in jaxpr.eqns:
+        if not equation.outvars:
+            continue
         values = [_read(env, var) for var in equation.invars]
         row = _of_row(equation, values)
         if row is not None:
@@ -171,9 +177,23 @@ def _of_row(equation, values):
 
 def _step_into(equation, values):
     name, params = equation.primitive.name, equation.params
+    if name == CLIP:  # the identity, once it has been transposed where it is to be
+        return values
     if name == "jaxrnn_choice":
         return params["otherwise"](*values)
+    if name == "pad":
+        return [_padded(*values, params["padding_config"])]
     found = params.get("jaxpr", params.get("call_jaxpr")) if name in _CALLS else None
     if found is None:
         return _bind(equation, values)
     return _evaluate(getattr(found, "jaxpr", found), getattr(found, "consts", ()), values)
+
+
+def _padded(x, value, config):
+    """`lax.pad`, with slices where it takes away: Pallas only adds."""
+    out = lax.pad(x, value, [(max(low, 0), max(high, 0), inner) for low, high, inner in config])
+    starts = [max(-low, 0) for low, _, _ in config]
+    ends = [size - max(-high, 0) for size, (_, high, _) in zip(out.shape, config, strict=True)]
+    return (
+        lax.slice(out, starts, ends) if any(low < 0 or high < 0 for low, high, _ in config) else out
+    )

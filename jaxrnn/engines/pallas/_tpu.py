@@ -12,7 +12,8 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
 from jaxrnn._core.loop import shape_like
-from jaxrnn.engines.pallas._budget import block_for
+from jaxrnn.engines._table import refuse
+from jaxrnn.engines.pallas._budget import block_for, needs_of, problem_with
 from jaxrnn.engines.pallas._packing import Packing
 from jaxrnn.engines.pallas._run import Kernel
 
@@ -26,12 +27,19 @@ def run(kernel: Kernel, *, interpret: bool) -> list[jax.Array]:
       ValueError: it does not fit into VMEM, or holds numbers that a TPU does not.
     """
     plan = kernel.plan
-    consts, carry, xs = ([Packing.of(x, k == 2) for x in part] for k, part in enumerate(kernel.shapes()))
+    consts, carry, xs = (
+        [Packing.of(x, is_column) for x in part]
+        for part, is_column in zip(kernel.shapes(), (False, False, True), strict=True)
+    )
     ys = [Packing.of(y, True) for y in kernel.results()]
     if interpret:
         block, limit = min(plan.length, INTERPRETED_BLOCK), None
     else:
-        block, limit = block_for(kernel, consts, carry, xs, ys)
+        needs = needs_of(kernel)
+        problem = problem_with(needs) or _unheld(kernel)
+        if problem:
+            refuse("pallas", problem)
+        block, limit = block_for(needs, plan.length)
     num_blocks = -(-plan.length // block)
     depth = len(plan.grid)
 
@@ -66,11 +74,12 @@ def run(kernel: Kernel, *, interpret: bool) -> list[jax.Array]:
 
         lax.fori_loop(np.int32(0), count, step, np.int32(0))
 
-    def fixed(packing, axes):
+    def fixed(packing, axes, is_input=True):
         def at(*index):
             return (*(index[axis] for axis in axes), *[np.int32(0)] * len(packing.shape))
 
-        return pl.BlockSpec((*[None] * len(axes), *packing.shape), at)
+        shape, once = (*[None] * len(axes), *packing.shape), is_input and not axes
+        return pl.BlockSpec(shape, at, pipeline_mode=pl.Buffered(1) if once else None)
 
     def over_time(packing, axes):
         def at(*index):
@@ -95,7 +104,7 @@ def run(kernel: Kernel, *, interpret: bool) -> list[jax.Array]:
         step_kernel,
         grid=(*plan.grid, num_blocks),
         in_specs=specs,
-        out_specs=[*(fixed(p, every) for p in carry), *(over_time(p, every) for p in ys)],
+        out_specs=[*(fixed(p, every, False) for p in carry), *(over_time(p, every) for p in ys)],
         out_shape=shapes,
         interpret=interpret,
         compiler_params=pltpu.CompilerParams(
@@ -105,3 +114,10 @@ def run(kernel: Kernel, *, interpret: bool) -> list[jax.Array]:
     )(*packed)
     leads = [depth] * len(carry) + [depth + 1] * len(ys)
     return [p.unpack(x, n) for p, x, n in zip([*carry, *ys], out, leads, strict=True)]
+
+
+def _unheld(kernel):
+    """Which numbers a TPU does not hold; None if it holds all."""
+    leaves = [leaf for part in kernel.shapes() for leaf in part]
+    wide = {x.dtype.name for x in leaves if x.dtype.itemsize > 4}
+    return f"kernels of a TPU hold no {' and no '.join(sorted(wide))}" if wide else None

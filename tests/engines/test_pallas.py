@@ -1,0 +1,210 @@
+"""Pallas: interpreted against the scan, and the programs that a TPU and a GPU would get."""
+
+import functools
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import jaxrnn
+from jaxrnn._core.types import is_whole
+from jaxrnn.engines.pallas import _engine
+from tests.laws.tables import CELLS, B, H, I, T, assert_close, cell_example, features, floats, total
+from tests.marks import later
+
+SPLIT = [name for name, case in CELLS.items() if not is_whole(case.cell)]
+FEW = ("lstm", "gru", "leaky", "twice", "lru")
+rows = pytest.mark.parametrize("name", [n if n in FEW else later(n) for n in SPLIT])
+few = pytest.mark.parametrize("name", ["gru", later("lstm"), later("leaky"), later("lru")])
+
+
+def unroller(name, implementation, **choices):
+    return functools.partial(
+        jaxrnn.unroll, CELLS[name].cell, implementation=implementation, **choices
+    )
+
+
+def merged(tree, leaves):
+    leaves = iter(leaves)
+    return jax.tree.map(lambda x: next(leaves) if jnp.issubdtype(x.dtype, jnp.inexact) else x, tree)
+
+
+def derivatives(name, implementation, ex, order=1, **choices):
+    """Results, gradients of all floats, a tangent, and of order 2 a product with the Hessian."""
+    given = ex.params, ex.carry, ex.xs
+    point = floats(given)
+    direction = [jnp.cos(x) for x in point]
+
+    def run(leaves):
+        return unroller(name, implementation, **choices)(
+            *merged(given, leaves), mask=ex.mask, resets=ex.resets
+        )
+
+    def all_of(leaves):
+        out = run(leaves), jax.grad(lambda x: total(run(x)))(leaves)
+        out += (jax.jvp(lambda x: total(run(x)), (leaves,), (direction,))[1],)
+        if order == 2:
+            gradient = jax.grad(lambda x: total(run(x)))
+            out += (jax.jvp(gradient, (leaves,), (direction,))[1],)
+            out += (jax.grad(lambda x: total(gradient(x)))(leaves),)
+        return out
+
+    return jax.jit(all_of)(point)
+
+
+@rows
+def test_values_and_gradients_are_those_of_the_scan(name):
+    ex = cell_example(CELLS[name].cell, dtype=jnp.float32)
+    got, want = (derivatives(name, engine, ex) for engine in ("pallas", "scan"))
+    assert_close(got[0], want[0], 2e-6)
+    assert_close(got[1:], want[1:], 1e-5)
+
+
+@few
+@pytest.mark.parametrize("reverse", [True, later(False)])
+def test_every_derivative_is_that_of_the_scan(name, reverse):
+    ex = cell_example(CELLS[name].cell)
+    got, want = (
+        derivatives(name, engine, ex, order=2, reverse=reverse) for engine in ("pallas", "scan")
+    )
+    assert_close(got[0], want[0], 1e-12)
+    assert_close(got[1:], want[1:], 1e-9)
+
+
+@few
+def test_vmap_is_a_stack_of_single_runs(name):
+    ex = cell_example(CELLS[name].cell)
+
+    def loss(params, carry, xs, mask, resets):
+        out = unroller(name, "pallas")(params, carry, xs, mask=mask, resets=resets)
+        return total(out), out
+
+    each = jax.value_and_grad(loss, argnums=(0, 2), has_aux=True)
+    run = jax.jit(jax.vmap(each, in_axes=(None, 0, 1, 1, 1)))
+    actual = run(ex.params, ex.carry, ex.xs, ex.mask, ex.resets)
+    each = jax.jit(each)
+    for row in range(B):
+        carry = jax.tree.map(lambda leaf, row=row: leaf[row], ex.carry)
+        want = each(ex.params, carry, ex.xs[:, row], ex.mask[:, row], ex.resets[:, row])
+        assert_close(jax.tree.map(lambda leaf, row=row: leaf[row], actual), want, 1e-12)
+
+
+def twice_mapped(x, axis=0):
+    return jnp.stack([x, 0.9 * x, 1.1 * x], axis)
+
+
+@pytest.mark.parametrize("of", [later("params"), "both"])
+def test_models_side_by_side_are_a_grid_of_loops(of):
+    """Mapped parameters are an axis of the grid; so are batches, of which each has its rows."""
+    cell = jaxrnn.gru(H)
+    ex = cell_example(cell)
+    params = jax.tree.map(twice_mapped, ex.params)
+    carry = jax.tree.map(twice_mapped, ex.carry) if of == "both" else ex.carry
+
+    def run(implementation, params, carry):
+        def loss(leaves):
+            params, carry = leaves
+            out = jaxrnn.unroll(
+                cell, params, carry, ex.xs, mask=ex.mask, implementation=implementation
+            )
+            return total(out)
+
+        point = params, carry
+        tangent = jax.tree.map(jnp.cos, point)
+        return jax.value_and_grad(loss)(point), jax.jvp(jax.grad(loss), (point,), (tangent,))[1]
+
+    axes = 0, 0 if of == "both" else None
+    got, want = (
+        jax.jit(jax.vmap(functools.partial(run, name), in_axes=axes))(params, carry)
+        for name in ("pallas", "scan")
+    )
+    assert_close(got, want, 1e-10)
+
+
+@pytest.mark.parametrize("tile", [2, later(4)])
+def test_tiles_of_a_batch(tile, monkeypatch):
+    monkeypatch.setattr(_engine, "MOST_ROWS_OF_A_CORE", tile)
+    cell = jaxrnn.lstm(H)
+    ex = cell_example(cell, shape=(T, 8, I))
+
+    def run(implementation):
+        def loss(params, carry, xs):
+            out = jaxrnn.unroll(
+                cell,
+                params,
+                carry,
+                xs,
+                mask=ex.mask,
+                resets=ex.resets,
+                implementation=implementation,
+            )
+            return total(out), out
+
+        each = jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)
+        return jax.jit(each)(ex.params, ex.carry, ex.xs)
+
+    assert_close(run("pallas"), run("scan"), 1e-12)
+
+
+@pytest.mark.parametrize(
+    "shape", [(33, B, I), (1, I), (0, B, I), later((T, 2, 3, I)), later((T, 0, I))]
+)
+def test_sequences_of_any_shape(shape):
+    """33 steps are two whole blocks of an interpreted kernel and one that hangs over."""
+    ex = cell_example(jaxrnn.gru(H), shape=shape)
+
+    def run(implementation, reverse):
+        def loss(params, carry, xs):
+            out = jaxrnn.unroll(
+                jaxrnn.gru(H), params, carry, xs, implementation=implementation, reverse=reverse
+            )
+            return total(out), out
+
+        each = jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)
+        return jax.jit(each)(ex.params, ex.carry, ex.xs)
+
+    for reverse in (True, False):
+        assert_close(run("pallas", reverse), run("scan", reverse), 1e-12)
+
+
+def lowered(function, *args, kind="TPU v5 lite"):
+    """The program for a TPU of this kind, made without one."""
+    device = jax.sharding.AbstractDevice(device_kind=kind, num_cores=1, platform="tpu")
+    mesh = jax.sharding.AbstractMesh((), (), abstract_device=device)
+    with jax.sharding.use_abstract_mesh(mesh):
+        return jax.jit(function).trace(*args).lower(lowering_platforms=("tpu",)).as_text()
+
+
+def shapes_of(cell, shape=(16, 8, I), dtype=jnp.float32):
+    xs = jax.ShapeDtypeStruct((*shape[:-1], *features(cell, shape[-1])), dtype)
+    x = jax.ShapeDtypeStruct(xs.shape[1:], dtype)
+    params = jax.eval_shape(cell.init, jax.random.key(0), x)
+    flags = jax.ShapeDtypeStruct(shape[:-1], jnp.bool)
+    return params, jax.eval_shape(cell.init_carry, params, x), xs, flags, flags
+
+
+def forward(cell, params, carry, xs, mask, resets):
+    return jaxrnn.unroll(cell, params, carry, xs, mask=mask, resets=resets, implementation="pallas")
+
+
+def gradient(cell, params, carry, xs, mask, resets):
+    def loss(params, xs):
+        return total(forward(cell, params, carry, xs, mask, resets))
+
+    return jax.grad(loss, argnums=(0, 1))(params, xs)
+
+
+@rows
+def test_one_kernel_forward_and_one_backward(name):
+    cell = CELLS[name].cell
+    args = shapes_of(cell)
+    if cell.num_feature_axes > 1:
+        with pytest.raises(ValueError, match=r"'pallas'` cannot run this cell: .*conv_general"):
+            lowered(functools.partial(forward, cell), *args)
+        return
+    for function, count in ((forward, 1), (gradient, 2)):
+        text = lowered(functools.partial(function, cell), *args)
+        assert len(re.findall(r"custom_call @tpu_custom_call", text)) == count
+        loops = re.findall(r"stablehlo.while", text)
+        assert not loops or name == "scornn"  # which solves equations before its loop

@@ -4,20 +4,21 @@ The gates of a cell, (B, G*H), are G arrays (B, H): to split gates is to pick so
 them is to list them, and a product with (H, G*H) is G products.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.extend.core import ClosedJaxpr, Literal
 
-ELEMENTWISE = frozenset(
-    "add add_any sub mul div max min pow integer_pow neg sign exp exp2 log log1p tanh logistic sqrt "
-    "rsqrt square abs select_n clamp convert_element_type eq ne lt le gt ge and or not xor sin cos "
-    "erf stop_gradient copy is_finite floor ceil round rem expm1".split()
-)
+ARITHMETIC = {"add", "add_any", "sub", "mul", "div", "rem", "max", "min", "neg", "abs", "square"}
+POWERS = {"pow", "integer_pow", "exp", "exp2", "expm1", "log", "log1p", "sqrt", "rsqrt"}
+CURVES = {"tanh", "logistic", "sin", "cos", "erf", "sign", "floor", "ceil", "round", "clamp"}
+CHOICES = {"eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "xor", "select_n", "is_finite"}
+COPIES = {"copy", "convert_element_type", "stop_gradient"}
+ELEMENTWISE = ARITHMETIC | POWERS | CURVES | CHOICES | COPIES
 REDUCTIONS = {"reduce_sum": jnp.add, "reduce_max": jnp.maximum, "reduce_min": jnp.minimum}
 
 
@@ -121,7 +122,7 @@ def _product(equation, left, right):
 
 
 def _broadcast(value, shape, dimensions, unit):
-    widths = cuts(shape[-1], unit) if shape else [1]
+    widths = cuts(shape[-1], unit if len(shape) > 1 else 0) if shape else [1]
     pieces = value if len(value) == len(widths) else Columns(value * len(widths))
     return Columns(
         lax.broadcast_in_dim(piece, (*shape[:-1], width) if shape else (), dimensions)
@@ -150,7 +151,7 @@ def _picked(value, ends):
     if not set(map(int, ends)) <= set(places):
         raise ValueError(f"the kernel of a GPU cannot cut {places[-1]} columns at {list(ends)}")
     at = [places.index(int(end)) for end in ends]
-    return [Columns(value[start:stop]) for start, stop in zip(at[:-1], at[1:], strict=True)]
+    return [Columns(value[start:stop]) for start, stop in itertools.pairwise(at)]
 
 
 def _padded(value, config, unit):

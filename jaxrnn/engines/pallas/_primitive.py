@@ -256,6 +256,9 @@ def _zeros_of_results(last, plan):
 def _lower_for(platform):
     def lower(context, *operands, program, plan):
         run = functools.partial(run_on, platform, program, plan)
+        wide = sorted({x.dtype.name for x in context.avals_in if x.dtype.itemsize > 4})
+        if wide and platform == "tpu":
+            refuse("pallas", f"kernels of a TPU hold no {' and no '.join(wide)}")
         try:
             with jax.enable_x64(platform == "cpu" and jax.config.jax_enable_x64):
                 return mlir.lower_fun(run, multiple_results=True)(context, *operands)

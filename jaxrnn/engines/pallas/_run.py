@@ -77,6 +77,8 @@ def run_on(platform: str, program: Any, plan: Plan, *operands: jax.Array) -> lis
     if not plan.has_rows:
         return _with_a_row(platform, program, plan, operands)
     kernel = kernel_of(program, plan, list(operands))
+    if not any(x.size for x in kernel.carry):
+        return _without_rows(kernel)
     if platform == "cuda":
         from jaxrnn.engines.pallas._triton import run
     else:
@@ -95,3 +97,12 @@ def _with_a_row(platform, program, plan, operands):
     out = run_on(platform, program, plan, *operands)
     last, ys = out[: plan.num_carry], out[plan.num_carry :]
     return [*(x.squeeze(at) for x in last), *(y.squeeze(at + 1) for y in ys)]
+
+
+def _without_rows(kernel):
+    """The results of a loop over no rows."""
+    plan = kernel.plan
+    shapes = [((plan.length, *plan.grid, *y.shape), y.dtype) for y in kernel.results()]
+    whole = [(*plan.grid, *x.shape) for x in kernel.shapes()[1]]
+    last = [jnp.zeros(shape, x.dtype) for shape, x in zip(whole, kernel.carry, strict=True)]
+    return [*last, *(jnp.zeros(*shape) for shape in shapes)]

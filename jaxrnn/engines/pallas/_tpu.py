@@ -24,7 +24,7 @@ def run(kernel: Kernel, *, interpret: bool) -> list[jax.Array]:
     """The carry after the last step and the results of all steps.
 
     Raises:
-      ValueError: it does not fit into VMEM, or holds numbers that a TPU does not.
+      ValueError: it does not fit into VMEM.
     """
     plan = kernel.plan
     consts, carry, xs = (
@@ -36,7 +36,7 @@ def run(kernel: Kernel, *, interpret: bool) -> list[jax.Array]:
         block, limit = min(plan.length, INTERPRETED_BLOCK), None
     else:
         needs = needs_of(kernel)
-        problem = problem_with(needs) or _unheld(kernel)
+        problem = problem_with(needs)
         if problem:
             refuse("pallas", problem)
         block, limit = block_for(needs, plan.length)
@@ -114,10 +114,3 @@ def run(kernel: Kernel, *, interpret: bool) -> list[jax.Array]:
     )(*packed)
     leads = [depth] * len(carry) + [depth + 1] * len(ys)
     return [p.unpack(x, n) for p, x, n in zip([*carry, *ys], out, leads, strict=True)]
-
-
-def _unheld(kernel):
-    """Which numbers a TPU does not hold; None if it holds all."""
-    leaves = [leaf for part in kernel.shapes() for leaf in part]
-    wide = {x.dtype.name for x in leaves if x.dtype.itemsize > 4}
-    return f"kernels of a TPU hold no {' and no '.join(sorted(wide))}" if wide else None

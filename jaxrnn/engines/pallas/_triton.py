@@ -21,8 +21,12 @@ SHARED_MEMORY = 232_448  # bytes that a block can have on an H100
 WARPS = 4
 
 
-def run(kernel: Kernel) -> list[jax.Array]:
+def run(kernel: Kernel, *, interpret: bool = False) -> list[jax.Array]:
     """The carry after the last step and the results of all steps.
+
+    Args:
+      kernel: the loop.
+      interpret: whether Pallas interprets it, on any platform.
 
     Raises:
       ValueError: Triton cannot tile its sizes, or its constants do not fit into shared memory.
@@ -38,7 +42,10 @@ def run(kernel: Kernel) -> list[jax.Array]:
         lambda *args: _flat(kernel.body(*plan.split(args))), return_shape=True
     )(*consts, *carry, *xs)
     ys = ys[len(carry) :]
-    unit = carry[0].shape[-1]
+    unit = _unit(kernel)
+
+    def of_rows(x):  # a vector of the carry or of a sequence has a number for each row: one piece
+        return unit if len(x.shape) > 1 else 0
 
     def step_kernel(*refs):
         refs = iter(refs)
@@ -46,11 +53,11 @@ def run(kernel: Kernel) -> list[jax.Array]:
             [next(refs) for _ in part] for part in (consts, carry, xs, carry, ys)
         )
         values = [_read(ref, x, unit) for ref, x in zip(const_refs, consts, strict=True)]
-        first = [_read(ref, x, unit) for ref, x in zip(first_refs, carry, strict=True)]
+        first = [_read(ref, x, of_rows(x)) for ref, x in zip(first_refs, carry, strict=True)]
 
         def step(i, state):
             t = np.int32(plan.length - 1) - i if plan.reverse else i
-            at_t = [_read(ref, x, unit, t) for ref, x in zip(x_refs, xs, strict=True)]
+            at_t = [_read(ref, x, of_rows(x), t) for ref, x in zip(x_refs, xs, strict=True)]
             out = evaluate(program, [*values, *map(Columns, state), *at_t], unit)
             for ref, value in zip(y_refs, out[len(carry) :], strict=True):
                 _write(ref, value, t)
@@ -79,6 +86,7 @@ def run(kernel: Kernel) -> list[jax.Array]:
             *(_spec(y.shape, every, 1, plan.length) for y in ys),
         ],
         out_shape=shapes,
+        interpret=interpret,
         compiler_params=triton.CompilerParams(num_warps=WARPS, num_stages=1),
         name="jaxrnn_loop",
     )(*(x.astype(_kept(x)) for x in operands))
@@ -100,12 +108,12 @@ def _problem(kernel):
     size = sum(math.prod(x.shape) * x.dtype.itemsize for x in consts)
     if size > SHARED_MEMORY:
         return (
-            f"its parameters take {size} bytes, and a block of a GPU has {SHARED_MEMORY} bytes of "
+            f"what it keeps takes {size} bytes, and a block of a GPU has {SHARED_MEMORY} bytes of "
             "shared memory"
         )
     if jax.__version_info__ >= (0, 11):
         return "its GPU form needs Pallas' Triton backend, and jax has left that from 0.11 on"
-    unit = carry[0].shape[-1]
+    unit = _unit(kernel)
     for x in [*consts, *carry, *xs]:
         for axis, size in enumerate(x.shape):
             try:
@@ -113,6 +121,11 @@ def _problem(kernel):
             except ValueError as error:
                 return str(error)
     return None
+
+
+def _unit(kernel):
+    """H: the width of the carry, into which wider arrays are cut."""
+    return next((x.shape[-1] for x in kernel.shapes()[1] if len(x.shape) > 1), 0)
 
 
 def _pieces(x, unit):

@@ -22,7 +22,8 @@ def test_every_engine_has_a_reason_for_every_cell(name):
 
 
 def test_none_takes_the_first_with_nothing_against_it():
-    assert [engine.name for engine in ENGINES] == ["native", "associative", "xla", "scan", "newton"]
+    names = ["native", "associative", "xla", "scan", "newton", "pallas"]
+    assert [engine.name for engine in ENGINES] == names
     assert jaxrnn.explain(jaxrnn.gru(H, reset_after=False), XS).implementation == "xla"
     assert jaxrnn.explain(CELLS["whole"].cell, XS).implementation == "scan"
     linear = CELLS["linear"].cell

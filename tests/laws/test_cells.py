@@ -52,12 +52,16 @@ RUNS = [
     for name, case in CELLS.items()
     for run in implementations(case.cell)[0 if name in BASIC else -1 :]
 ]
-run_by = pytest.mark.parametrize(("name", "implementation"), RUNS)
+# Interpreted on a CPU, which takes long: three cells that hold everything that a carry can hold.
+PALLAS = [
+    pytest.param(name, "pallas", marks=pytest.mark.thorough) for name in ("lstm", "leaky", "linear")
+]
+run_by = pytest.mark.parametrize(("name", "implementation"), RUNS + PALLAS)
 # Backward in time, cells of their own only: for every cell, a reversed run is a flipped one.
 WAYS = [(name, run, back) for name, run in RUNS for back in (False, True)[: 1 + (name in BASIC)]]
 run_both_ways_by = pytest.mark.parametrize(("name", "implementation", "reverse"), WAYS)
 run_in_any_dtype_by = pytest.mark.parametrize(
-    ("name", "implementation"), [(name, run) for name, run in RUNS if run != "native"]
+    ("name", "implementation"), [(name, run) for name, run in RUNS if run != "native"] + PALLAS
 )
 
 

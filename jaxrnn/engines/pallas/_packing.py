@@ -34,3 +34,9 @@ class Packing(NamedTuple):
         """As a step sees it."""
         x = x.reshape(*x.shape[:lead], *self.seen_shape)
         return x != 0 if self.seen_dtype == jnp.bool else x
+
+
+def result(like: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+    """A result of a kernel, which varies in `jax.shard_map` over the axes that `like` varies on."""
+    axes = jax.typeof(like).manual_axis_type
+    return jax.ShapeDtypeStruct(shape, dtype, manual_axis_type=axes)

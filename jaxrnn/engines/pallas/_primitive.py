@@ -259,6 +259,8 @@ def _lower_for(platform):
         wide = sorted({x.dtype.name for x in context.avals_in if x.dtype.itemsize > 4})
         if wide and platform == "tpu":
             refuse("pallas", f"kernels of a TPU hold no {' and no '.join(wide)}")
+        plain = [jax.core.ShapedArray(x.shape, x.dtype) for x in context.avals_in]
+        context = context.replace(avals_in=plain)  # in `jax.shard_map` too
         try:
             with jax.enable_x64(platform == "cpu" and jax.config.jax_enable_x64):
                 return mlir.lower_fun(run, multiple_results=True)(context, *operands)

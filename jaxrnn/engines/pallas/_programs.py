@@ -6,10 +6,12 @@ from typing import Any
 import jax
 import numpy as np
 from jax import lax
-from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, Literal
 
 from jaxrnn.wrappers._clip_carry_gradient import PRIMITIVE as CLIP
 
+VARYING = ("pvary", "pcast")  # of `jax.shard_map`
+TRANSPOSED = (*VARYING, CLIP)  # after transposing: the identity, whose transpose clips
 _CALLS = ("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2")
 
 
@@ -23,22 +25,30 @@ def closed(function: Callable, *shapes: Any) -> tuple[ClosedJaxpr, list[jax.Arra
     Returns:
       The program, of the arrays first and then all the arguments, flat; and the arrays.
     """
-    found = jax.make_jaxpr(lambda *given: _inlined(function, given))(*shapes)
+    found = jax.make_jaxpr(function)(*shapes)
     consts = list(found.consts)
     leaves = [leaf for given in shapes for leaf in given]
 
     def run(*arrays):
-        ends = ClosedJaxpr(found.jaxpr, arrays[: len(consts)])
-        return jaxpr_as_fun(ends)(*arrays[len(consts) :])
+        return _evaluate(found.jaxpr, arrays[: len(consts)], arrays[len(consts) :])
 
-    return jax.make_jaxpr(run)(*consts, *leaves), consts
+    # Without the axes of a mesh over which arrays vary in `jax.shard_map`: all vary alike.
+    plain = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (*consts, *leaves)]
+    return jax.make_jaxpr(run)(*plain), consts
 
 
-def simplified(program: ClosedJaxpr) -> ClosedJaxpr:
-    """`program` without calls, without choices between platforms and with plain products."""
-    return jax.make_jaxpr(lambda *args: _evaluate(program.jaxpr, program.consts, args))(
-        *program.in_avals
-    )
+def simplified(program: ClosedJaxpr, identities: tuple[str, ...] = VARYING) -> ClosedJaxpr:
+    """`program` without calls, without choices between platforms and with plain products.
+
+    Args:
+      program: to simplify.
+      identities: names of operations that are taken for the identity.
+    """
+
+    def run(*args):
+        return _evaluate(program.jaxpr, program.consts, args, identities)
+
+    return jax.make_jaxpr(run)(*program.in_avals)
 
 
 def pruned(
@@ -92,10 +102,6 @@ def hoisted(program: ClosedJaxpr, count: int) -> tuple[Callable, Callable]:
     return outer, inner
 
 
-def _inlined(function, given):
-    return list(function(*given))
-
-
 def _environment(*pairs):
     env = {}
     for names, values in zip(pairs[::2], pairs[1::2], strict=True):
@@ -132,7 +138,7 @@ class _Row:
         return self.vector[None]
 
 
-def _evaluate(jaxpr, consts, args):
+def _evaluate(jaxpr, consts, args, identities=VARYING):
     """The results of a program, with what it calls evaluated in place.
 
     The product of one sequence is written with a row (1, N), which under `jax.vmap` would become
@@ -148,7 +154,7 @@ def _evaluate(jaxpr, consts, args):
             out = [row]
         else:
             values = [v.whole() if isinstance(v, _Row) else v for v in values]
-            out = _step_into(equation, values)
+            out = _step_into(equation, values, identities)
         env.update(zip(equation.outvars, out, strict=True))
     out = [_read(env, var) for var in jaxpr.outvars]
     return [value.whole() if isinstance(value, _Row) else value for value in out]
@@ -175,9 +181,9 @@ def _of_row(equation, values):
     return _Row(lax.dot_general_p.bind(first.vector, values[1], **params))
 
 
-def _step_into(equation, values):
+def _step_into(equation, values, identities):
     name, params = equation.primitive.name, equation.params
-    if name == CLIP:  # the identity, once it has been transposed where it is to be
+    if name in identities:
         return values
     if name == "jaxrnn_choice":
         return params["otherwise"](*values)
@@ -186,7 +192,9 @@ def _step_into(equation, values):
     found = params.get("jaxpr", params.get("call_jaxpr")) if name in _CALLS else None
     if found is None:
         return _bind(equation, values)
-    return _evaluate(getattr(found, "jaxpr", found), getattr(found, "consts", ()), values)
+    return _evaluate(
+        getattr(found, "jaxpr", found), getattr(found, "consts", ()), values, identities
+    )
 
 
 def _padded(x, value, config):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxrnn.engines.pallas._mapping import widened
 from jaxrnn.engines.pallas._plan import Plan, body_of
-from jaxrnn.engines.pallas._programs import hoisted, pruned, simplified
+from jaxrnn.engines.pallas._programs import TRANSPOSED, hoisted, pruned, simplified
 
 
 class Kernel(NamedTuple):
@@ -41,7 +41,7 @@ class Kernel(NamedTuple):
 def kernel_of(program: Any, plan: Plan, operands: list[jax.Array]) -> Kernel:
     """The loop without what nothing reads, and without what is the same at all steps."""
     given = [plan.one(i, x) for i, x in enumerate(operands)]
-    step = simplified(jax.make_jaxpr(body_of(plan, program))(*given))
+    step = simplified(jax.make_jaxpr(body_of(plan, program))(*given), TRANSPOSED)
     first, stop = plan.num_consts, plan.num_consts + plan.num_carry
     always = [first <= i < stop for i in range(len(given))]
     step, reads = pruned(step, [*[True] * plan.num_carry, *plan.wanted], always)

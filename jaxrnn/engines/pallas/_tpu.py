@@ -11,10 +11,9 @@ from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
-from jaxrnn._core.loop import shape_like
 from jaxrnn.engines._table import refuse
 from jaxrnn.engines.pallas._budget import block_for, needs_of, problem_with
-from jaxrnn.engines.pallas._packing import Packing
+from jaxrnn.engines.pallas._packing import Packing, result
 from jaxrnn.engines.pallas._run import Kernel
 
 INTERPRETED_BLOCK = 16  # steps of a block on a CPU, where nothing depends on it
@@ -98,8 +97,8 @@ def run(kernel: Kernel, *, interpret: bool) -> list[jax.Array]:
     ]
     every = tuple(range(depth))
     like = kernel.carry[0]
-    shapes = [shape_like(like, (*plan.grid, *p.shape), p.dtype) for p in carry]
-    shapes += [shape_like(like, (plan.length, *plan.grid, *p.shape), p.dtype) for p in ys]
+    shapes = [result(like, (*plan.grid, *p.shape), p.dtype) for p in carry]
+    shapes += [result(like, (plan.length, *plan.grid, *p.shape), p.dtype) for p in ys]
     out = pl.pallas_call(
         step_kernel,
         grid=(*plan.grid, num_blocks),

@@ -12,9 +12,9 @@ import numpy as np
 from jax import lax
 from jax.experimental import pallas as pl
 
-from jaxrnn._core.loop import shape_like
 from jaxrnn.engines._table import refuse
 from jaxrnn.engines.pallas._columns import Columns, cuts, evaluate
+from jaxrnn.engines.pallas._packing import result
 from jaxrnn.engines.pallas._run import Kernel
 
 SHARED_MEMORY = 232_448  # bytes that a block can have on an H100
@@ -75,8 +75,8 @@ def run(kernel: Kernel, *, interpret: bool = False) -> list[jax.Array]:
         for i, (x, axes) in enumerate(zip([*consts, *carry, *xs], plan.axes, strict=True))
     ]
     like = kernel.carry[0]
-    shapes = [shape_like(like, (*plan.grid, *x.shape), _kept(x)) for x in carry]
-    shapes += [shape_like(like, (plan.length, *plan.grid, *y.shape), _kept(y)) for y in ys]
+    shapes = [result(like, (*plan.grid, *x.shape), _kept(x)) for x in carry]
+    shapes += [result(like, (plan.length, *plan.grid, *y.shape), _kept(y)) for y in ys]
     out = pl.pallas_call(
         step_kernel,
         grid=plan.grid or (1,),

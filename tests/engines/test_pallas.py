@@ -9,6 +9,7 @@ import pytest
 import jaxrnn
 from jaxrnn._core.types import is_whole
 from jaxrnn.engines.pallas import _engine
+from tests.laws.compiled import compilations
 from tests.laws.tables import CELLS, B, H, I, T, assert_close, cell_example, floats, total
 from tests.marks import later
 
@@ -179,3 +180,32 @@ def test_several_batch_axes():
     carry, ys = run(ex.params, ex.carry, ex.xs, mask=ex.mask)
     got = run(ex.params, split(ex.carry, 0), split(ex.xs, 1), mask=split(ex.mask, 1))
     assert_close(got, (split(carry, 0), split(ys, 1)), 1e-13)
+
+
+def test_it_is_never_chosen():
+    xs = jax.ShapeDtypeStruct((T, B, I), jnp.float32)
+    found = jaxrnn.explain(jaxrnn.gru(H), xs)
+    assert found.reasons["pallas"] == "available, not measured here: name it"
+    assert jaxrnn.explain(jaxrnn.gru(H), xs, implementation="pallas").implementation == "pallas"
+    with pytest.raises(ValueError, match="made by `from_step` as a whole"):
+        jaxrnn.explain(CELLS["whole"].cell, xs, implementation="pallas")
+
+
+def test_an_open_length_is_refused():
+    cell = jaxrnn.gru(H)
+    (length,) = jax.export.symbolic_shape("t")
+    params = jax.eval_shape(cell.init, jax.random.key(0), jax.ShapeDtypeStruct((I,), jnp.float32))
+    xs = jax.ShapeDtypeStruct((length, B, I), jnp.float32)
+    with pytest.raises(ValueError, match=r"'pallas'` cannot run this cell: .*leaves sizes open"):
+        jax.eval_shape(
+            lambda p, x: jaxrnn.unroll(cell, p, None, x, implementation="pallas"), params, xs
+        )
+
+
+def test_a_second_call_compiles_nothing():
+    ex = cell_example(jaxrnn.gru(H))
+    run = functools.partial(jaxrnn.unroll, jaxrnn.gru(H), implementation="pallas")
+    carry, _ = run(ex.params, ex.carry, ex.xs, mask=ex.mask)
+    with compilations() as compiled:
+        run(ex.params, carry, ex.xs, mask=ex.mask)
+    assert compiled == []

@@ -13,8 +13,7 @@ import pytest
 import jaxrnn
 from jaxrnn._core.types import is_whole
 from jaxrnn.engines.pallas import _budget, _tpu, _triton
-from tests.laws.compiled import compilations
-from tests.laws.tables import CELLS, B, H, I, T, assert_close, cell_example, features, total
+from tests.laws.tables import CELLS, H, I, assert_close, cell_example, features, total
 from tests.marks import later
 
 SPLIT = [name for name, case in CELLS.items() if not is_whole(case.cell)]
@@ -242,33 +241,21 @@ def test_the_block_of_time_follows_from_what_fits():
     assert _budget.padded_bytes((5, 129), jnp.bfloat16) == 16 * 256 * 2
 
 
-def test_it_is_never_chosen():
-    xs = jax.ShapeDtypeStruct((T, B, I), jnp.float32)
-    found = jaxrnn.explain(jaxrnn.gru(H), xs)
-    assert found.reasons["pallas"] == "available, not measured here: name it"
-    assert jaxrnn.explain(jaxrnn.gru(H), xs, implementation="pallas").implementation == "pallas"
-    with pytest.raises(ValueError, match="made by `from_step` as a whole"):
-        jaxrnn.explain(CELLS["whole"].cell, xs, implementation="pallas")
-
-
-def test_an_open_length_is_refused():
-    cell = jaxrnn.gru(H)
-    (length,) = jax.export.symbolic_shape("t")
-    params, *_ = shapes_of(cell)
-    xs = jax.ShapeDtypeStruct((length, B, I), jnp.float32)
-    with pytest.raises(ValueError, match=r"'pallas'` cannot run this cell: .*leaves sizes open"):
-        jax.eval_shape(
-            lambda p, x: jaxrnn.unroll(cell, p, None, x, implementation="pallas"), params, xs
-        )
-
-
-def test_a_second_call_compiles_nothing():
-    ex = cell_example(jaxrnn.gru(H))
-    run = functools.partial(jaxrnn.unroll, jaxrnn.gru(H), implementation="pallas")
-    carry, _ = run(ex.params, ex.carry, ex.xs, mask=ex.mask)
-    with compilations() as compiled:
-        run(ex.params, carry, ex.xs, mask=ex.mask)
-    assert compiled == []
+def test_what_a_kernel_moves_and_multiplies():
+    """Forward, of an LSTM without flags: U, u, h and c come in, and h goes out, each once."""
+    num_steps, batch, size = 16, 8, 128
+    cell = jaxrnn.lstm(size)
+    params, carry, xs, *_ = shapes_of(cell, (num_steps, batch, I))
+    text = lowered(lambda *args: forward(cell, *args, None, None), params, carry, xs)
+    cost = {
+        name: int(re.search(rf"{name}\\22: ?(\d+)", text)[1])
+        for name in ("flops", "bytes_accessed")
+    }
+    row = batch * size
+    moved = 4 * size * size + num_steps * (4 + 1) * row + 4 * row
+    assert cost["bytes_accessed"] == 4 * moved
+    products = num_steps * 2 * row * 4 * size
+    assert products < cost["flops"] < 1.1 * products
 
 
 @pytest.mark.thorough

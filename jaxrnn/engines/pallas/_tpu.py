@@ -13,6 +13,7 @@ from jax.experimental.pallas import tpu as pltpu
 
 from jaxrnn.engines._table import refuse
 from jaxrnn.engines.pallas._budget import block_for, needs_of, problem_with
+from jaxrnn.engines.pallas._cost import cost_of
 from jaxrnn.engines.pallas._packing import Packing, result
 from jaxrnn.engines.pallas._run import Kernel
 
@@ -109,6 +110,7 @@ def run(kernel: Kernel, *, interpret: bool) -> list[jax.Array]:
         compiler_params=pltpu.CompilerParams(
             dimension_semantics=(*["parallel"] * depth, "arbitrary"), vmem_limit_bytes=limit
         ),
+        cost_estimate=cost_of(kernel),
         name="jaxrnn_loop",
     )(*packed)
     leads = [depth] * len(carry) + [depth + 1] * len(ys)

@@ -14,6 +14,7 @@ from jax.experimental import pallas as pl
 
 from jaxrnn.engines._table import refuse
 from jaxrnn.engines.pallas._columns import Columns, cuts, evaluate
+from jaxrnn.engines.pallas._cost import cost_of
 from jaxrnn.engines.pallas._packing import result
 from jaxrnn.engines.pallas._run import Kernel
 
@@ -88,6 +89,7 @@ def run(kernel: Kernel, *, interpret: bool = False) -> list[jax.Array]:
         out_shape=shapes,
         interpret=interpret,
         compiler_params=triton.CompilerParams(num_warps=WARPS, num_stages=1),
+        cost_estimate=cost_of(kernel),
         name="jaxrnn_loop",
     )(*(x.astype(_kept(x)) for x in operands))
     return [x.astype(like.dtype) for x, like in zip(out, [*carry, *ys], strict=True)]

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.experimental.pallas import tpu as pltpu
 
+from jaxrnn.engines.pallas._kernel import Kernel
 from jaxrnn.engines.pallas._packing import Packing
-from jaxrnn.engines.pallas._run import Kernel
 
 LANES, SUBLANES = 128, 8
 BLOCKS = (64, 32, 16, 8, 4, 2, 1)  # steps of a block

@@ -5,7 +5,7 @@ import math
 import jax
 from jax.experimental import pallas as pl
 
-from jaxrnn.engines.pallas._run import Kernel
+from jaxrnn.engines.pallas._kernel import Kernel
 
 CURVES = {"exp", "exp2", "expm1", "log", "log1p", "tanh", "logistic", "sin", "cos", "erf", "pow"}
 

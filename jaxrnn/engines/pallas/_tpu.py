@@ -14,8 +14,8 @@ from jax.experimental.pallas import tpu as pltpu
 from jaxrnn.engines._table import refuse
 from jaxrnn.engines.pallas._budget import block_for, needs_of, problem_with
 from jaxrnn.engines.pallas._cost import cost_of
+from jaxrnn.engines.pallas._kernel import Kernel
 from jaxrnn.engines.pallas._packing import Packing, result
-from jaxrnn.engines.pallas._run import Kernel
 
 INTERPRETED_BLOCK = 16  # steps of a block on a CPU, where nothing depends on it
 

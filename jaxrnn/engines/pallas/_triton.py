@@ -15,8 +15,8 @@ from jax.experimental import pallas as pl
 from jaxrnn.engines._table import refuse
 from jaxrnn.engines.pallas._columns import Columns, cuts, evaluate
 from jaxrnn.engines.pallas._cost import cost_of
+from jaxrnn.engines.pallas._kernel import Kernel
 from jaxrnn.engines.pallas._packing import result
-from jaxrnn.engines.pallas._run import Kernel
 
 SHARED_MEMORY = 232_448  # bytes that a block can have on an H100
 WARPS = 4

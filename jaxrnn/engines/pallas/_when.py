@@ -30,8 +30,8 @@ def _too_large(cell, call):
     """Why the forward kernel does not fit into VMEM; None if it does."""
     from jaxrnn.engines.pallas._budget import needs_of, problem_with
     from jaxrnn.engines.pallas._engine import run
+    from jaxrnn.engines.pallas._kernel import kernel_of
     from jaxrnn.engines.pallas._primitive import loop_p
-    from jaxrnn.engines.pallas._run import kernel_of
 
     loop = Loop(jax.tree.leaves(call.xs)[0].shape[0], reverse=False)
     if loop.length == 0:

@@ -182,7 +182,7 @@ def test_the_numbers_of_the_kernel_for_a_gpu(name, monkeypatch):
             )
             return total(out), out
 
-        each = jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)
+        each = jax.value_and_grad(loss, argnums=(0, 2), has_aux=True)
         return jax.jit(each)(ex.params, ex.carry, ex.xs)
 
     want = run("scan")
@@ -268,6 +268,8 @@ def test_the_compiler_of_a_tpu_takes_it(name, monkeypatch):
     cell = CELLS[name].cell
     if cell.num_feature_axes > 1:
         pytest.skip("convolutions are refused")
+    if name == "scornn":
+        pytest.skip("what it does before its loop asks for the kind of a TPU that is there")
     for key, value in {
         "TPU_SKIP_MDS_QUERY": "1",
         "TPU_ACCELERATOR_TYPE": "v5litepod-4",

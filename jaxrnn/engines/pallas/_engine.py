@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._core.checks import example
+from jaxrnn._core.dependency import floating
 from jaxrnn._core.derivative import Schedule, States, states
 from jaxrnn._core.loop import Loop
 from jaxrnn._core.noise import batch_axes, without_noise
@@ -86,11 +87,11 @@ def _run_rows(cell, loop, call):
 def _schedule(has_rows: bool, keeps_sum: bool) -> Schedule:
     """One object for equal arguments, as JAX compares it."""
     recurrence = functools.partial(_recurrence, has_rows)
-    run = functools.partial(_states, has_rows)
+    run = functools.partial(_states, has_rows, keeps_sum)
     return made_of(run, keeps_sum=keeps_sum)._replace(recurrence=recurrence)
 
 
-def _states(has_rows, keep, cell, loop, params, carry, us) -> States:
+def _states(has_rows, keeps_sum, keep, cell, loop, params, carry, us) -> States:
     leaves, structure = jax.tree.flatten(carry)
     u_leaves, u_structure = jax.tree.flatten(us)
     kept_structure = None
@@ -100,13 +101,15 @@ def _states(has_rows, keep, cell, loop, params, carry, us) -> States:
         carry, u = structure.unflatten(leaves), u_structure.unflatten(u_leaves)
         v = cell.recur(params, carry)
         new = structure.flatten_up_to(cell.update(params, carry, u, v))
-        kept, kept_structure = jax.tree.flatten(keep(u, v))
+        kept, kept_structure = jax.tree.flatten(keep(u, v) if keeps_sum else v)
         return new, [*new, *kept]
 
     last, ys = kernel_loop(
         step, leaves, u_leaves, length=loop.length, reverse=loop.reverse, has_rows=has_rows
     )
     after, kept = ys[: len(leaves)], kept_structure.unflatten(ys[len(leaves) :])
+    if not keeps_sum:
+        kept = floating(us), kept  # u is there: the kernel need not copy it
     before = [_shifted(x, first, loop.reverse) for x, first in zip(after, leaves, strict=True)]
     as_carry = structure.unflatten
     return States(as_carry(last), as_carry(before), as_carry(after), kept)

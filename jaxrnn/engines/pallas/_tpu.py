@@ -55,7 +55,6 @@ def run(kernel: Kernel, *, interpret: bool) -> list[jax.Array]:
             for state, first in zip(state_refs, first_refs, strict=True):
                 state[...] = first[...]
 
-        values = [p.unpack(ref[...]) for p, ref in zip(consts, const_refs, strict=True)]
         place = num_blocks - 1 - index if plan.reverse else index
         count = np.int32(block)
         if plan.length % block:  # the last block hangs over
@@ -63,6 +62,8 @@ def run(kernel: Kernel, *, interpret: bool) -> list[jax.Array]:
 
         def step(i, _):
             t = count - np.int32(1) - i if plan.reverse else i
+            # Read here, parameters go from VMEM to the multipliers, with no copy that lasts.
+            values = [p.unpack(ref[...]) for p, ref in zip(consts, const_refs, strict=True)]
             state = [p.unpack(ref[...]) for p, ref in zip(carry, state_refs, strict=True)]
             x = [p.unpack(ref[t]) for p, ref in zip(xs, x_refs, strict=True)]
             new, y = kernel.body(values, state, x)

@@ -8,7 +8,6 @@ carry into b_t; a masked step has a_t = 1 and b_t = 0. Cells whose state is a ma
 chunk.
 """
 
-import functools
 from typing import Any
 
 import jax
@@ -17,10 +16,10 @@ from jax import lax
 
 from jaxrnn._core.checks import example
 from jaxrnn._core.loop import Loop
-from jaxrnn._core.masking import select, zero_where_masked
 from jaxrnn._core.types import Carry, Cell, nothing
 from jaxrnn.cells._affine import affine_update
 from jaxrnn.engines._table import Call, Engine, Traits
+from jaxrnn.engines.linear._affine_cell import run_affine
 from jaxrnn.engines.linear._linear_scan import states, why_not_native
 from jaxrnn.engines.linear._matrix import FORMS, run_matrix
 
@@ -71,17 +70,8 @@ def _run(cell: Cell, loop: Loop, call: Call) -> tuple[Carry, Any]:
     u = jax.eval_shape(cell.project, call.params, example(call.xs))
     size = sum(leaf.size for leaf in jax.tree.leaves(u.a))
     if any(map(jax.export.is_symbolic_dim, (loop.length, size))) or loop.length * size <= LARGE:
-        return _run_at_once(cell, loop, call)
+        return run_affine(cell, loop, call, states)
     return _run_in_chunks(cell, loop, call, max(1, LARGE // size))
-
-
-def _run_at_once(cell, loop, call):
-    us = cell.project(call.params, call.xs)
-    a, b = _folded(us.a, us.b, call)
-    hs = jax.tree.map(functools.partial(states, reverse=loop.reverse), a, b, call.carry)
-    ys = cell.output(call.params, hs, us)
-    last = jax.tree.map(lambda h: h[0 if loop.reverse else -1], hs)
-    return last, zero_where_masked(call.mask, ys)
 
 
 def _run_in_chunks(cell, loop, call, length):
@@ -93,7 +83,7 @@ def _run_in_chunks(cell, loop, call, length):
     def run(carry, part):
         xs, mask, resets = part
         given = call._replace(carry=carry, xs=xs, mask=mask, resets=resets)
-        return _run_at_once(cell, loop, given)
+        return run_affine(cell, loop, given, states)
 
     def run_chunks(carry):
         chunks = jax.tree.map(
@@ -112,18 +102,6 @@ def _run_in_chunks(cell, loop, call, length):
         found.append(ys)
     found = found[::-1] if loop.reverse else found
     return carry, jax.tree.map(lambda *ys: jnp.concatenate(ys), *found)
-
-
-def _folded(a, b, call):
-    """The coefficients, with resets and mask folded in."""
-    if call.resets is not None:
-        restored = jax.tree.map(lambda a, h, b: a * h + b, a, call.initial, b)
-        b = select(call.resets, restored, b)
-        a = select(call.resets, jax.tree.map(jnp.zeros_like, a), a)
-    if call.mask is not None:
-        a = select(call.mask, a, jax.tree.map(jnp.ones_like, a))
-        b = zero_where_masked(call.mask, b)
-    return a, b
 
 
 ASSOCIATIVE = Engine("associative", _why_not, _why_not_chosen, _run)

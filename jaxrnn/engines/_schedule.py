@@ -83,6 +83,16 @@ def schedule(*, in_blocks: bool, keeps_sum: bool) -> Schedule:
     return _SCHEDULES[in_blocks, keeps_sum]
 
 
+def made_of(run: Callable, *, keeps_sum: bool) -> Schedule:
+    """A schedule that keeps u and v, or their sum.
+
+    Args:
+      run: ``(keep, cell, loop, params, carry, xs) -> States``, whose `kept` is ``keep(u, v)``.
+      keeps_sum: whether `update` reads only the sum.
+    """
+    return _made_of(run, *((_keep_sum, _recall_sum) if keeps_sum else (_keep_both, _recall_both)))
+
+
 def keeping_both(run: Callable, recurrence: Callable) -> Schedule:
     """The schedule of an engine that computes the carries, and their tangents, in its own way.
 

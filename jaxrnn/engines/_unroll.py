@@ -29,13 +29,14 @@ from jaxrnn.engines._contract import check_arguments, check_params_of
 from jaxrnn.engines._cudnn import CUDNN
 from jaxrnn.engines._native import NATIVE
 from jaxrnn.engines._newton import NEWTON, engine_with
+from jaxrnn.engines._pallas import PALLAS
 from jaxrnn.engines._scan import SCAN
 from jaxrnn.engines._table import Call, Engine, Explanation, Traits, choose, refuse
 from jaxrnn.engines._xla import XLA
 from jaxrnn.engines.newton._options import Newton
 
 # None takes the first with nothing against it.
-ENGINES = (NATIVE, ASSOCIATIVE, XLA, SCAN, NEWTON, CUDNN)
+ENGINES = (NATIVE, ASSOCIATIVE, XLA, SCAN, NEWTON, PALLAS, CUDNN)
 NAMES = tuple(engine.name for engine in ENGINES)
 
 
@@ -115,6 +116,9 @@ def unroll(
         - ``"associative"``: parallel over time, for linear cells.
         - ``"newton"``, or `jaxrnn.Newton` with options: parallel over time, for any cell whose
           carry holds float32 or float64 numbers. `jaxrnn.convergence` reports on it.
+        - ``"pallas"``: the loop as one Pallas kernel, traced from the cell's own functions, for a
+          TPU and for an NVIDIA GPU. On a CPU it is interpreted, for tests. Nothing has been
+          measured, so None never takes it.
         - ``"cudnn"``: the LSTM of cuDNN on an NVIDIA GPU, for `jaxrnn.lstm` in float32, without
           resets. It has gradients; forward mode and second derivatives raise JAX's own errors.
         - None: the first of ``"native"``, ``"associative"``, ``"xla"`` and ``"scan"`` that can run

@@ -16,7 +16,7 @@ from tests.marks import later
 
 T, B, D = 7, 3, 4
 WAYS = ["scan", "associative", "chunked", "native"]
-every_way = pytest.mark.parametrize("way", WAYS)
+every_way = pytest.mark.parametrize("way", [*WAYS, later("pallas")])
 both_directions = pytest.mark.parametrize("reverse", [False, True])
 
 
@@ -161,7 +161,7 @@ def test_narrow_dtypes_are_summed_in_float32():
     assert np.abs(np.asarray(got, np.float64) - want).max() < 0.01 * np.abs(want).max()
 
 
-@every_way
+@pytest.mark.parametrize("way", WAYS)
 def test_the_program_does_not_grow_with_time_and_the_gradient_keeps_no_tree(way):
     def sizes(num_steps):
         args = [jax.ShapeDtypeStruct(s, jnp.float32) for s in ((num_steps, 64),) * 2]

@@ -22,7 +22,7 @@ def test_every_engine_has_a_reason_for_every_cell(name):
 
 
 def test_none_takes_the_first_with_nothing_against_it():
-    names = ["native", "associative", "xla", "scan", "newton", "cudnn"]
+    names = ["native", "associative", "xla", "scan", "newton", "pallas", "cudnn"]
     assert [engine.name for engine in ENGINES] == names
     assert jaxrnn.explain(jaxrnn.gru(H, reset_after=False), XS).implementation == "xla"
     assert jaxrnn.explain(CELLS["whole"].cell, XS).implementation == "scan"

@@ -61,12 +61,17 @@ LATER = [
     for name in CELLS
     if chosen(name) == ["native"]
 ]
-run_by = pytest.mark.parametrize(("name", "implementation"), RUNS + LATER)
+# Interpreted on a CPU, which takes long: three cells that hold everything that a carry can hold.
+PALLAS = [
+    pytest.param(name, "pallas", marks=pytest.mark.thorough) for name in ("lstm", "leaky", "linear")
+]
+run_by = pytest.mark.parametrize(("name", "implementation"), RUNS + LATER + PALLAS)
 # Backward in time, cells of their own only: for every cell, a reversed run is a flipped one.
 WAYS = [(name, run, back) for name, run in RUNS for back in (False, True)[: 1 + (name in BASIC)]]
 run_both_ways_by = pytest.mark.parametrize(("name", "implementation", "reverse"), WAYS)
 run_in_any_dtype_by = pytest.mark.parametrize(
-    ("name", "implementation"), [(name, run) for name in CELLS for run in chosen(name, "native")]
+    ("name", "implementation"),
+    [(name, run) for name in CELLS for run in chosen(name, "native")] + PALLAS,
 )
 
 

@@ -13,7 +13,7 @@ from jaxrnn._core.shardings import like_argument
 from jaxrnn.engines.linear._recurrence import recurrence
 from jaxrnn.engines.linear._ways import WAYS
 
-NAMES = (*WAYS, "native")
+NAMES = (*WAYS, "native", "pallas")
 
 
 @on_any_mesh(like_argument("b"))
@@ -48,6 +48,8 @@ def linear_scan(
         - ``"associative"``: log2(T) rounds of pairs, by `jax.lax.associative_scan`.
         - ``"chunked"``: √T chunks side by side.
         - ``"native"``: a C++ kernel on a CPU, which reads and writes each number once.
+        - ``"pallas"``: a kernel that reads and writes each number once, for a TPU and for an NVIDIA
+          GPU; on a CPU it is interpreted, for tests. No record says yet what it gains.
         - None: ``"native"`` where it can run, else ``"scan"``.
 
     Returns:
@@ -78,6 +80,11 @@ def linear_scan(
     return _in_sum_dtype(way, bool(reverse), a, b, jnp.asarray(h0))
 
 
+def states_by_pallas(a: jax.Array, b: jax.Array, h0: jax.Array, *, reverse: bool) -> jax.Array:
+    """All states of a linear recurrence by the Pallas kernel; arguments as of `states`."""
+    return _in_sum_dtype("pallas", reverse, a, b, h0)
+
+
 def states(a: jax.Array, b: jax.Array, h0: jax.Array, *, reverse: bool) -> jax.Array:
     """All states of a linear recurrence in parallel over time: by the native kernel, or in rounds.
 
@@ -102,6 +109,11 @@ def _way(implementation, a):
     if implementation not in (None, *NAMES):
         raise ValueError(
             f"`implementation` must be None or one of {list(NAMES)}, got {implementation!r}."
+        )
+    if implementation == "pallas" and any(map(jax.export.is_symbolic_dim, a.shape)):
+        raise ValueError(
+            "`implementation='pallas'` cannot run this: `jax.export` leaves sizes of "
+            f"{a.shape} open."
         )
     if implementation not in (None, "native"):
         return implementation

@@ -26,7 +26,7 @@ def recurrence(
       a: (T, ...).
       b: (T, ...), of the dtype of `a`.
       h0: (...), the state before the first step.
-      way: one of `_ways.WAYS`, or ``"native"``, on a CPU.
+      way: one of `_ways.WAYS`, ``"native"``, on a CPU, or ``"pallas"``.
       reverse: whether the last step runs first.
 
     Returns:
@@ -45,6 +45,11 @@ def _run(a, b, h0, **plan):
 
 
 def _compute(a, b, h0, *, way, reverse, lagged, program=None):
+    if way == "pallas":
+        from jaxrnn.engines.pallas._linear import run as run_pallas
+
+        return run_pallas(a, b, h0, reverse, lagged)
+
     def general(a, b, h0):
         a = _shifted(a, jnp.ones_like(h0), reverse) if lagged else a
         return WAYS["scan" if way == "native" else way](a, b, h0, reverse)

@@ -1,0 +1,284 @@
+"""The programs that a TPU and a GPU would get from the Pallas engine, and what it refuses."""
+
+import contextlib
+import functools
+import os
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxrnn
+from jaxrnn._core.types import is_whole
+from jaxrnn.engines.pallas import _budget, _tpu, _triton
+from tests.laws.tables import CELLS, H, I, assert_close, cell_example, features, total
+from tests.marks import later
+
+SPLIT = [name for name, case in CELLS.items() if not is_whole(case.cell)]
+FEW = ("lstm", "leaky", "lru")
+rows = pytest.mark.parametrize("name", [n if n in FEW else later(n) for n in SPLIT])
+
+
+def lowered(function, *args, kind="TPU v5 lite"):
+    """The program for a TPU of this kind, made without one."""
+    device = jax.sharding.AbstractDevice(device_kind=kind, num_cores=1, platform="tpu")
+    mesh = jax.sharding.AbstractMesh((), (), abstract_device=device)
+    with jax.sharding.use_abstract_mesh(mesh):
+        return jax.jit(function).trace(*args).lower(lowering_platforms=("tpu",)).as_text()
+
+
+def shapes_of(cell, shape=(16, 8, I), dtype=jnp.float32):
+    xs = jax.ShapeDtypeStruct((*shape[:-1], *features(cell, shape[-1])), dtype)
+    x = jax.ShapeDtypeStruct(xs.shape[1:], dtype)
+    params = jax.eval_shape(cell.init, jax.random.key(0), x)
+    flags = jax.ShapeDtypeStruct(shape[:-1], jnp.bool)
+    return params, jax.eval_shape(cell.init_carry, params, x), xs, flags, flags
+
+
+def forward(cell, params, carry, xs, mask, resets):
+    return jaxrnn.unroll(cell, params, carry, xs, mask=mask, resets=resets, implementation="pallas")
+
+
+def gradient(cell, params, carry, xs, mask, resets):
+    def loss(params, xs):
+        return total(forward(cell, params, carry, xs, mask, resets))
+
+    return jax.grad(loss, argnums=(0, 1))(params, xs)
+
+
+@rows
+def test_one_kernel_forward_and_one_backward(name):
+    cell = CELLS[name].cell
+    args = shapes_of(cell)
+    if cell.num_feature_axes > 1:
+        with pytest.raises(ValueError, match=r"'pallas'` cannot run this cell: .*conv_general"):
+            lowered(functools.partial(forward, cell), *args)
+        return
+    for function, count in ((forward, 1), (gradient, 2)):
+        text = lowered(functools.partial(function, cell), *args)
+        assert len(re.findall(r"custom_call @tpu_custom_call", text)) == count
+        loops = re.findall(r"stablehlo.while", text)
+        assert not loops or name == "scornn"  # which solves equations before its loop
+
+
+def on_a_gpu(function, *args):
+    """The program for CUDA."""
+    return jax.jit(function).trace(*args).lower(lowering_platforms=("cuda",)).as_text()
+
+
+WIDTH_ALONE = {
+    "elman",
+    "lstm",
+    "gru",
+    "layer_norm_lstm",
+    "layer_norm_gru",
+    "peephole_lstm",
+    "coupled_lstm",
+    "mgu",
+    "ugrnn",
+    "janet",
+    "li_gru",
+    "minimal_rnn",
+    "indrnn",
+    "atr",
+    "ran",
+    "star",
+    "brc",
+    "nbrc",
+    "fast_rnn",
+    "fast_grnn",
+    "wmc_lstm",
+    "multiplicative_lstm",
+    "slstm",
+    "lem",
+    "antisymmetric",
+    "gated_antisymmetric",
+    "unicornn",
+    "ctrnn",
+    "scornn",
+    "min_gru",
+    "min_lstm",
+    "lru",
+    "s5",
+    "sru",
+    "qrnn",
+}
+SIZED = {name: getattr(jaxrnn, name)(32) for name in sorted(WIDTH_ALONE)} | {
+    "gru_reset_before": jaxrnn.gru(32, reset_after=False),
+    "rhn": jaxrnn.rhn(32, 3),
+    "clockwork": jaxrnn.clockwork(32, (1, 3)),
+    "scrn": jaxrnn.scrn(32, 32),
+    "retention": jaxrnn.retention(32, 2),
+    "delta_net": jaxrnn.delta_net(32, 2),
+    "mlstm": jaxrnn.mlstm(32, 2),
+    "weight_norm": jaxrnn.weight_norm(jaxrnn.lstm(32)),
+    "zoneout": jaxrnn.zoneout(jaxrnn.lstm(32), 0.1),
+    "clip_carry_gradient": jaxrnn.clip_carry_gradient(jaxrnn.lstm(32), 1.0),
+}
+# Of the table, whose sizes are small: the others multiply matrices of fewer than 16 columns.
+LOWERED_FOR_A_GPU = {
+    "independent",
+    "indrnn",
+    "brc",
+    "unicornn",
+    "linear",
+    "min_gru",
+    "min_lstm",
+    "rg_lru",
+    "lru",
+    "mamba",
+    "s4d",
+    "s4d_bilinear",
+    "s5",
+    "s5_bilinear",
+    "qrnn",
+    "sru",
+    "sru_without_highway_kernel",
+    "hgrn",
+}
+GPU_FEW = ("gru", "lru")
+
+
+@pytest.mark.parametrize("name", [n if n in GPU_FEW else later(n) for n in SIZED])
+def test_one_kernel_forward_and_one_backward_on_a_gpu(name):
+    args = shapes_of(SIZED[name], (5, 16, I))
+    for function, count in ((forward, 1), (gradient, 2)):
+        text = on_a_gpu(functools.partial(function, SIZED[name]), *args)
+        assert text.count("custom_call @__gpu$xla.gpu.triton") == count
+        assert "stablehlo.while" not in text
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", SPLIT)
+def test_a_gpu_runs_a_cell_of_the_table_or_the_number_is_named(name):
+    run = functools.partial(gradient, CELLS[name].cell)
+    args = shapes_of(CELLS[name].cell, (5, 16, I))
+    refused = pytest.raises(ValueError, match=r"'pallas'` cannot run .*(Triton|GPU|CUDA)")
+    with contextlib.ExitStack() as stack:
+        if name not in LOWERED_FOR_A_GPU:
+            stack.enter_context(refused)
+        text = on_a_gpu(run, *args)
+        assert text.count("custom_call @__gpu$xla.gpu.triton") == 2
+
+
+@pytest.mark.parametrize("name", ["gru", *map(later, sorted({*SIZED} - {"gru"}))])
+def test_the_numbers_of_the_kernel_for_a_gpu(name, monkeypatch):
+    """Interpreted, with gates that are arrays of their own."""
+    cell = SIZED[name]
+    ex = cell_example(cell, shape=(5, 16, I))
+
+    def run(implementation):
+        def loss(params, carry, xs):
+            out = jaxrnn.unroll(
+                cell,
+                params,
+                carry,
+                xs,
+                mask=ex.mask,
+                resets=ex.resets,
+                implementation=implementation,
+            )
+            return total(out), out
+
+        each = jax.value_and_grad(loss, argnums=(0, 2), has_aux=True)
+        return jax.jit(each)(ex.params, ex.carry, ex.xs)
+
+    want = run("scan")
+    monkeypatch.setattr(_tpu, "run", _triton.run)
+    assert_close(run("pallas"), want, 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        (jaxrnn.lstm(24), "Triton takes powers of two, and an axis has 24 numbers"),
+        (jaxrnn.lstm(8), "Triton multiplies from 16 rows and columns on, and here are 8"),
+        (jaxrnn.lstm(256), "what it keeps takes 1130496 bytes, and a block of a GPU has 232448"),
+    ],
+)
+def test_what_a_gpu_cannot_run(cell, reason):
+    with pytest.raises(ValueError, match=rf"'pallas'` cannot run this cell: .*{reason}"):
+        on_a_gpu(functools.partial(forward, cell), *shapes_of(cell, (5, 16, I)))
+
+
+CHIPS = {"TPU v4": 16, "TPU v5 lite": 128, "TPU v5": 64, "TPU v6 lite": 128, "TPU7x": 64}
+
+
+@pytest.mark.parametrize("kind", CHIPS)
+def test_what_a_tpu_cannot_hold(kind):
+    """The parameters of 4,096 units take 256 MiB: refused with the number, before any tracing."""
+    cell = jaxrnn.lstm(4096)
+    text = (
+        r"'pallas'` cannot run this cell: its kernel needs \d+\.\d MiB of VMEM with one step at a "
+    )
+    text += rf"time, .*, and a TPU \w+ has {CHIPS[kind]} MiB"
+    with pytest.raises(ValueError, match=text):
+        lowered(functools.partial(forward, cell), *shapes_of(cell), kind=kind)
+
+
+def test_what_fits_on_some_chips():
+    cell = jaxrnn.lstm(1024)  # 16 MiB of parameters
+    args = shapes_of(cell)
+    assert "tpu_custom_call" in lowered(functools.partial(forward, cell), *args, kind="TPU v6 lite")
+    with pytest.raises(ValueError, match="a TPU v4 has 16 MiB"):
+        lowered(functools.partial(forward, cell), *args, kind="TPU v4")
+
+
+def test_a_tpu_holds_no_float64():
+    cell = jaxrnn.gru(H)
+    with pytest.raises(ValueError, match="kernels of a TPU hold no float64"):
+        lowered(functools.partial(forward, cell), *shapes_of(cell, dtype=jnp.float64))
+
+
+def test_the_block_of_time_follows_from_what_fits():
+    needs = _budget.Needs(fixed=10 * 2**20, each_step=2**20)
+    assert _budget.block_for(needs, 1000) == (4, None)  # 14 of the 16 MiB that every chip has
+    assert _budget.block_for(needs._replace(each_step=2**10), 1000) == (64, None)
+    assert _budget.block_for(needs._replace(each_step=2**10), 3) == (3, None)
+    assert _budget.padded_bytes((3, 5, 100), jnp.float32) == 3 * 8 * 128 * 4
+    assert _budget.padded_bytes((5, 129), jnp.bfloat16) == 16 * 256 * 2
+
+
+def test_what_a_kernel_moves_and_multiplies():
+    """Forward, of an LSTM without flags: U, u, h and c come in, and h goes out, each once."""
+    num_steps, batch, size = 16, 8, 128
+    cell = jaxrnn.lstm(size)
+    params, carry, xs, *_ = shapes_of(cell, (num_steps, batch, I))
+    text = lowered(lambda *args: forward(cell, *args, None, None), params, carry, xs)
+    cost = {
+        name: int(re.search(rf"{name}\\22: ?(\d+)", text)[1])
+        for name in ("flops", "bytes_accessed")
+    }
+    row = batch * size
+    moved = 4 * size * size + num_steps * (4 + 1) * row + 4 * row
+    assert cost["bytes_accessed"] == 4 * moved
+    products = num_steps * 2 * row * 4 * size
+    assert products < cost["flops"] < 1.1 * products
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif("TPU_LIBRARY_PATH" not in os.environ, reason="needs TPU_LIBRARY_PATH")
+@pytest.mark.parametrize("name", SPLIT)
+def test_the_compiler_of_a_tpu_takes_it(name, monkeypatch):
+    """With `libtpu`, which needs no TPU: `pip download libtpu`, and the path of its libtpu.so."""
+    from jax.experimental import topologies
+
+    cell = CELLS[name].cell
+    if cell.num_feature_axes > 1:
+        pytest.skip("convolutions are refused")
+    if name == "scornn":
+        pytest.skip("what it does before its loop asks for the kind of a TPU that is there")
+    for key, value in {
+        "TPU_SKIP_MDS_QUERY": "1",
+        "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+        "TPU_WORKER_HOSTNAMES": "localhost",
+    }.items():
+        monkeypatch.setenv(key, value)
+    chip = topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x2").devices[:1]
+    mesh = jax.sharding.Mesh(np.array(chip), "x")
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    for function in (forward, gradient):
+        run = jax.jit(functools.partial(function, cell), in_shardings=sharding)
+        assert "tpu_custom_call" in run.lower(*shapes_of(cell)).compile().as_text()

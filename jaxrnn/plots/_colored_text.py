@@ -71,7 +71,7 @@ def colored_text(
 
 
 def _write(ax, x, y, letter, color):
-    light = np.dot(color[:3], (0.299, 0.587, 0.114)) > 0.5
+    light = np.dot(color[:3], (0.299, 0.587, 0.114)) > 0.45
     style = {"ha": "center", "va": "center", "family": "monospace", "fontsize": 9}
     ax.text(x, y, letter, color="black" if light else "white", **style)
 

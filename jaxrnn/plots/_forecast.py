@@ -28,7 +28,8 @@ def forecast(
     Args:
       history: (T,), what was known.
       center: (U,), the forecast: a mean or a median.
-      low, high: (U,), the ends of an interval; both or none.
+      low: (U,), the lower end of an interval; with `high` and `level`, or none of them.
+      high: (U,), its upper end.
       level: the probability of the interval, in (0, 1], which belongs to `low` and `high`.
       truth: (U,), what came true.
       xlabel: what steps are.

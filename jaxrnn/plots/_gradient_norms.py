@@ -29,8 +29,8 @@ def gradient_norms(
 
     Returns:
       The Figure. The vertical axis is logarithmic. A line is the geometric mean over the batch; the
-      band around it, if there is a batch, goes from the smallest norm to the largest. Steps whose
-      norm is 0, below what the dtype can hold, have no place on the axis and are left out.
+      band around it, if there is a batch, goes from the smallest norm to the largest. Norms of 0,
+      below what the dtype can hold, have no place on the axis and are left out of both.
 
     Raises:
       ValueError, TypeError: `gradients` is of another type, or has no leaf to draw.
@@ -44,15 +44,19 @@ def gradient_norms(
     ax = on_axes(ax)
     for i, (label, norms) in enumerate(lines.items()):
         steps, style = np.arange(len(norms)), line_style(i)
-        is_drawn = (norms > 0).all(axis=1)
-        logs = np.where(is_drawn[:, None], np.log(np.where(norms > 0, norms, 1)), np.nan)
-        ax.plot(steps, np.exp(logs.mean(axis=1)), label=label, **style)
+        logs = np.ma.log(np.ma.masked_less_equal(norms, 0))
+        ax.plot(steps, _exp(logs.mean(axis=1)), label=label, **style)
         if norms.shape[1] > 1:
-            low, high = np.exp(logs.min(axis=1)), np.exp(logs.max(axis=1))
+            low, high = _exp(logs.min(axis=1)), _exp(logs.max(axis=1))
             ax.fill_between(steps, low, high, color=style["color"], alpha=0.2, linewidth=0)
     ax.set_yscale("log")
     ax.set(xlabel="step", ylabel="norm of the gradient")
     return finish(ax, legend=len(lines) > 1 or bool(next(iter(lines))))
+
+
+def _exp(logs: np.ma.MaskedArray) -> np.ndarray:
+    """The exponential, NaN where masked."""
+    return np.exp(np.ma.filled(logs, np.nan))
 
 
 def _lines(name: str, norms: Any) -> dict[str, np.ndarray]:

@@ -35,11 +35,15 @@ def on_axes(ax: Axes | None, width: float = 6.4, height: float = 3.6) -> Axes:
     return ax
 
 
-def finish(ax: Axes, *, legend: bool = False) -> Figure:
-    """Takes away what says nothing, adds a legend if asked for, and returns the Figure."""
+def finish(ax: Axes, *, legend: bool = False, is_beside: bool = False) -> Figure:
+    """Takes away what says nothing, adds a legend if asked for, and returns the Figure.
+
+    A legend beside the Axes is for pictures that are full.
+    """
     ax.spines[["top", "right"]].set_visible(False)
     if legend:
-        ax.legend(frameon=False, fontsize="small")
+        place = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if is_beside else {}
+        ax.legend(frameon=False, fontsize="small", **place)
     return ax.figure
 
 

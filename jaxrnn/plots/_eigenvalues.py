@@ -30,7 +30,7 @@ def eigenvalues(fixed_points: FixedPoints, *, ax: Axes | None = None) -> Figure:
     check_type("fixed_points", fixed_points, FixedPoints)
     if len(fixed_points.eigenvalues) == 0:
         raise ValueError("`fixed_points` has no point: raise `slow`, or start elsewhere.")
-    ax = on_axes(ax, 4.4, 4.2)
+    ax = on_axes(ax, 5.6, 4.2)
     angles = np.linspace(0, 2 * np.pi, 200)
     ax.plot(np.cos(angles), np.sin(angles), color=ink(), linewidth=0.6)
     for i, values in enumerate(fixed_points.eigenvalues[:MOST]):
@@ -40,4 +40,4 @@ def eigenvalues(fixed_points: FixedPoints, *, ax: Axes | None = None) -> Figure:
         ax.plot(values.real, values.imag, label=f"point {i}, {kind}", **style)
     ax.set_aspect("equal", adjustable="datalim")
     ax.set(xlabel="real part", ylabel="imaginary part")
-    return finish(ax, legend=True)
+    return finish(ax, legend=True, is_beside=True)

@@ -37,7 +37,7 @@ def trajectories(
     if paths.shape[-1] < 2:
         raise ValueError("`components` must have two components: pass `num=2`.")
     paths = paths.reshape(len(paths), -1, paths.shape[-1])[..., :2]
-    ax = on_axes(ax, 4.8, 4.4)
+    ax = on_axes(ax, 5.6, 4.4)
     color = "C0"
     ax.plot(paths[..., 0], paths[..., 1], color=color, linewidth=0.7, alpha=0.5)
     ax.plot(*paths[0].T, ".", color=color, markersize=5)
@@ -49,7 +49,7 @@ def trajectories(
         xlabel=f"component 1 ({shares[0]:.0%} of the variance)",
         ylabel=f"component 2 ({shares[1]:.0%})",
     )
-    return finish(ax, legend=fixed_points is not None)
+    return finish(ax, legend=fixed_points is not None, is_beside=True)
 
 
 def _draw_points(ax, components, points):

@@ -17,10 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import shared
-from matplotlib.figure import Figure
 
 import jaxrnn
-from jaxrnn import data, decode, losses
+from jaxrnn import data, decode, losses, plots
 
 OPTIONS = {
     "task": (("dates", "verses"), "what to translate"),
@@ -111,12 +110,8 @@ def draw(model, params, batch, pairs, path):
     _, ys = model[1].apply(params[1][0], None, inputs, context=context)
     entries = context["memory"][i, : len(source)]
     queries = ys[: len(answer), i, : entries.shape[1]] @ params[1][0][1].query
-    weights, figure = jax.nn.softmax(queries @ entries.T), Figure((8, 4.5), layout="constrained")
-    axes = figure.subplots()
-    figure.colorbar(axes.imshow(weights, "cividis", aspect="auto"), label="attention weight")
-    axes.set_xticks(range(len(source)), source, rotation=90 if len(source[0]) > 1 else 0)
-    axes.set_yticks(range(len(answer)), answer)
-    axes.set(xlabel="token that is read", ylabel="token that is written")
+    weights = jax.nn.softmax(queries @ entries.T)
+    figure = plots.attention_map(weights, sources=source, targets=answer)
     shared.save_picture(figure, path)
 
 

@@ -75,7 +75,10 @@ def error_rate(
     """Error rate, of characters, words or phones: edit distances per target, over all rows.
 
     Args:
-      symbols, targets, mask, target_mask: as in `edit_distance`.
+      symbols: integers (S, ...), as in `edit_distance`.
+      targets: integers (U, ...).
+      mask: bool, with any of the leading axes of `symbols`, True = a real symbol.
+      target_mask: bool, with any of the leading axes of `targets`.
 
     Returns:
       A float32 scalar: the sum of the distances over the number of targets. It may exceed 1. With

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def snippets(page):
@@ -25,8 +25,9 @@ def imported(snippet):
 
 FIRST = {"README.md"}  # which runs by default
 ALONE = {"distributed.md"}  # it sets the number of devices before anything else
-OTHERS = [page for page in PAGES if snippets(page) and page.name not in FIRST | ALONE]
-LATER = [[page for page in PAGES if page.name in ALONE], *(OTHERS[i::3] for i in range(3))]
+LEARN = [page for page in PAGES if page.parent.name == "learn" and snippets(page)]
+OTHERS = [p for p in PAGES if snippets(p) and p.name not in FIRST | ALONE and p not in LEARN]
+LATER = [[page for page in PAGES if page.name in ALONE], *(OTHERS[i::3] for i in range(3)), LEARN]
 GROUPS = [[page for page in PAGES if page.name in FIRST]]
 GROUPS += [pytest.param(group, marks=pytest.mark.thorough) for group in LATER]
 RUN = """
@@ -39,7 +40,8 @@ for name, text in json.load(open(sys.argv[1])).items():
 @pytest.mark.parametrize("pages", GROUPS, ids=lambda pages: ",".join(page.stem for page in pages))
 def test_snippets(pages, tmp_path):
     """Each page has variables of its own; a process, which takes long to start, reads several."""
-    texts = {page.name: "\n".join(snippets(page)) for page in pages}
+    texts = {str(page.relative_to(ROOT)): "\n".join(snippets(page)) for page in pages}
+    (tmp_path / "examples").symlink_to(ROOT / "examples")  # as in a clone
     (tmp_path / "pages.json").write_text(json.dumps(texts))
     (tmp_path / "run.py").write_text(RUN)
     done = subprocess.run(
@@ -49,6 +51,13 @@ def test_snippets(pages, tmp_path):
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(importlib.util.find_spec("optax") is None, reason="optax is not installed")
+def test_the_first_programs_are_short():
+    programs = snippets(ROOT / "docs" / "learn" / "programs.md")
+    assert len(programs) == 5
+    assert max(len(program.splitlines()) for program in programs) < 40
 
 
 def listings():

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import importlib.metadata
+import importlib.util
 import inspect
 import json
 import pathlib
@@ -58,7 +59,7 @@ ORDER = (
     ("layers",),
     ("losses", "training", "data", "checkpoint", "authoring"),
     ("decode", "online", "diagnostics"),
-    ("convert", "_batch_major"),
+    ("convert", "_batch_major", "plots"),
     ("linen", "nnx"),
 )
 
@@ -119,6 +120,7 @@ def test_no_module_shares_its_name_with_a_function_in_it():
 
 ROOMS = ("cells", "wrappers", "layers", "engines", "authoring", "initializers", "losses")
 ROOMS += ("activations", "decode", "online", "diagnostics", "training", "data", "checkpoint")
+ROOMS += ("plots",) if importlib.util.find_spec("matplotlib") else ()
 
 
 def test_every_public_function_is_documented():
@@ -177,6 +179,9 @@ print(json.dumps({"modules": modules, "events": events, "same": same}))
 """
 
 
+UNASKED = ("jaxrnn.engines.cpu", "jaxrnn.convert", "jaxrnn.plots")
+
+
 def test_importing_is_light_and_touches_nothing():
     done = subprocess.run(
         [sys.executable, "-c", IMPORT], capture_output=True, text=True, check=True
@@ -185,6 +190,6 @@ def test_importing_is_light_and_touches_nothing():
     others = [name for name in run["modules"] if name.split(".")[0] != "jaxrnn"]
     assert not [name for name in others if name.startswith(("jax.", "flax", "optax"))], others
     assert len(others) <= 10, others
-    assert not [n for n in run["modules"] if n.startswith(("jaxrnn.engines.cpu", "jaxrnn.convert"))]
+    assert not [n for n in run["modules"] if n.startswith(UNASKED)]
     assert run["events"] == []
     assert run["same"]

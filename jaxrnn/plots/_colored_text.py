@@ -1,0 +1,91 @@
+"""A text on the colors of a value for each of its pieces."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+
+from jaxrnn._core.checks import check_size
+from jaxrnn.plots._axes import COLORS, Axes, Figure, on_axes, values_of
+
+LETTER, LINE = 0.075, 0.24  # inches on a new Figure
+
+
+def colored_text(
+    pieces: Sequence[str],
+    values: Any,
+    *,
+    limits: tuple[float, float] | None = None,
+    label: str = "activation",
+    width: int = 72,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draws a text, each piece on the color of its value: a unit's activation, or an attribution.
+
+        plots.colored_text(list(text), ys[:, 17], limits=(-1, 1))  # unit 17 over letters
+        plots.colored_text(words, attributions.sum(-1), label="change of the logit")
+
+    Args:
+      pieces: T letters or words. Words are drawn with spaces between them; a line feed among
+        letters ends the line.
+      values: (T,), one for each piece.
+      limits: the values at the ends of the colors; None means from -m to m, with m the largest
+        absolute value.
+      label: what the values are, under the color bar.
+      width: letters in a line, at most.
+      ax: the Axes to draw on; None means those of a new Figure, as high as the text.
+
+    Returns:
+      The Figure. Dark is low and light is high.
+
+    Raises:
+      ValueError, TypeError: there are not as many values as pieces, or `limits` are not in order.
+    """
+    numbers = values_of("values", values, 1)
+    if len(pieces) != len(numbers):
+        raise ValueError(
+            f"`values` must have one value for each of {len(pieces)} pieces, got {len(numbers)}."
+        )
+    check_size("width", width)
+    if limits is None:
+        most = float(np.nanmax(np.abs(numbers))) or 1.0
+        limits = (-most, most)
+    if not limits[0] < limits[1]:
+        raise ValueError(f"`limits` must be (low, high) with low < high, got {limits!r}.")
+    places, num_lines = _laid_out(pieces, width)
+    ax = on_axes(ax, LETTER * width + 1.2, LINE * num_lines + 0.8)
+    ax.set(xlim=(0, width), ylim=(num_lines, 0))
+    ax.set_axis_off()
+    scale = ScalarMappable(Normalize(*limits), colormaps[COLORS])
+    for piece, number, (line, column) in zip(pieces, numbers, places, strict=True):
+        shown = piece.replace("\n", "⏎")
+        color = scale.to_rgba(number)
+        ax.fill_between([column, column + len(shown)], line + 0.08, line + 0.92, color=color)
+        for i, letter in enumerate(shown):
+            _write(ax, column + i + 0.5, line + 0.5, letter, color)
+    ax.figure.colorbar(scale, ax=ax, label=label, location="bottom", shrink=0.5, aspect=40)
+    return ax.figure
+
+
+def _write(ax, x, y, letter, color):
+    light = np.dot(color[:3], (0.299, 0.587, 0.114)) > 0.45
+    style = {"ha": "center", "va": "center", "family": "monospace", "fontsize": 9}
+    ax.text(x, y, letter, color="black" if light else "white", **style)
+
+
+def _laid_out(pieces, width):
+    """The line and column of each piece, and the number of lines."""
+    gap = int(any(len(piece) > 1 for piece in pieces))
+    line = column = 0
+    places = []
+    for piece in pieces:
+        if column and column + len(piece) > width:
+            line, column = line + 1, 0
+        places.append((line, column))
+        column += len(piece) + gap
+        if piece == "\n":
+            line, column = line + 1, 0
+    return places, places[-1][0] + 1

@@ -48,7 +48,8 @@ and compile the step.
 A program covers operations on each number, sums and extremes over features, slices and joins, and
 products with parameters, in float32 and float64. It does not cover convolutions, complex and
 integer states, products of two parts of the state, and parameters with batch axes. `explain` says
-what is missing, and such a cell runs by another engine.
+what is missing, and such a cell runs by another engine. By default, linear cells do too: they run
+parallel over time.
 """
 
 

@@ -1,4 +1,4 @@
-"""Where the native kernels are faster than XLA: measures what `engines.cpu._when.RULE` says.
+"""Where the native kernels are faster than XLA: measures the rules in `engines.cpu._when`.
 
 python -m benchmarks.rule
 """
@@ -12,21 +12,31 @@ import jaxrnn
 from benchmarks.programs import Program
 from benchmarks.timing import interleave, ratios
 
-CELLS = {"lstm": jaxrnn.lstm, "gru": jaxrnn.gru, "elman": jaxrnn.elman}
+CELLS = {
+    "lstm": jaxrnn.lstm,
+    "gru": jaxrnn.gru,
+    "elman": jaxrnn.elman,
+    # Which run by a program.
+    "coupled_lstm": jaxrnn.coupled_lstm,
+    "layer_norm_gru": jaxrnn.layer_norm_gru,
+    "lem": jaxrnn.lem,
+    "indrnn": jaxrnn.indrnn,
+}
 ROWS, STEPS, HIDDEN = (1, 2, 8, 32), (1, 4, 16, 64, 128), (64, 256, 512)
 ROUNDS = 7
 
 
 def main() -> None:
-    print("cell, B, T, H, bytes of the recurrent kernel: xla over native, forward and train")
+    print("cell, B, T, H, bytes of the parameters: xla over native, forward and train")
     for name, hidden, rows, steps in itertools.product(CELLS, HIDDEN, ROWS, STEPS):
         cell = CELLS[name](hidden)
         xs = jax.random.normal(jax.random.key(0), (steps, rows, hidden))
         params = cell.init(jax.random.key(1), xs[0])
         found = [gain(cell, params, xs, kind) for kind in ("forward", "train")]
-        size, chosen = params.recurrent_kernel.nbytes, jaxrnn.explain(cell, xs).implementation
+        size = sum(leaf.nbytes for leaf in jax.tree.leaves(params))
+        chosen = jaxrnn.explain(cell, xs).implementation
         figures = " ".join(f"{x:5.2f}" for x in found)
-        print(f"{name:6} {rows:3} {steps:4} {hidden:4} {size:8} {figures}  chosen: {chosen}")
+        print(f"{name:14} {rows:3} {steps:4} {hidden:4} {size:8} {figures}  chosen: {chosen}")
 
 
 def gain(cell, params, xs, kind):

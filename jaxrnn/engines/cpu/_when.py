@@ -42,7 +42,8 @@ RULE = (
     Sizes(largest_kernel=2**20, fewest_rows=8, fewest_steps=8),
 )
 
-# The same for the cells that run by a program.
+# The same for the cells that run by a program. On one core of an Intel Xeon with AVX-512, a train
+# step took as long as that of "xla" at these sizes, and less from there on.
 PROGRAM_RULE = (
     Sizes(largest_kernel=2**18, fewest_rows=1, fewest_steps=16),
     Sizes(largest_kernel=2**22, fewest_rows=4, fewest_steps=16),

@@ -1,7 +1,9 @@
 """Builds the native kernels if there is a C++17 compiler, and leaves them out otherwise."""
 
+import concurrent.futures
 import hashlib
 import importlib.util
+import os
 import pathlib
 import platform
 
@@ -38,15 +40,18 @@ class BuildKernels(build_ext):
         return fullname.replace(".", "/") + ".so"
 
     def build_extension(self, ext):
-        """Compiles each source file with its own flags."""
-        objects = []
-        for source in ext.sources:
-            objects += self.compiler.compile(
+        """Compiles each source file with its own flags, several at a time."""
+
+        def compile(source):
+            return self.compiler.compile(
                 [source],
                 output_dir=self.build_temp,
                 extra_postargs=FLAGS + instructions(source) + xla_headers(),
                 depends=ext.depends,
             )
+
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            objects = [item for found in pool.map(compile, ext.sources) for item in found]
         target = self.get_ext_fullpath(ext.name)
         self.compiler.link_shared_object(objects, target, target_lang="c++")
         digest = hashlib.sha256(pathlib.Path(target).read_bytes()).hexdigest()

@@ -74,7 +74,7 @@ def runs(entry: Entry) -> dict[str, Program]:
 
 
 def draw(like):
-    return jax.random.normal(jax.random.key(0), like.shape)
+    return jax.random.normal(jax.random.key(0), like.shape, like.dtype)
 
 
 def by_flax(name, xs):

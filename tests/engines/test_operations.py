@@ -72,6 +72,7 @@ OVER_FEATURES = {
 SPECIAL = np.array(
     [0.0, -0.0, 1.0, -1.0, 0.5, 3.0, -88.0, 90.0, 1e-30, -1e-40, 1e30, np.inf, -np.inf, np.nan]
 )
+ENGINE = "implementation"
 widths = pytest.mark.parametrize("width", [17, later(1), later(64)])
 dtypes = pytest.mark.parametrize("dtype", ["float32", later("float64")])
 
@@ -84,61 +85,57 @@ def of_input(function):
 
     cell = jaxrnn.elman(1)
     return cell._replace(
-        init_carry=lambda params, x: jaxrnn.HiddenCarry(jnp.zeros(x.shape, x.dtype)),
+        init_carry=lambda params, x: carry_like(function, x),
         project=lambda params, x: x,
         recur=lambda params, carry: carry.h,
         update=update,
     )
 
 
-def check(function, xs, dtype, rtol=8):
-    cell = of_input(function)
+def carry_like(function, x):
+    made = jax.eval_shape(function, x)
+    return jaxrnn.HiddenCarry(jnp.zeros(made.shape, made.dtype))
+
+
+def check(operations, xs, dtype):
+    """Runs all operations in one cell, and compares what each makes."""
+    xs = jnp.asarray(xs, dtype)
+    cell = of_input(lambda u: jnp.concatenate([f(u) for f in operations.values()], -1))
     params = cell.init(jax.random.key(0), xs[0])
     params = jax.tree.map(lambda x: x.astype(dtype), params)
-    run = jax.jit(
-        functools.partial(jaxrnn.unroll, cell, params, None), static_argnames="implementation"
-    )
-    _, got = run(xs, implementation="native")
-    _, want = run(xs, implementation="scan")
-    got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
+    run = jax.jit(functools.partial(jaxrnn.unroll, cell, params, None), static_argnames=ENGINE)
+    outs = (np.asarray(run(xs, **{ENGINE: name})[1], np.float64) for name in ("native", "scan"))
+    got, want = (np.split(out, len(operations), -1) for out in outs)
     tiny = float(np.finfo(dtype).tiny)  # XLA takes smaller numbers for zero, the kernels may not
-    np.testing.assert_allclose(got, want, rtol=rtol * np.finfo(dtype).eps, atol=2 * tiny)
+    for name, g, w in zip(operations, got, want, strict=True):
+        # In float64, XLA's log1p is off by up to 100 times the last digit, and the programs' by 2.
+        rtol = (200 if name == "log1p" else 8) * np.finfo(dtype).eps
+        np.testing.assert_allclose(g, w, rtol=rtol, atol=2 * tiny, err_msg=name)
 
 
-@pytest.mark.parametrize("operation", ONE)
 @widths
 @dtypes
-def test_of_one_argument(operation, width, dtype):
-    check(ONE[operation], jnp.asarray(np.resize(SPECIAL, (2, 3, width)), dtype), dtype)
-    xs = jnp.asarray(3 * np.random.default_rng(0).standard_normal((2, 3, width)), dtype)
-    # In float64, XLA's log1p is off by up to 100 times the last digit; that of the programs by 2.
-    check(ONE[operation], xs, dtype, rtol=200 if operation == "log1p" else 8)
+def test_of_one_argument(width, dtype):
+    check(ONE, np.resize(SPECIAL, (2, 3, width)), dtype)
+    check(ONE, 3 * np.random.default_rng(0).standard_normal((2, 3, width)), dtype)
 
 
-@pytest.mark.parametrize("operation", TWO)
 @widths
 @dtypes
-def test_of_two_arguments(operation, width, dtype):
-    def function(x):
-        a, b = jnp.split(x, 2, -1)
-        return jnp.concatenate([TWO[operation](a, b), a], -1)
-
-    a, b = np.meshgrid(SPECIAL, SPECIAL)
-    pairs = np.concatenate(
-        [np.resize(a.ravel(), (13, width, 1)), np.resize(b.ravel(), (13, width, 1))], 1
-    )
-    check(function, jnp.asarray(pairs.reshape(13, 1, -1), dtype), dtype)
-    rng = np.random.default_rng(0)
-    check(function, jnp.asarray(3 * rng.standard_normal((2, 3, 2 * width)), dtype), dtype)
+def test_of_two_arguments(width, dtype):
+    operations = {
+        name: functools.partial(lambda f, x: f(*jnp.split(x, 2, -1)), f) for name, f in TWO.items()
+    }
+    a, b = (np.resize(x.ravel(), (13, 1, width)) for x in np.meshgrid(SPECIAL, SPECIAL))
+    check(operations, np.concatenate([a, b], -1), dtype)
+    check(operations, 3 * np.random.default_rng(0).standard_normal((2, 3, 2 * width)), dtype)
 
 
-@pytest.mark.parametrize("operation", OVER_FEATURES)
 @widths
 @dtypes
-def test_over_features(operation, width, dtype):
-    rng = np.random.default_rng(0)
-    xs = rng.integers(-8, 8, (2, 5, max(width, 2))) / 4  # whose sums are exact
-    check(OVER_FEATURES[operation], jnp.asarray(xs, dtype), dtype)
+def test_over_features(width, dtype):
+    xs = np.random.default_rng(0).integers(-8, 8, (2, 5, max(width, 2))) / 4  # sums are exact
+    check(OVER_FEATURES, xs, dtype)
 
 
 # --- A program that is damaged ---

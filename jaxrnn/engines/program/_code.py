@@ -13,6 +13,7 @@ from jaxrnn.engines.program._views import NotCovered, View, collapsed, whole
 _REDUCTIONS = frozenset(("reduce_sum", "reduce_max", "reduce_min", "reduce_products"))
 _SPACES = ("local", "wide", "state", "next", "sum", "constant", "sequence", "lagged")
 _RESULTS = frozenset(("saved", "after", "before", "dproduct", "dinput"))
+_LARGEST = 2**24  # numbers of a row
 _MOST = 512  # buffers, and instructions that one operation is written out as
 
 
@@ -255,6 +256,8 @@ class _Writer:
             raise NotCovered(f"its `{name}` is on an array of {len(axes) + 2} axes")
         written = []
         for place in places:
+            if outer * inner > _LARGEST:
+                raise NotCovered(f"its `{name}` is on {outer * inner} numbers of a row")
             line = [number, 0, len(inputs), outer, inner]
             for k, view in enumerate(views):
                 moved = sum(i * axis[1][k] for i, axis in zip(place, axes, strict=True))

@@ -17,11 +17,16 @@ template <class T>
 class ProgramPass {
  public:
   ProgramPass(const Program<T>& program, const ProgramPart<T>& part)
-      : p(program), begin(part.begin), rows(part.end - part.begin), local(part.scratch) {
+      : p(program),
+        begin(part.begin),
+        rows(part.end - part.begin),
+        order(part.order),
+        local(part.scratch) {
     wide = local + p.local_size * p.block;
     now = wide + p.wide_size * p.rows;
     next = now + p.state_size * p.rows;
     sums = next + p.state_size * p.rows;
+    staged = sums + (p.sum_size + (p.is_backward ? p.state_size : 0)) * p.rows;
   }
 
   void run() {
@@ -47,16 +52,23 @@ class ProgramPass {
     std::ptrdiff_t end = first;
     while (end < rows && is_real(end) == is_real(first)) end++;
     if (is_real(first)) {
+      if (order) stage(first, end, false);
       execute(first, end);
+      if (order) stage(first, end, true);
     } else {
       hold(first, end);
     }
     return end;
   }
 
-  bool is_real(std::ptrdiff_t row) const { return !p.mask || p.mask[at() + row]; }
-  bool is_reset(std::ptrdiff_t row) const { return is_real(row) && p.resets[at() + row]; }
-  std::ptrdiff_t at() const { return t * p.batch + begin; }
+  // The row of the batch that is row `row` of the part.
+  std::ptrdiff_t in_batch(std::ptrdiff_t row) const {
+    return order ? order[begin + row] : begin + row;
+  }
+  bool is_real(std::ptrdiff_t row) const { return !p.mask || p.mask[t * p.batch + in_batch(row)]; }
+  bool is_reset(std::ptrdiff_t row) const {
+    return is_real(row) && p.resets[t * p.batch + in_batch(row)];
+  }
 
   // The cotangents of the carries that resets restore.
   T* initial() const { return sums + p.sum_size * p.rows; }
@@ -68,7 +80,32 @@ class ProgramPass {
 
   void copy_rows(T* all, int i, const T* from) const {
     const std::ptrdiff_t width = p.states[i].width;
-    std::memcpy(state(all, i, 0), from + begin * width, rows * width * sizeof(T));
+    for (std::ptrdiff_t row = 0; row < rows; row++)
+      std::memcpy(state(all, i, row), from + in_batch(row) * width, width * sizeof(T));
+  }
+
+  // Copies what a step reads of some rows to where they follow each other, or back what it wrote.
+  void stage(std::ptrdiff_t first, std::ptrdiff_t end, bool is_back) {
+    for (int i = 0; i < p.num_buffers; i++) {
+      const ProgramBuffer<T>& buffer = p.buffers[i];
+      const bool is_sequence = buffer.space == Space::kSequence || buffer.space == Space::kBefore;
+      if (!is_sequence || buffer.is_result != is_back) continue;
+      T* const array = sequence(buffer);
+      for (std::ptrdiff_t row = first; row < end; row++) {
+        T* const there = array + in_batch(row) * buffer.width;
+        T* const here = bases[i] + row * buffer.width;
+        std::memcpy(is_back ? there : here, is_back ? here : there, buffer.width * sizeof(T));
+      }
+    }
+  }
+
+  // The rows of the whole batch at this step.
+  T* sequence(const ProgramBuffer<T>& buffer) const {
+    if (buffer.space == Space::kSequence) return buffer.array + t * p.batch * buffer.width;
+    // The carry before a step, from the one after each step.
+    const bool is_first = t == (p.reverse ? 0 : p.steps - 1);
+    const std::ptrdiff_t before = p.reverse ? t - 1 : t + 1;
+    return is_first ? buffer.first : buffer.array + before * p.batch * buffer.width;
   }
 
   // Finds the arrays of this step, at the first row of the part.
@@ -99,15 +136,9 @@ class ProgramPass {
           bases[i] = buffer.array;
           break;
         case Space::kSequence:
-          bases[i] = buffer.array + at() * width;
+        case Space::kBefore:
+          bases[i] = order ? staged + buffer.place * p.rows : sequence(buffer) + begin * width;
           break;
-        case Space::kBefore: {  // the carry before a step, from the one after each step
-          const bool is_first = t == (p.reverse ? 0 : p.steps - 1);
-          const std::ptrdiff_t before = p.reverse ? t - 1 : t + 1;
-          bases[i] = is_first ? buffer.first + begin * width
-                              : buffer.array + (before * p.batch + begin) * width;
-          break;
-        }
         default:
           break;
       }
@@ -203,8 +234,9 @@ class ProgramPass {
                   (end - first) * p.states[i].width * sizeof(T));
     for (int i = 0; i < p.num_results; i++) {
       const std::ptrdiff_t width = p.results[i].width;
-      std::memset(p.results[i].array + (at() + first) * width, 0,
-                  (end - first) * width * sizeof(T));
+      for (std::ptrdiff_t row = first; row < end; row++)
+        std::memset(p.results[i].array + (t * p.batch + in_batch(row)) * width, 0,
+                    width * sizeof(T));
     }
   }
 
@@ -212,7 +244,7 @@ class ProgramPass {
     for (std::ptrdiff_t row = 0; row < rows; row++)
       for (int i = 0; i < p.num_states && is_reset(row); i++) {
         const std::ptrdiff_t width = p.states[i].width;
-        std::memcpy(state(now, i, row), p.states[i].initial + (begin + row) * width,
+        std::memcpy(state(now, i, row), p.states[i].initial + in_batch(row) * width,
                     width * sizeof(T));
       }
   }
@@ -230,22 +262,26 @@ class ProgramPass {
   }
 
   void finish() {
-    for (int i = 0; i < p.num_states; i++) {
-      const ProgramState<T>& s = p.states[i];
-      const std::ptrdiff_t size = rows * s.width * sizeof(T);
-      std::memcpy(s.last + begin * s.width, state(now, i, 0), size);
-      if (s.dinitial) std::memcpy(s.dinitial + begin * s.width, state(initial(), i, 0), size);
-    }
-    for (int i = 0; i < p.num_sums; i++) {
-      const ProgramArray<T>& s = p.sums[i];
-      std::memcpy(s.array + begin * s.width, sums + s.place * p.rows,
-                  rows * s.width * sizeof(T));
+    for (std::ptrdiff_t row = 0; row < rows; row++) {
+      const std::ptrdiff_t at = in_batch(row);
+      for (int i = 0; i < p.num_states; i++) {
+        const ProgramState<T>& s = p.states[i];
+        std::memcpy(s.last + at * s.width, state(now, i, row), s.width * sizeof(T));
+        if (s.dinitial)
+          std::memcpy(s.dinitial + at * s.width, state(initial(), i, row), s.width * sizeof(T));
+      }
+      for (int i = 0; i < p.num_sums; i++) {
+        const ProgramArray<T>& s = p.sums[i];
+        std::memcpy(s.array + at * s.width, sums + s.place * p.rows + row * s.width,
+                    s.width * sizeof(T));
+      }
     }
   }
 
   const Program<T>& p;
   const std::ptrdiff_t begin, rows;
-  T *local, *wide, *now, *next, *sums;
+  const std::ptrdiff_t* const order;
+  T *local, *wide, *now, *next, *sums, *staged;
   std::ptrdiff_t t = 0;
   T* bases[kMaxBuffers];
   std::ptrdiff_t strides[kMaxBuffers];

@@ -106,14 +106,16 @@ bool parse_instruction(Code& code, const Parsed<T>& parsed, Instruction* one) {
   one->op = static_cast<Op>(code.count(static_cast<int>(Op::kOps) - 1));
   one->matrix = code.count(static_cast<int>(parsed.matrices.size()));
   one->inputs = code.count(kMaxInputs);
-  one->outer = code.size();
-  one->inner = code.size();
+  one->outer = code.next(0, kMaxNumbers);
+  one->inner = code.next(0, kMaxNumbers);
+  if (one->outer * one->inner > kMaxNumbers) return false;
   const bool multiplies = one->op == Op::kProduct;
   if (multiplies && one->matrix >= static_cast<int>(parsed.matrices.size())) return false;
   const bool reduces = one->op >= Op::kSum && one->op <= Op::kSumOfProducts;
   const std::ptrdiff_t depth = multiplies ? parsed.matrices[one->matrix].depth : one->inner;
   if (!parse_view(code, parsed, &one->out, one->outer, reduces ? 1 : one->inner)) return false;
-  one->is_flat = !multiplies && !reduces && is_flat(*one, one->out, parsed.buffers[one->out.buffer]);
+  one->is_flat =
+      !multiplies && !reduces && is_flat(*one, one->out, parsed.buffers[one->out.buffer]);
   for (int k = 0; k < one->inputs; k++) {
     const std::ptrdiff_t inner = multiplies && k == 0 ? depth : one->inner;
     if (!parse_view(code, parsed, &one->in[k], one->outer, inner)) return false;
@@ -166,7 +168,7 @@ bool parse(Code& code, Tensors<T>& tensors, ffi::Span<const double> numbers, std
   parsed->buffers.resize(code.count(most));
   for (auto& buffer : parsed->buffers) {
     const auto space = static_cast<Space>(code.count(static_cast<int>(Space::kSpaces) - 1));
-    buffer = {space, code.size(), 0, nullptr, nullptr};
+    buffer = {space, code.size(), 0, false, nullptr, nullptr};
     const std::ptrdiff_t number = code.next(-1, kMaxBuffers), width = buffer.width;
     switch (space) {
       case Space::kLocal:
@@ -197,7 +199,10 @@ bool parse(Code& code, Tensors<T>& tensors, ffi::Span<const double> numbers, std
                                    : const_cast<T*>(tensors.operand({width}));
         break;
       case Space::kSequence:  // a result where `number` is 1
-        if (number == 1) {
+        buffer.place = p.staged_size;
+        p.staged_size += width;
+        buffer.is_result = number == 1;
+        if (buffer.is_result) {
           buffer.array = tensors.result({steps, batch, width});
           parsed->results.push_back({width, 0, buffer.array});
         } else {
@@ -205,6 +210,8 @@ bool parse(Code& code, Tensors<T>& tensors, ffi::Span<const double> numbers, std
         }
         break;
       case Space::kBefore:
+        buffer.place = p.staged_size;
+        p.staged_size += width;
         buffer.array = const_cast<T*>(tensors.operand({steps, batch, width}));
         buffer.first = const_cast<T*>(tensors.operand({batch, width}));
         break;

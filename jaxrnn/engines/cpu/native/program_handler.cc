@@ -1,6 +1,7 @@
 // jaxrnn_program: runs a program over a sequence; jaxrnn_outer: the gradient of a kernel.
 #include <algorithm>
 
+#include "deal.h"
 #include "program_code.h"
 
 namespace jaxrnn {
@@ -65,6 +66,14 @@ ffi::Error run(ffi::ThreadPool& pool, const Kernels<T>& kernels, ffi::RemainingA
   p.reverse = reverse;
   const std::ptrdiff_t parts = count_parts(pool, parsed);
   p.rows = (batch + parts - 1) / parts;
+  Deal deal(batch);
+  if (!deal) return out_of_memory();
+  Sizes sizes = {};
+  sizes.steps = steps;
+  sizes.batch = batch;
+  sizes.rows = p.rows;
+  deal.count(&p.mask, &sizes);
+  const std::ptrdiff_t* const order = p.mask ? deal.order(sizes, true) : nullptr;
   const std::ptrdiff_t each = cache / sizeof(T) / std::max<std::ptrdiff_t>(p.local_size, 1);
   p.block = std::min(std::max<std::ptrdiff_t>(each, 1), p.rows);
   std::vector<Memory<T>> packed;
@@ -72,14 +81,16 @@ ffi::Error run(ffi::ThreadPool& pool, const Kernels<T>& kernels, ffi::RemainingA
   for (const auto& result : parsed.results) prepare(result.array, steps * batch * result.width);
   constexpr std::ptrdiff_t slack = 64;  // numbers past the last row that a vector may read
   const std::ptrdiff_t states = p.state_size * (p.is_backward ? 3 : 2);
+  const std::ptrdiff_t each_row =
+      p.wide_size + p.sum_size + states + (order ? p.staged_size : 0);
   const std::ptrdiff_t size =
-      (p.local_size * p.block + (p.wide_size + p.sum_size + states) * p.rows + slack + 15) / 16 * 16;
+      (p.local_size * p.block + each_row * p.rows + slack + 15) / 16 * 16;
   const std::ptrdiff_t count = (batch + p.rows - 1) / p.rows;
   const auto scratch = allocate<T>(size * count);
   if (!scratch) return out_of_memory();
   parallel(pool, count, Order::kByProcessor, [&](std::int64_t part) {
-    const std::ptrdiff_t begin = part * p.rows;
-    kernels.program(p, {begin, std::min(begin + p.rows, batch), scratch.get() + part * size});
+    const Range range(sizes, part);
+    kernels.program(p, {range.begin, range.end, order, scratch.get() + part * size});
   });
   return ffi::Error::Success();
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace jaxrnn {
 
@@ -10,18 +11,20 @@ namespace jaxrnn {
 enum class Op {
   kCopy, kNegative, kAbsolute, kSign, kExponent, kExpm1, kLog, kLog1p, kTanh, kSigmoid, kRoot,
   kInverseRoot, kSquare, kNot, kAdd, kSubtract, kMultiply, kDivide, kMaximum, kMinimum, kEqual,
-  kNotEqual, kLess, kLessEqual, kAnd, kOr, kSelect, kMultiplyAdd,
-  kMultiplySubtract, kSubtractProduct, kOneMinusTimes, kAddTanh, kAddSigmoid, kTanhSlope,
-  kSigmoidSlope, kTanhSlopeTimes, kSigmoidSlopeTimes, kSum, kLargest, kSmallest, kSumOfProducts, kAccumulate, kProduct, kOps
+  kNotEqual, kLess, kLessEqual, kAnd, kOr, kSelect, kMultiplyAdd, kMultiplySubtract,
+  kSubtractProduct, kOneMinusTimes, kAddTanh, kAddSigmoid, kTanhSlope, kSigmoidSlope,
+  kTanhSlopeTimes, kSigmoidSlopeTimes, kSum, kLargest, kSmallest, kSumOfProducts, kAccumulate,
+  kProduct, kOps
 };
 
 constexpr char kNames[] =
     "copy neg abs sign exp expm1 log log1p tanh logistic sqrt rsqrt square not add sub mul div max "
-    "min eq ne lt le and or select_n multiply_add multiply_subtract subtract_product one_minus_times "
-    "add_tanh add_logistic tanh_slope logistic_slope tanh_slope_times logistic_slope_times "
-    "reduce_sum reduce_max reduce_min reduce_products accumulate product";
+    "min eq ne lt le and or select_n multiply_add multiply_subtract subtract_product "
+    "one_minus_times add_tanh add_logistic tanh_slope logistic_slope tanh_slope_times "
+    "logistic_slope_times reduce_sum reduce_max reduce_min reduce_products accumulate product";
 
 constexpr int kMaxInputs = 3, kMaxBuffers = 512;
+constexpr std::int64_t kMaxNumbers = 1 << 24;  // of a row, in one instruction
 
 // Where a buffer lies.
 enum class Space {
@@ -40,7 +43,8 @@ template <class T>
 struct ProgramBuffer {
   Space space;
   std::ptrdiff_t width;  // of a row
-  std::ptrdiff_t place;  // in scratch, where each row of all buffers before it has this many numbers
+  std::ptrdiff_t place;  // in scratch: each row of all buffers before it has this many numbers
+  bool is_result;
   T* array;
   T* first;  // kBefore: the carry before the first step
 };
@@ -93,11 +97,13 @@ struct Program {
   const ProgramMatrix<T>* matrices;
   const Instruction* instructions;
   std::ptrdiff_t local_size, wide_size, state_size, sum_size;  // numbers for each row
+  std::ptrdiff_t staged_size;  // likewise, of all sequences
 };
 
 template <class T>
 struct ProgramPart {
   std::ptrdiff_t begin, end;
+  const std::ptrdiff_t* order;  // the rows in the order of the parts; null where they are in order
   T* scratch;
 };
 

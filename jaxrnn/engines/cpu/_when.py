@@ -135,7 +135,7 @@ def too_small(cell: Cell, call: Call) -> str | None:
         if fits and length >= least.fewest_steps:
             return None
     return (
-        f"{length} steps of {rows} sequences with kernels of {size} bytes are too few to be "
+        f"{length} steps of {rows} sequences with {size} bytes of weights are too few to be "
         "faster by it"
     )
 

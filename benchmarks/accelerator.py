@@ -239,7 +239,7 @@ def figures(case: Case, program: Repeated, session: Session) -> dict[str, object
 
 
 def speed(case: Case, seconds: float, session: Session) -> dict[str, object]:
-    """Flops and bytes a second, beside those of the large product and the copy that ran first."""
+    """Flops and bytes a second, relative to the large product and the copy that ran first."""
     found = {}
     if case.flops:
         rate, dtype = case.flops / seconds, case.sizes["dtype"]

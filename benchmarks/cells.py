@@ -4,7 +4,6 @@ python -m benchmarks.cells              writes the page
 python -m benchmarks.cells --measure    measures all cells first, which takes about ten minutes
 """
 
-import argparse
 import functools
 import inspect
 import json
@@ -16,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 import jaxrnn
-from benchmarks import machine
+from benchmarks import machine, pages
 from benchmarks.programs import Program
 from benchmarks.timing import interleave, spread
 
@@ -218,11 +217,7 @@ def section(entry: Entry) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--measure", action="store_true", help="measure the times again")
-    if parser.parse_args(arguments).measure:
-        measure()
-    PAGE.write_text(page())
+    pages.write(PAGE, page, measure, __doc__, arguments)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Compares two records of `benchmarks.accelerator`: the time of the second over that of the first.
+"""Compares two records of `benchmarks.accelerator`: for each workload, the ratio of the times.
 
 python -m benchmarks.compare a.jsonl b.jsonl
 """

@@ -46,7 +46,7 @@ def _device():
 
 
 def _index():
-    """CUDA may hide devices and order them anew; the driver counts all."""
+    """CUDA may hide and reorder devices; the driver counts all of them."""
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
     return int(first) if first.isdigit() else None
 

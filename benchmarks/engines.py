@@ -4,7 +4,6 @@ python -m benchmarks.engines              writes the page from the record
 python -m benchmarks.engines --measure    times all cells first, which takes about ten minutes
 """
 
-import argparse
 import json
 import pathlib
 import statistics
@@ -15,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxrnn
-from benchmarks import machine
+from benchmarks import machine, pages
 from benchmarks.cells import FAMILIES, Entry, entries, example
 from benchmarks.programs import Program
 from benchmarks.timing import interleave
@@ -159,11 +158,7 @@ def summary(cells: dict) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--measure", action="store_true", help="measure the times again")
-    if parser.parse_args(arguments).measure:
-        measure()
-    PAGE.write_text(page())
+    pages.write(PAGE, page, measure, __doc__, arguments)
 
 
 if __name__ == "__main__":

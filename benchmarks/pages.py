@@ -35,6 +35,21 @@ class Page(NamedTuple):
         save(self.draw(record), self.picture)
 
 
+def write(
+    path: pathlib.Path,
+    page: Callable[[], str],
+    measure: Callable[[], None],
+    description: str,
+    arguments: list[str] | None,
+) -> None:
+    """Writes a page from its record, which ``--measure`` makes first."""
+    parser = argparse.ArgumentParser(description=description.split("\n")[0])
+    parser.add_argument("--measure", action="store_true", help="measure the times again")
+    if parser.parse_args(arguments).measure:
+        measure()
+    path.write_text(page())
+
+
 def with_table(page: str, table: str) -> str:
     """The page with a new table between the two markers."""
     before, rest = page.split(BEGIN)

@@ -5,7 +5,11 @@ import pathlib
 from typing import Any, NamedTuple
 
 FORMAT = 1
-REFERENCES = "nothing", "product", "copy"  # what the device can do, which others are compared with
+REFERENCES = (
+    "nothing",
+    "product",
+    "copy",
+)  # measure the device itself; other workloads are compared with them
 # What each kind of line must have, and of which type.
 FIELDS = {
     "machine": {"format": int, "device": str, "platform": str, "jax": str, "versions": dict},

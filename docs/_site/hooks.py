@@ -56,7 +56,7 @@ def page_of_names():
 
 
 def _names(module):
-    """Its public names: those that it lists, or those of this library that it has."""
+    """The public names of a module: its `__all__`, or whatever it has from this library."""
     if hasattr(module, "__all__"):
         return module.__all__
     found = {name: getattr(x, "__module__", "") for name, x in vars(module).items()}

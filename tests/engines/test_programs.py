@@ -99,6 +99,17 @@ def test_other_derivatives_are_those_of_the_scan(row):
     assert_close(run("native", *args), run("scan", *args), 1e-12)
 
 
+@pytest.mark.parametrize("argument", [0, 1, 2])
+def test_a_gradient_of_one_argument_is_that_of_all(argument):
+    cell = CELLS["layer_norm_lstm"].cell
+    ex = cell_example(cell)
+    loss = loss_of(cell, "native", mask=ex.mask)
+    args = ex.params, ex.carry, ex.xs
+    every, _ = jax.jit(jax.grad(loss, (0, 1, 2), has_aux=True))(*args)
+    one, _ = jax.jit(jax.grad(loss, argument, has_aux=True))(*args)
+    assert_close(one, every[argument], 1e-14)
+
+
 def at(index, args, mapped):
     return [
         tree if axis is None else jax.tree.map(lambda x: x[index], tree)

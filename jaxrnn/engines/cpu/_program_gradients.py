@@ -29,7 +29,7 @@ def gradients(
 
     Args: as for `products` of a `Backend`.
     """
-    dinputs = cotangents.us if of_inputs else None
+    dinputs = cotangents.us if of_inputs else jax.tree.map(lambda _: None, primals.inputs)
     if not of_weights:
         return Products(jax.tree.map(lambda _: None, primals.weights), dinputs)
     programs = recurrence.kernel.programs

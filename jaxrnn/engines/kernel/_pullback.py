@@ -58,9 +58,9 @@ def _pull_back_jvp(recurrence, of_weights, of_inputs, primals, tangents):
 def _general(recurrence, of_weights, of_inputs, flags, primals, dresult):
     run = functools.partial(recurrence.backend.reference, recurrence, flags=flags)
     dweights, dstates, dinputs = jax.vjp(run, primals)[1](dresult)[0]
-    if not of_weights:
-        dweights = jax.tree.map(lambda _: None, dweights)
-    return Primals(dweights, dstates, dinputs if of_inputs else None)
+    dweights = dweights if of_weights else jax.tree.map(lambda _: None, dweights)
+    dinputs = dinputs if of_inputs else jax.tree.map(lambda _: None, dinputs)
+    return Primals(dweights, dstates, dinputs)
 
 
 def push_forward(

@@ -21,6 +21,7 @@ SOURCES = (
     "library",
     "linear_handler",
     "plain",
+    "products_handler",
     "program_handler",
 )
 FLAGS = ["-std=c++17", "-O3", "-g0", "-ffp-contract=fast", "-Wno-psabi"]

@@ -27,7 +27,7 @@ def _run(cell, loop, call):
 
 
 def _program(cell, call):
-    from jaxrnn.engines.cpu._program import program_of
+    from jaxrnn.engines.cpu._program_kernel import program_of
     from jaxrnn.engines.cpu._when import why_not_written
 
     if why_not_written(cell, call) is None:

@@ -11,7 +11,7 @@ import pytest
 import jaxrnn
 from jaxrnn.engines._table import Call
 from jaxrnn.engines.cpu import _library
-from jaxrnn.engines.cpu._program import kernel_of
+from jaxrnn.engines.cpu._program_kernel import kernel_of
 from jaxrnn.engines.program._operations import OPERATIONS
 from tests.marks import later
 

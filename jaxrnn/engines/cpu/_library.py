@@ -8,13 +8,14 @@ import pathlib
 import jax
 
 PATH = pathlib.Path(__file__).parent / "libjaxrnn.so"
-INTERFACE = 7  # kInterface in native/library.cc
+INTERFACE = 8  # kInterface in native/library.cc
 FUNCTIONS = (
     "jaxrnn_forward",
     "jaxrnn_backward",
     "jaxrnn_gradients",
     "jaxrnn_linear",
     "jaxrnn_program",
+    "jaxrnn_rows",
     "jaxrnn_outer",
 )
 INSTRUCTION_SETS = ("plain", "avx2", "avx512")  # in the order of native/library.cc

@@ -1,11 +1,11 @@
 """Unroll by a program: any cell whose step is a few products and operations on numbers."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 
-from jaxrnn._core.checks import example
 from jaxrnn._core.derivative import states as run_states
 from jaxrnn._core.loop import Loop, varying_like
 from jaxrnn._core.masking import (
@@ -15,14 +15,13 @@ from jaxrnn._core.masking import (
     resetting_params,
     zero_where_masked,
 )
-from jaxrnn._core.memo import remembered
-from jaxrnn._core.noise import batch_axes, without_noise
 from jaxrnn._core.types import Carry, Cell
 from jaxrnn.engines._schedule import schedule
 from jaxrnn.engines._table import Call
 from jaxrnn.engines.cpu._library import problem
 from jaxrnn.engines.cpu._program_calls import backward, forward, training_forward
 from jaxrnn.engines.cpu._program_gradients import gradients
+from jaxrnn.engines.cpu._program_kernel import kernel_of
 from jaxrnn.engines.kernel._operands import (
     Backend,
     Flags,
@@ -32,29 +31,6 @@ from jaxrnn.engines.kernel._operands import (
     States,
 )
 from jaxrnn.engines.kernel._recurrence import recurrence_of
-from jaxrnn.engines.program._listing import listing
-from jaxrnn.engines.program._partition import Programs, programs
-from jaxrnn.engines.program._step import Sizes, step_program
-from jaxrnn.engines.program._views import NotCovered
-
-TILE = 20 << 10  # bytes of registers that stay in the first cache, as in program_handler.cc
-
-
-class StepKernel(NamedTuple):
-    """The kernel of a cell that has a program."""
-
-    cell: Cell
-    programs: Programs
-
-    @property
-    def outs(self) -> tuple[int, ...]:
-        """The leaves of the carry that are handed out after each step."""
-        return self.programs.outs
-
-    @staticmethod
-    def ys(leaves: list) -> Any:
-        """What `Result.ys` is, from its leaves."""
-        return tuple(leaves)
 
 
 def reference(recurrence: Recurrence, primals: Primals, flags: Flags) -> Result:
@@ -64,7 +40,11 @@ def reference(recurrence: Recurrence, primals: Primals, flags: Flags) -> Result:
     sizes = kernel.programs.step.sizes
     loop = Loop(inputs[0].shape[0], recurrence.reverse)
     cell = Cell(None, None, _given, kernel.cell.recur, kernel.cell.update)
-    us = zero_where_masked(mask, _shaped(sizes.u, inputs))
+    if kernel.projection is None:
+        us = _shaped(sizes.u, inputs)
+    else:
+        us = kernel.cell.project(params, *inputs)
+    us = zero_where_masked(mask, us)
     if resets is not None:
         params = resetting_params(cell, params, _shaped(sizes.carry, initial))
         cell, us = resetting(cell), (us, resets)
@@ -111,10 +91,16 @@ def run(
     reason = problem()
     if reason is not None:
         raise RuntimeError(reason)
-    us = cell.project(call.params, call.xs)
     kernel, batch = kernel_of(cell, call)
+    # What the output does not read is not computed.
+    us = (
+        _zeros_like_projected(cell, call)
+        if kernel.projection
+        else cell.project(call.params, call.xs)
+    )
+    given = call.xs if kernel.projection else us
     recurrence = Recurrence(kernel, loop.reverse, BACKEND, instruction_set)
-    steps, rows = jax.tree.leaves(us)[0].shape[0], math.prod(batch)
+    steps, rows = jax.tree.leaves(given)[0].shape[0], math.prod(batch)
     dtype = kernel.programs.step.dtype
 
     def merged(tree, *axes):
@@ -127,8 +113,8 @@ def run(
     flags = Flags(call.mask, call.resets)
     flags = jax.tree.map(lambda x: over_batch(x, (steps, *batch), True).reshape(steps, rows), flags)
     initial = None if call.resets is None else merged(call.initial, rows)
-    states, inputs = States(merged(call.carry, rows), initial), merged(us, steps, rows)
-    args = varying_like((us, call), (call.params, states, (inputs, flags)))
+    states, inputs = States(merged(call.carry, rows), initial), merged(given, steps, rows)
+    args = varying_like((given, call), (call.params, states, (inputs, flags)))
     params, states, (inputs, flags) = args
     last, ys = recurrence_of(recurrence, Primals(params, states, inputs), flags)
     leaves, structure = jax.tree.flatten(call.carry)
@@ -140,80 +126,6 @@ def run(
     return structure.unflatten(last), zero_where_masked(call.mask, out)
 
 
-def why_no_program(cell: Cell, call: Call) -> str | None:
-    """Why the step of `cell` is no program; None if it is one. Reads shapes alone."""
-    try:
-        kernel_of(cell, call)
-    except NotCovered as reason:
-        return str(reason)
-    return None
-
-
-def program_of(cell: Cell, call: Call) -> str:
-    """The programs of `cell`, in lines to read."""
-    kernel, _ = kernel_of(cell, call)
-    made = kernel.programs
-    has_flags = call.mask is not None or call.resets is not None
-    codes = {
-        "forward": made.forward(),
-        "forward, keeping what the gradient needs": made.training_forward(has_flags),
-        "backward": made.backward(has_flags),
-    }
-    lines = [line for title, code in codes.items() for line in listing(title, code)]
-    bytes_of_row = made.step.dtype.itemsize * max(code.scratch[0] for code in codes.values())
-    tile = max(TILE // max(bytes_of_row, 1), 1)
-    return "\n".join([f"programs for tiles of {tile} rows or fewer", *lines])
-
-
-def kernel_of(cell: Cell, call: Call) -> tuple[StepKernel, tuple[int, ...]]:
-    """The kernel of `cell`, and the batch axes of a call.
-
-    Raises:
-      NotCovered: it has none; says why.
-    """
-    x = example(call.xs)
-    batch = batch_axes(without_noise(x), cell.num_feature_axes)
-    found = remembered(_kernel_of, cell, len(batch), (call.params, call.carry, x))
-    if isinstance(found, NotCovered):
-        raise found
-    return found, batch
-
-
-def _kernel_of(cell, num_axes, trees):
-    params, carry, x = trees
-    u = jax.eval_shape(cell.project, params, x)
-
-    def row(tree):
-        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[num_axes:], x.dtype), tree)
-
-    try:
-        _check_batch(carry, u, num_axes)
-        step = step_program(cell, Sizes(params, row(carry), row(u)))
-        made = programs(step, _read_by_output(cell, params, carry, u))
-        made.forward()
-        for has_flags in (False, True):
-            made.training_forward(has_flags)
-            made.backward(has_flags)
-        return StepKernel(cell, made)
-    except NotCovered as reason:
-        return reason
-
-
-def _check_batch(carry, u, num_axes):
-    batches = {leaf.shape[:num_axes] for leaf in jax.tree.leaves((carry, u))}
-    if len(batches) > 1 or not jax.tree.leaves(u):
-        raise NotCovered("its carry and its projected inputs have different batch axes")
-
-
-def _read_by_output(cell, params, carry, u):
-    """The leaves of the carry that the output reads."""
-    leaves, structure = jax.tree.flatten(carry)
-
-    def output(leaves, params, u):
-        return cell.output(params, structure.unflatten(leaves), u)
-
-    jaxpr = jax.make_jaxpr(output)(leaves, params, u).jaxpr
-    used = {id(var) for equation in jaxpr.eqns for var in equation.invars}
-    used |= set(map(id, jaxpr.outvars))
-    read = (j for j, var in enumerate(jaxpr.invars[: len(leaves)]) if id(var) in used)
-    return tuple(read) or (0,)
+def _zeros_like_projected(cell, call):
+    us = jax.eval_shape(cell.project, call.params, call.xs)
+    return jax.tree.map(lambda u: jnp.zeros(u.shape, u.dtype), us)

@@ -1,6 +1,7 @@
 """Calls of programs in the shared library."""
 
 import itertools
+import math
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 
 from jaxrnn._core.loop import shape_like, varying_like
 from jaxrnn.engines.cpu._calls import shape_of
+from jaxrnn.engines.cpu._dense import times_matrix
 from jaxrnn.engines.cpu._library import INSTRUCTION_SETS
 from jaxrnn.engines.kernel._folding import foldable
 from jaxrnn.engines.kernel._operands import (
@@ -28,7 +30,8 @@ def forward(recurrence: Recurrence, primals: Primals, flags: Flags) -> Result:
 
     def call(params, states, sequences):
         inputs, flags = sequences
-        out = _run(recurrence, programs.forward(), params, states, inputs, flags)
+        given = _given(recurrence, params, inputs, flags)
+        out = _run(recurrence, programs.forward(), params, states, given, flags)
         return out[0], tuple(out[-1][Place("after", j)] for j in programs.outs)
 
     return Result(*foldable(call)(primals.weights, primals.states, (primals.inputs, flags)))
@@ -43,20 +46,49 @@ def training_forward(
 
     def call(params, states, sequences):
         inputs, flags = sequences
-        out = _run(recurrence, code, params, states, inputs, flags)
-        return out[0], tuple(out[-1][place] for place, _ in code.results)
+        given = _given(recurrence, params, inputs, flags)
+        out = _run(recurrence, code, params, states, given, flags)
+        kept = tuple(out[-1][place] for place, _ in code.results)
+        return out[0], (
+            kept,
+            tuple(given[i] for i in _kept_products(recurrence, _has_flags(flags))),
+        )
 
-    states, kept = foldable(call)(primals.weights, primals.states, (primals.inputs, flags))
+    states, (kept, products) = foldable(call)(
+        primals.weights, primals.states, (primals.inputs, flags)
+    )
     found = {place: x for (place, _), x in zip(code.results, kept, strict=True)}
     ys = tuple(found[Place("after", j)] for j in programs.outs)
-    return Result(states, ys), Saved(kept, None, () if _has_flags(flags) else None, None)
+    return Result(states, ys), Saved(kept, None, () if _has_flags(flags) else None, products)
+
+
+def _given(recurrence, params, inputs, flags):
+    """What the program is given at each step."""
+    projection = recurrence.kernel.projection
+    if projection is None:
+        return inputs
+    read = projection.parameters.of(params)
+    products = (
+        times_matrix(recurrence, *inputs, read[m.number], flags.mask, is_transposed=m.is_transposed)
+        for m in projection.matrices
+    )
+    return (*products, *(inputs if projection.reads_inputs else ()))
+
+
+def _kept_products(recurrence, has_flags):
+    """The numbers of the products of the inputs that the backward pass reads."""
+    projection = recurrence.kernel.projection
+    count = 0 if projection is None else len(projection.matrices)
+    code = recurrence.kernel.programs.backward(has_flags)
+    return [i for i in range(count) if Place("input", i) in code.operands]
 
 
 def backward(
     recurrence: Recurrence, primals: Primals, flags: Flags, saved: Saved, dresult: Result
 ) -> Cotangents:
     """Backpropagation through time, but for the products over all steps."""
-    programs = recurrence.kernel.programs
+    kernel = recurrence.kernel
+    programs, projection = kernel.programs, kernel.projection
     code = programs.backward(_has_flags(flags))
 
     def call(params, states, sequences):
@@ -65,32 +97,34 @@ def backward(
         arrays = saved_arrays(recurrence, saved)
         arrays |= {Place("first", j): x for j, x in enumerate(carry)}
         arrays |= {Place("dafter", j): x for j, x in zip(programs.outs, dys, strict=True)}
+        first = 0 if projection is None else len(projection.matrices)
+        arrays |= {Place("input", first + i): x for i, x in enumerate(inputs)}
         out = _run(recurrence, code, params, (dcarry, None), inputs, flags, arrays, backward=True)
         last, dinitial, sums, found = out
         if dinitial is None:
             dinitial = jax.tree.map(jnp.zeros_like, last)
-        dinputs = _cotangents_of_inputs(recurrence, code, found, inputs)
+        dgiven = _cotangents_of_given(recurrence, code, found, inputs)
         dproducts = tuple(
             _found(code, found, Place("dproduct", i)) for i in range(len(programs.step.products))
         )
-        return (last, dinitial, sums), (dinputs, dproducts)
+        return (last, dinitial, sums), (dgiven, dproducts)
 
     states = tuple(primals.states.carry), tuple(dresult.carry)
     sequences = primals.inputs, flags, saved, dresult.ys
-    states, (dinputs, dproducts) = foldable(call)(primals.weights, states, sequences)
+    states, (dgiven, dproducts) = foldable(call)(primals.weights, states, sequences)
     last, dinitial, sums = states
-    return Cotangents(last, dinitial, dinputs, (sums, dproducts))
+    return Cotangents(last, dinitial, dgiven, (sums, dproducts))
 
 
-def _cotangents_of_inputs(recurrence, code, found, inputs):
-    """Those of u: zeros where a leaf holds truth values."""
+def _cotangents_of_given(recurrence, code, found, inputs):
+    """Those of what the program is given: zeros where a leaf holds truth values."""
     leaves = jax.tree.leaves(recurrence.kernel.programs.step.sizes.u)
     numbers = itertools.count()
     return tuple(
-        jnp.zeros_like(x)
+        jnp.zeros((*inputs[0].shape[:2], math.prod(leaf.shape)), inputs[0].dtype)
         if leaf.dtype == jnp.bool_
         else _found(code, found, Place("dinput", next(numbers)))
-        for leaf, x in zip(leaves, inputs, strict=True)
+        for leaf in leaves
     )
 
 
@@ -98,6 +132,8 @@ def saved_arrays(recurrence: Recurrence, saved: Saved) -> dict[Place, jax.Array]
     """What a forward pass has kept, by its place."""
     code = recurrence.kernel.programs.training_forward(saved.previous is not None)
     found = {place: x for (place, _), x in zip(code.results, saved.ys, strict=True)}
+    products = _kept_products(recurrence, saved.previous is not None)
+    found |= {Place("input", i): x for i, x in zip(products, saved.extra, strict=True)}
     return found | {alias: found[place] for alias, place in code.aliases.items()}
 
 
@@ -110,11 +146,14 @@ def _found(code, found, place):
 
 
 def _run(recurrence, code: Code, params, states, inputs, flags, arrays=None, *, backward=False):
-    """The state after the last step, that of resets, the sums, and the sequences by place."""
+    """The state after the last step, that of resets, the sums, and the sequences by place.
+
+    `inputs` tell the steps and the rows; going forward they are what the program is given.
+    """
     step = recurrence.kernel.programs.step
     carry, initial = states
     steps, batch, _ = inputs[0].shape
-    arrays = {Place("input", i): x for i, x in enumerate(inputs)} | (arrays or {})
+    arrays = {Place("input", i): x for i, x in enumerate(inputs)} if arrays is None else arrays
     known = step.known_values(step.parameters.of(params), [x for x, _ in code.known])
     operands = [flag for flag in flags if flag is not None]
     for j, leaf in enumerate(carry):
@@ -124,7 +163,7 @@ def _run(recurrence, code: Code, params, states, inputs, flags, arrays=None, *, 
     for place in code.operands:
         if place.space == "known":
             shape = code.known[place.number][1]
-            operands.append(known[place.number].reshape(shape))
+            operands.append(known[place.number].reshape(shape).astype(step.dtype))
         elif place.space == "lagged":
             operands += [arrays[Place("after", place.number)], arrays[Place("first", place.number)]]
         else:

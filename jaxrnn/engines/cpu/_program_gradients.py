@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.loop import shape_like, varying_like
+from jaxrnn.engines.cpu._dense import before, outer_products, times_matrix
 from jaxrnn.engines.cpu._program_calls import saved_arrays
 from jaxrnn.engines.kernel._operands import (
     Cotangents,
@@ -29,24 +29,58 @@ def gradients(
 
     Args: as for `products` of a `Backend`.
     """
-    dinputs = cotangents.us if of_inputs else jax.tree.map(lambda _: None, primals.inputs)
-    if not of_weights:
-        return Products(jax.tree.map(lambda _: None, primals.weights), dinputs)
-    programs = recurrence.kernel.programs
+    nothing = jax.tree.map(lambda _: None, (primals.weights, primals.inputs))
+    dweights, dinputs = nothing
+    if of_inputs:
+        dinputs = _of_inputs(recurrence, primals, flags, cotangents.us)
+    if of_weights:
+        dweights = _of_weights(recurrence, primals, flags, saved, cotangents)
+    return Products(dweights, dinputs)
+
+
+def _of_inputs(recurrence, primals, flags, dgiven):
+    projection = recurrence.kernel.projection
+    if projection is None:
+        return dgiven
+    read, rest = projection.parameters.of(primals.weights), dgiven[len(projection.matrices) :]
+    total = sum(rest)
+    for matrix, dproduct in zip(projection.matrices, dgiven, strict=False):
+        is_transposed = not matrix.is_transposed
+        side = read[matrix.number]
+        total = total + times_matrix(
+            recurrence, dproduct, side, flags.mask, is_transposed=is_transposed
+        )
+    return (total,)
+
+
+def _of_weights(recurrence, primals, flags, saved, cotangents):
+    programs, projection = recurrence.kernel.programs, recurrence.kernel.projection
     step, (sums, dproducts) = programs.step, cotangents.vs
     arrays = saved_arrays(recurrence, saved)
     arrays |= {Place("first", j): x for j, x in enumerate(primals.states.carry)}
     read, pull = jax.vjp(step.parameters.of, primals.weights)
-    dread = [jnp.zeros_like(x) for x in read]
-    vectors = [i for i, flag in enumerate(step.parameters.is_matrix) if not flag]
-    for i, total in zip(vectors, sums, strict=True):
-        dread[i] = jnp.sum(total, axis=0).reshape(read[i].shape)
+    dread, totals = [jnp.zeros_like(x) for x in read], {}
     details = zip(step.products, step.matrices, programs.multiplied, dproducts, strict=True)
-    for number, matrix, place, db in details:
+    for i, (number, matrix, place, db) in enumerate(details):
         first, a = _multiplied(arrays, place)
-        out = _outer(recurrence.reverse, matrix, first, a, db)
+        out, totals["dproduct", i] = _outer(recurrence, matrix, first, a, db, flags.mask)
         dread[number] = dread[number] + out.reshape(read[number].shape)
-    return Products(pull(dread)[0], dinputs)
+    of_projection = None
+    if projection is not None:
+        (x,) = primals.inputs
+        matrices, pull_projection = jax.vjp(projection.parameters.of, primals.weights)
+        dmatrices = [jnp.zeros_like(x) for x in matrices]
+        for i, (matrix, db) in enumerate(zip(projection.matrices, cotangents.us, strict=False)):
+            out, totals["dinput", i] = outer_products(recurrence, None, x, db, flags.mask)
+            dmatrices[matrix.number] += out.T if matrix.is_transposed else out
+        (of_projection,) = pull_projection(dmatrices)
+    vectors = [i for i, flag in enumerate(step.parameters.is_matrix) if not flag]
+    own = iter(sums)
+    for i, place in zip(vectors, programs.sums, strict=True):
+        total = jnp.sum(next(own), axis=0) if place is None else totals[place]
+        dread[i] = total.reshape(read[i].shape)
+    (dweights,) = pull(dread)
+    return dweights if of_projection is None else jax.tree.map(jnp.add, dweights, of_projection)
 
 
 def _multiplied(arrays, place):
@@ -56,41 +90,13 @@ def _multiplied(arrays, place):
     return arrays[Place("first", place.number)], arrays[Place("after", place.number)]
 
 
-def _outer(reverse, matrix, first, a, b):
+def _outer(recurrence, matrix, first, a, b, mask):
     """The sum over all rows of the outer products of a and b, as the matrix lies in memory."""
     if matrix.heads == 1:
-        out = _by_library(reverse, first, a, b)
-        return out.T if matrix.is_transposed else out
-    a = _before(reverse, first, a).reshape(*a.shape[:2], matrix.heads, matrix.depth)
-    b = b.reshape(*b.shape[:2], matrix.heads, matrix.units)
+        out, total = outer_products(recurrence, first, a, b, mask)
+        return (out.T if matrix.is_transposed else out), total
+    a = before(recurrence, first, a).reshape(*a.shape[:2], matrix.heads, matrix.depth)
+    total, b = b.sum((0, 1)), b.reshape(*b.shape[:2], matrix.heads, matrix.units)
     return jnp.einsum("tbhn,tbhk->hnk" if matrix.is_transposed else "tbhk,tbhn->hkn", *(
         (b, a) if matrix.is_transposed else (a, b)
-    ))  # fmt: skip
-
-
-def _by_library(reverse, first, a, b):
-    has_first = first is not None
-
-    @jax.custom_batching.custom_vmap
-    def call(first, a, b):
-        shape = shape_like(b, (a.shape[-1], b.shape[-1]), b.dtype)
-        outer = jax.ffi.ffi_call("jaxrnn_outer", shape)
-        return outer(*varying_like(b, (first, a, b)), reverse=reverse)
-
-    @call.def_vmap
-    def rule(size, is_mapped, first, a, b):
-        axes = [0 if flag else None for flag in is_mapped]
-
-        def by_xla(first, a, b):
-            a = _before(reverse, first if has_first else None, a)
-            return a.reshape(-1, a.shape[-1]).T @ b.reshape(-1, b.shape[-1])
-
-        return jax.vmap(by_xla, axes)(first, a, b), True
-
-    return call(first if has_first else jnp.zeros((0,), b.dtype), a, b)
-
-
-def _before(reverse, first, a):
-    if first is None:
-        return a
-    return jnp.concatenate((a[1:], first[None]) if reverse else (first[None], a[:-1]))
+    )), total  # fmt: skip

@@ -13,7 +13,7 @@ from jaxrnn._core.of_field import unwrapped_params
 from jaxrnn._core.types import Cell, hidden
 from jaxrnn.engines._table import Call
 from jaxrnn.engines.cpu._library import problem
-from jaxrnn.engines.cpu._program import why_no_program
+from jaxrnn.engines.cpu._program_kernel import why_no_program
 from jaxrnn.engines.kernel._operands import kernel_for
 
 DTYPES = ("float32", "float64", "bfloat16")  # bfloat16 with sums and gates in float32

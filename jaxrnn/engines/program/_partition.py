@@ -37,12 +37,15 @@ class Programs:
       kept: for the backward pass.
       outs: the leaves of the carry that are handed out after each step.
       multiplied: for each product, where what it multiplies is kept.
+      sums: for each parameter that is no matrix, the place whose sum over all rows is its
+        cotangent, which the gradient of a matrix adds up too; None where the program adds it up.
     """
 
     step: StepProgram
     kept: Kept
     outs: tuple[int, ...]
     multiplied: tuple[Place, ...]
+    sums: tuple[Place | None, ...]
 
     @functools.cache  # noqa: B019
     def forward(self) -> Code:
@@ -61,18 +64,32 @@ class Programs:
     @functools.cache  # noqa: B019
     def backward(self, has_flags: bool) -> Code:
         """From the cotangent of the new carry to all others."""
-        return _backward(self.step, self.kept, self.outs, has_flags)
+        return _backward(self.step, self.kept, self.outs, self.sums, has_flags)
 
 
 def _after(kept, has_flags):
     return kept.after if has_flags else {*kept.after, *kept.before}
 
 
-def programs(step: StepProgram, outs: tuple[int, ...]) -> Programs:
-    """The programs of a step whose carry is handed out in part: the leaves `outs`."""
+def programs(step: StepProgram, outs: tuple[int, ...], num_products: int) -> Programs:
+    """The programs of a step whose carry is handed out in part: the leaves `outs`.
+
+    Args:
+      step: what they are made of.
+      outs: the leaves that are handed out.
+      num_products: the number of leaves of u, from the first on, that are products of the inputs.
+    """
     back = _backward_values(step)
     kept, multiplied = _kept(step, back)
-    return Programs(step, kept, outs, multiplied)
+    return Programs(step, kept, outs, multiplied, _shared_sums(step, num_products))
+
+
+def _shared_sums(step, num_products):
+    """For each vector, the cotangent of a product that is its own cotangent too."""
+    p = step.pullback
+    places = {v: Place("dinput", i) for i, v in enumerate(_outputs(step, p.inputs)[:num_products])}
+    places |= {v: Place("dproduct", i) for i, v in enumerate(_outputs(step, p.products))}
+    return tuple(places.get(view) for view in _outputs(step, p.vectors))
 
 
 def _inputs(step):
@@ -194,7 +211,7 @@ def _forward(step, saved, kept) -> Code:
     return encode(step, operations, given, outputs, [])
 
 
-def _backward(step, kept, outs, has_flags) -> Code:
+def _backward(step, kept, outs, shared, has_flags) -> Code:
     carry, inputs, cotangents = _inputs(step)
     back = _backward_values(step)
     new = _outputs(step, step.pullback.carry)
@@ -225,6 +242,8 @@ def _backward(step, kept, outs, has_flags) -> Code:
     outputs = [(v, Place("dproduct", i)) for i, v in enumerate(_outputs(step, p.products))]
     outputs += [(v, Place("dinput", i)) for i, v in enumerate(_outputs(step, p.inputs))]
     outputs += [(v, Place("next", j)) for j, v in enumerate(_outputs(step, p.before))]
-    sums = [(v, Place("sum", i)) for i, v in enumerate(_outputs(step, p.vectors))]
+    vectors = zip(_outputs(step, p.vectors), shared, strict=True)
+    own = [view for view, place in vectors if place is None]
+    sums = [(view, Place("sum", i)) for i, view in enumerate(own)]
     step = step._replace(joint=step.joint._replace(values=values))
     return encode(step, operations, given, outputs, sums, is_backward=True)

@@ -26,6 +26,22 @@ inline ffi::Error out_of_memory() {
   return ffi::Error(ffi::ErrorCode::kResourceExhausted, "out of memory");
 }
 
+// Packs a matrix, with several threads if it is large; null if memory runs out.
+template <class S, class Pack>
+Memory<Wide<S>> packed(ffi::ThreadPool& pool, const Kernels<S>& kernels, const Packing& packing,
+                       const S* matrix, Pack pack, std::ptrdiff_t threads) {
+  constexpr std::ptrdiff_t large = 1 << 17;
+  const std::ptrdiff_t size = kernels.packed_size(packing), panels = kernels.panels(packing);
+  auto memory = allocate<Wide<S>>(size);
+  if (!memory) return memory;
+  const std::ptrdiff_t packers = size < large ? 1 : threads;
+  parallel(pool, packers, Order::kInOrder, [&](std::int64_t part) {
+    for (std::ptrdiff_t panel = part; panel < panels; panel += packers)
+      pack(packing, matrix, memory.get(), panel);
+  });
+  return memory;
+}
+
 struct Call {
   ffi::ThreadPool& pool;
   const InstructionSet* instruction_set;
@@ -42,20 +58,10 @@ struct Call {
     return std::min(threads, most);
   }
 
-  // Packs a matrix, with several threads if it is large; null if memory runs out.
   template <class S, class Pack>
   Memory<Wide<S>> packed(const Kernels<S>& kernels, const Packing& packing, const S* matrix,
                          Pack pack) const {
-    constexpr std::ptrdiff_t large = 1 << 17;
-    const std::ptrdiff_t size = kernels.packed_size(packing), panels = kernels.panels(packing);
-    auto memory = allocate<Wide<S>>(size);
-    if (!memory) return memory;
-    const std::ptrdiff_t packers = size < large ? 1 : parts(panels);
-    parallel(pool, packers, Order::kInOrder, [&](std::int64_t part) {
-      for (std::ptrdiff_t panel = part; panel < panels; panel += packers)
-        pack(packing, matrix, memory.get(), panel);
-    });
-    return memory;
+    return jaxrnn::packed(pool, kernels, packing, matrix, pack, parts(kernels.panels(packing)));
   }
 };
 

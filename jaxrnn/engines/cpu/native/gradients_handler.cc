@@ -1,8 +1,7 @@
 // jaxrnn_gradients: the products over all steps, for the gradients of the weights and the inputs.
-#include <algorithm>
 #include <cstring>
 
-#include "call.h"
+#include "real.h"
 
 namespace jaxrnn {
 namespace {
@@ -57,24 +56,6 @@ ffi::Error parse(const Call& call, const GradientsBuffers& in, Gradients<S>* g) 
   return args.error();
 }
 
-// The rows of (T, B) to multiply.
-struct Real {
-  std::ptrdiff_t count;
-  Memory<std::ptrdiff_t> numbers;  // null if these are all rows
-
-  // Returns whether there was enough memory.
-  bool find(const bool* mask, std::ptrdiff_t total) {
-    count = mask ? std::count(mask, mask + total, true) : total;
-    if (count == total) return true;
-    numbers = allocate<std::ptrdiff_t>(count);
-    if (!numbers) return false;
-    std::ptrdiff_t* next = numbers.get();
-    for (std::ptrdiff_t row = 0; row < total; row++)
-      if (mask[row]) *next++ = row;
-    return true;
-  }
-};
-
 // The gradient of `columns` columns of the recurrent kernel, from number `first` on, as outer
 // products with h before each step.
 template <class S>
@@ -95,17 +76,6 @@ Outer<S> recurrent_outer(const Call& call, const Gradients<S>& g, const Wide<S>*
   }
   return outer;
 }
-
-// One share of `size` rows or panels, divided into equal shares.
-struct Share {
-  std::ptrdiff_t begin, end;
-
-  Share(std::ptrdiff_t size, std::ptrdiff_t part, std::ptrdiff_t parts) {
-    const std::ptrdiff_t each = (size + parts - 1) / parts;
-    begin = std::min(part * each, size);
-    end = std::min(begin + each, size);
-  }
-};
 
 template <class S>
 ffi::Error gradients(Call call, const GradientsBuffers& in) {

@@ -1,4 +1,4 @@
-// jaxrnn_program: runs a program over a sequence; jaxrnn_outer: the gradient of a kernel.
+// jaxrnn_program: runs a program over a sequence.
 #include <algorithm>
 
 #include "deal.h"
@@ -106,54 +106,6 @@ ffi::Error program_any(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remai
   return run<float>(pool, set->f32, args, rets, program, numbers, steps, batch, reverse);
 }
 
-// The sum over all rows of outer products of `first` and `rest`, which follow each other, with b.
-template <class T>
-ffi::Error outer_of(ffi::ThreadPool& pool, const Buffer& first, const Buffer& rest,
-                    const Buffer& b, const Buffer& out, bool reverse) {
-  const auto dims = b.dimensions(), a_dims = rest.dimensions();
-  if (dims.size() != 3 || a_dims.size() != 3)
-    return ffi::Error::InvalidArgument("outer products take arrays (T, B, width)");
-  const std::ptrdiff_t steps = dims[0], batch = dims[1], width = dims[2], height = a_dims[2];
-  Arguments args;
-  const T* const h = args.optional<const T>("first", first, {batch, height});
-  const T* const a = args.array<const T>("a", rest, {steps, batch, height});
-  const T* const right = args.array<const T>("b", b, {steps, batch, width});
-  T* const to = args.array<T>("result", out, {height, width});
-  if (args.error().failure()) return args.error();
-  const std::ptrdiff_t total = steps * batch, later = total - batch;
-  Outer<T> outer = {{}, height, width, width, width, to, nullptr};
-  if (!h || total == 0) {
-    outer.rows[0] = {a, right, total};
-  } else {
-    outer.rows[0] = {h, right + (reverse ? later * width : 0), batch};
-    outer.rows[1] = {a + (reverse ? batch * height : 0), right + (reverse ? 0 : batch * width),
-                     later};
-  }
-  const Kernels<T>& kernels = kernels_of<T>(*find_instruction_set(-1));
-  const bool is_little = 2.0 * total * width * height < 2e6;
-  const std::ptrdiff_t panels = kernels.outer_panels(width);
-  const std::ptrdiff_t parts =
-      std::min<std::ptrdiff_t>(is_little ? 1 : std::max<std::int64_t>(pool.num_threads(), 1),
-                               std::max<std::ptrdiff_t>(panels, 1));
-  const std::ptrdiff_t each = (panels + parts - 1) / parts;
-  const std::ptrdiff_t size = kernels.outer_scratch(height, each);
-  const auto scratch = allocate<T>(size * parts);
-  if (!scratch) return out_of_memory();
-  parallel(pool, parts, Order::kInOrder, [&](std::int64_t part) {
-    const std::ptrdiff_t begin = std::min<std::ptrdiff_t>(part * each, panels);
-    const std::ptrdiff_t end = std::min(begin + each, panels);
-    if (begin < end) kernels.outer(outer, begin, end, scratch.get() + part * size);
-  });
-  return ffi::Error::Success();
-}
-
-ffi::Error outer_any(ffi::ThreadPool pool, Buffer first, Buffer a, Buffer b, Result out,
-                     bool reverse) {
-  if (b.element_type() == ffi::DataType::F64)
-    return outer_of<double>(pool, first, a, b, *out, reverse);
-  return outer_of<float>(pool, first, a, b, *out, reverse);
-}
-
 }  // namespace
 }  // namespace jaxrnn
 
@@ -170,11 +122,3 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxrnn_program, jaxrnn::program_any,
                                    .Attr<std::int64_t>("instruction_set")
                                    .Attr<bool>("reverse")
                                    .Attr<bool>("is_double")));
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxrnn_outer, jaxrnn::outer_any,
-                              (jaxrnn::with_pool()
-                                   .Arg<jaxrnn::Buffer>()
-                                   .Arg<jaxrnn::Buffer>()
-                                   .Arg<jaxrnn::Buffer>()
-                                   .Ret<jaxrnn::Buffer>()
-                                   .Attr<bool>("reverse")));

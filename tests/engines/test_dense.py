@@ -1,0 +1,82 @@
+"""Products over all rows of a sequence, without the rows that are masked, against NumPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrnn.engines.cpu import _library
+from jaxrnn.engines.cpu._dense import outer_products, times_matrix
+from jaxrnn.engines.kernel._operands import Recurrence
+
+pytestmark = pytest.mark.skipif(_library.problem() is not None, reason=str(_library.problem()))
+
+# Steps, rows, and two widths: fewer than a vector, none, more than a block, and enough for threads.
+SIZES = [(3, 2, 1, 5), (2, 3, 0, 4), (5, 1, 17, 33), (0, 2, 3, 4), (40, 16, 70, 100)]
+sizes = pytest.mark.parametrize("sizes", SIZES)
+sets = pytest.mark.parametrize("instruction_set", _library.instruction_sets())
+
+
+def arrays(sizes, dtype, *shapes):
+    """Arrays of small whole numbers, whose sums are exact, and a mask."""
+    rng = np.random.default_rng(0)
+    mask = rng.random(sizes[:2]) < 0.6
+    return mask, *(rng.integers(-4, 5, shape).astype(dtype) for shape in shapes)
+
+
+@sets
+@sizes
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("is_transposed", [False, True])
+def test_rows_times_a_matrix(instruction_set, sizes, dtype, is_transposed):
+    steps, batch, width, units = sizes
+    sides = (units, width) if is_transposed else (width, units)
+    mask, rows, matrix = arrays(sizes, dtype, (steps, batch, width), sides)
+    recurrence = Recurrence(None, False, None, instruction_set)
+    expected = rows @ (matrix.T if is_transposed else matrix)
+    for given, want in (None, expected), (mask, np.where(mask[..., None], expected, 0)):
+        poisoned = rows if given is None else np.where(given[..., None], rows, np.nan)
+        got = times_matrix(recurrence, poisoned, matrix, given, is_transposed=is_transposed)
+        assert got.dtype == dtype
+        np.testing.assert_array_equal(got, want)
+
+
+@sets
+@sizes
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_sums_of_outer_products(instruction_set, sizes, dtype, reverse):
+    steps, batch, width, units = sizes
+    shapes = (batch, width), (steps, batch, width), (steps, batch, units)
+    mask, first, a, b = arrays(sizes, dtype, *shapes)
+    recurrence = Recurrence(None, reverse, None, instruction_set)
+
+    def check(got, a, b):
+        np.testing.assert_array_equal(got[0], np.einsum("tbm,tbn->mn", a, b))
+        np.testing.assert_array_equal(got[1], b.sum((0, 1)))
+
+    check(outer_products(recurrence, None, a, b, None), a, b)
+    is_real = mask[..., None]
+    poisoned = (np.where(is_real, x, np.nan) for x in (a, b))
+    real = (np.where(is_real, x, 0) for x in (a, b))
+    check(outer_products(recurrence, None, *poisoned, mask), *real)
+    if steps:
+        rows = (a[1:], first[None]) if reverse else (first[None], a[:-1])
+        check(outer_products(recurrence, first, a, b, None), np.concatenate(rows), b)
+
+
+@pytest.mark.parametrize("has_mask", [False, True])
+def test_vmap_is_a_stack_of_single_calls(has_mask):
+    given = arrays((3, 4), np.float64, (2, 3, 4, 5), (2, 5, 6), (2, 3, 4, 6))
+    mask, a, matrix, b = map(jnp.asarray, given)
+    mask = mask if has_mask else None
+    recurrence = Recurrence(None, False, None)
+
+    def call(a, matrix, b):
+        return times_matrix(recurrence, a, matrix, mask), outer_products(
+            recurrence, None, a, b, mask
+        )
+
+    got = jax.vmap(call)(a, matrix, b)
+    single = [call(a[k], matrix[k], b[k]) for k in range(2)]
+    jax.tree.map(lambda x, *each: np.testing.assert_array_equal(x, np.stack(each)), got, *single)

@@ -31,12 +31,14 @@ def arrays(sizes, dtype, *shapes):
 def test_rows_times_a_matrix(instruction_set, sizes, dtype, is_transposed):
     steps, batch, width, units = sizes
     sides = (units, width) if is_transposed else (width, units)
-    mask, rows, matrix = arrays(sizes, dtype, (steps, batch, width), sides)
+    mask, rows, matrix, bias = arrays(sizes, dtype, (steps, batch, width), sides, (units,))
     recurrence = Recurrence(None, False, None, instruction_set)
     expected = rows @ (matrix.T if is_transposed else matrix)
-    for given, want in (None, expected), (mask, np.where(mask[..., None], expected, 0)):
+    masked = np.where(mask[..., None], expected + bias, 0)
+    for given, added, want in (None, None, expected), (mask, bias, masked):
         poisoned = rows if given is None else np.where(given[..., None], rows, np.nan)
-        got = times_matrix(recurrence, poisoned, matrix, given, is_transposed=is_transposed)
+        call = poisoned, matrix, added, given
+        got = times_matrix(recurrence, *call, is_transposed=is_transposed)
         assert got.dtype == dtype
         np.testing.assert_array_equal(got, want)
 
@@ -67,16 +69,16 @@ def test_sums_of_outer_products(instruction_set, sizes, dtype, reverse):
 
 @pytest.mark.parametrize("has_mask", [False, True])
 def test_vmap_is_a_stack_of_single_calls(has_mask):
-    given = arrays((3, 4), np.float64, (2, 3, 4, 5), (2, 5, 6), (2, 3, 4, 6))
-    mask, a, matrix, b = map(jnp.asarray, given)
+    given = arrays((3, 4), np.float64, (2, 3, 4, 5), (2, 5, 6), (2, 3, 4, 6), (2, 6))
+    mask, a, matrix, b, bias = map(jnp.asarray, given)
     mask = mask if has_mask else None
     recurrence = Recurrence(None, False, None)
 
-    def call(a, matrix, b):
-        return times_matrix(recurrence, a, matrix, mask), outer_products(
+    def call(a, matrix, b, bias):
+        return times_matrix(recurrence, a, matrix, bias, mask), outer_products(
             recurrence, None, a, b, mask
         )
 
-    got = jax.vmap(call)(a, matrix, b)
-    single = [call(a[k], matrix[k], b[k]) for k in range(2)]
+    got = jax.vmap(call)(a, matrix, b, bias)
+    single = [call(a[k], matrix[k], b[k], bias[k]) for k in range(2)]
     jax.tree.map(lambda x, *each: np.testing.assert_array_equal(x, np.stack(each)), got, *single)

@@ -15,32 +15,37 @@ def times_matrix(
     recurrence: Recurrence,
     rows: jax.Array,
     matrix: jax.Array,
+    bias: jax.Array | None,
     mask: jax.Array | None,
     *,
     is_transposed: bool = False,
 ) -> jax.Array:
-    """The rows (T, B, I) times a matrix (I, N), or its transpose; zero where the mask is False."""
+    """The rows (T, B, I) times a matrix (I, N), or its transpose, plus a bias (N,).
+
+    Zero where the mask is False.
+    """
 
     @jax.custom_batching.custom_vmap
-    def call(rows, matrix, mask):
+    def call(rows, matrix, bias, mask):
         units = matrix.shape[0 if is_transposed else 1]
         product: Any = jax.ffi.ffi_call(
             "jaxrnn_rows", shape_like(rows, (*rows.shape[:2], units), rows.dtype)
         )
-        operands = varying_like(rows, (rows, matrix, mask))
+        operands = varying_like(rows, (rows, matrix, bias, mask))
         chosen = _instruction_set(recurrence)
         return product(*operands, instruction_set=chosen, is_transposed=is_transposed)
 
     @call.def_vmap
-    def rule(size, is_mapped, rows, matrix, mask):
-        def by_xla(rows, matrix, mask):
+    def rule(size, is_mapped, rows, matrix, bias, mask):
+        def by_xla(rows, matrix, bias, mask):
             out = jnp.matmul(rows, matrix.T if is_transposed else matrix)
+            out = out + bias.reshape(1, 1, -1) if bias.size else out
             return out if mask.ndim == 1 else jnp.where(mask[..., None], out, 0)
 
         axes = [0 if flag else None for flag in is_mapped]
-        return jax.vmap(by_xla, axes)(rows, matrix, mask), True
+        return jax.vmap(by_xla, axes)(rows, matrix, bias, mask), True
 
-    return call(rows, matrix, _or_nothing(mask, bool))
+    return call(rows, matrix, _or_nothing(bias, rows.dtype), _or_nothing(mask, bool))
 
 
 def outer_products(

@@ -68,10 +68,11 @@ def _given(recurrence, params, inputs, flags):
     if projection is None:
         return inputs
     read = projection.parameters.of(params)
-    products = (
-        times_matrix(recurrence, *inputs, read[m.number], flags.mask, is_transposed=m.is_transposed)
-        for m in projection.matrices
-    )
+    products = []
+    for matrix in projection.matrices:
+        bias = None if matrix.bias is None else read[matrix.bias].reshape(matrix.width)
+        call = recurrence, *inputs, read[matrix.number], bias, flags.mask
+        products.append(times_matrix(*call, is_transposed=matrix.is_transposed))
     return (*products, *(inputs if projection.reads_inputs else ()))
 
 

@@ -48,7 +48,7 @@ def _of_inputs(recurrence, primals, flags, dgiven):
         is_transposed = not matrix.is_transposed
         side = read[matrix.number]
         total = total + times_matrix(
-            recurrence, dproduct, side, flags.mask, is_transposed=is_transposed
+            recurrence, dproduct, side, None, flags.mask, is_transposed=is_transposed
         )
     return (total,)
 
@@ -73,6 +73,9 @@ def _of_weights(recurrence, primals, flags, saved, cotangents):
         for i, (matrix, db) in enumerate(zip(projection.matrices, cotangents.us, strict=False)):
             out, totals["dinput", i] = outer_products(recurrence, None, x, db, flags.mask)
             dmatrices[matrix.number] += out.T if matrix.is_transposed else out
+            if matrix.bias is not None:
+                total = totals["dinput", i].reshape(matrices[matrix.bias].shape)
+                dmatrices[matrix.bias] += total
         (of_projection,) = pull_projection(dmatrices)
     vectors = [i for i, flag in enumerate(step.parameters.is_matrix) if not flag]
     own = iter(sums)

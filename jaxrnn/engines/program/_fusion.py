@@ -156,6 +156,12 @@ class _Fusion:
                 return self.become(operation, total, name=name, inputs=total.inputs)
         if operation.name == "reduce_sum":
             return self.with_factors(operation)
+        if operation.name == "accumulate":
+            (view,) = operation.inputs
+            product = self.made(view, "mul")
+            if product and product.output.shape == operation.output.shape:
+                inputs = product.inputs
+                return self.become(operation, product, name="accumulate_products", inputs=inputs)
         if operation.name == "sub":
             return self.with_difference(operation)
         if operation.name != "add":

@@ -12,6 +12,7 @@ from jaxrnn.engines.program._views import View, whole
 # What costs more to compute again than to keep.
 _DEAR = {"product", "exp", "expm1", "log", "log1p", "tanh", "logistic", "sqrt", "rsqrt", "div"}
 _DEAR |= {"reduce_sum", "reduce_max", "reduce_min"}
+_FEW = 8  # times as many numbers, at least, has what is made again from a few that are kept
 
 
 class Kept(NamedTuple):
@@ -130,10 +131,14 @@ def _kept(step, back):
     required = {v for v in read if v in writers and v not in back}
     required |= {v.value for v in forced if v.value in writers}
 
-    def can_be_made(value):
+    def missing(value, most):
+        """What else must be kept to make `value` again, None where that is too much."""
         if value not in writers or value in given or value in required:
-            return True
-        return is_cheap(value) and all(can_be_made(v.value) for v in sources(value))
+            return set()
+        if is_cheap(value):
+            parts = [missing(view.value, most) for view in sources(value)]
+            return None if None in parts else set().union(*parts)
+        return {value} if values[value].size <= most else None
 
     def is_cheap(value):
         return all(o.name not in _DEAR for o in writers[value])
@@ -143,9 +148,12 @@ def _kept(step, back):
 
     fixed = {v.value for v in forced}
     for value in sorted(required, reverse=True):
-        is_free = value not in fixed and is_cheap(value)
-        if is_free and all(can_be_made(v.value) for v in sources(value)):
-            required.discard(value)
+        if value in fixed or not is_cheap(value):
+            continue
+        parts = [missing(view.value, values[value].size // _FEW) for view in sources(value)]
+        more = None if None in parts else set().union(*parts)
+        if more is not None and sum(values[v].size for v in more) <= values[value].size // _FEW:
+            required = (required - {value}) | more
     new = {
         v.value: j for j, v in enumerate(_outputs(step, step.pullback.carry)) if _is_whole(step, v)
     }
@@ -197,6 +205,28 @@ def _made_again(step, back, kept) -> list[Operation]:
     return made[::-1]
 
 
+def _just_before(made: list[Operation], operations: list[Operation]) -> list[Operation]:
+    """`operations`, each after those of `made` that it reads, so that few values live at once."""
+    writers, out = {}, []
+    for operation in made:
+        writers.setdefault(operation.output.value, []).append(operation)
+
+    def write(view):
+        for operation in writers.pop(view.value, ()):
+            emit(operation)
+
+    def emit(operation):
+        for view in operation.inputs:
+            write(view)
+        out.append(operation)
+
+    for operation in operations:
+        emit(operation)
+    for value in list(writers):  # what is an output itself
+        write(whole(value, ()))
+    return out
+
+
 def _forward(step, saved, kept) -> Code:
     carry, inputs, _ = _inputs(step)
     given = {view.value: Place("state", j) for j, view in enumerate(carry)}
@@ -236,8 +266,9 @@ def _backward(step, kept, outs, shared, has_flags) -> Code:
             given[len(values) - 1] = place
             parts.append(whole(len(values) - 1, view.shape))
         joins.append(Operation("add", view, tuple(parts)))
-    operations = joins + operations
-    operations += [o for o in step.joint.operations if o.output.value in back]
+    operations = _just_before(
+        operations, joins + [o for o in step.joint.operations if o.output.value in back]
+    )
     p = step.pullback
     outputs = [(v, Place("dproduct", i)) for i, v in enumerate(_outputs(step, p.products))]
     outputs += [(v, Place("dinput", i)) for i, v in enumerate(_outputs(step, p.inputs))]

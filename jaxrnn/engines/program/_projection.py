@@ -17,6 +17,7 @@ class InputMatrix(NamedTuple):
     number: int  # in `Parameters.read`
     is_transposed: bool
     width: int  # of the product
+    bias: int | None  # in `Parameters.read`, of what is added to the product alone
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,9 +25,9 @@ class Projection:
     """A projection that begins with products.
 
     Attributes:
-      parameters: the matrices.
+      parameters: the matrices and the biases.
       matrices: one for each product.
-      products: their entries in the tape of the projection.
+      products: the values of the tape of the projection that are given, one for each.
       rest: the entries that follow.
       reads_inputs: whether these read the inputs too.
       structure: of what the projection returns.
@@ -34,7 +35,7 @@ class Projection:
 
     parameters: Parameters
     matrices: tuple[InputMatrix, ...]
-    products: tuple[Entry, ...]
+    products: tuple[Ref, ...]
     rest: tuple[Entry, ...]
     reads_inputs: bool
     structure: Any
@@ -50,9 +51,8 @@ class Projection:
         tape, products = self.parameters.tape, iter(given)
         leaves = jax.tree.leaves(params)
         values = {Ref(i): leaf for i, leaf in enumerate(leaves)}
-        for entry in self.products:
-            shape = tape.types[entry.outputs[0].number].shape
-            values[entry.outputs[0]] = next(products).reshape(shape)
+        for product in self.products:
+            values[product] = next(products).reshape(tape.types[product.number].shape)
         if self.reads_inputs:
             values[Ref(len(leaves))] = next(products)
         evaluate(self.rest, values)
@@ -76,16 +76,42 @@ def projection_of(cell: Cell, params: Any, x: jax.ShapeDtypeStruct) -> Projectio
     products = [e for e in tape.entries if _multiplies(e, same, dependent, tape)]
     if not products:
         return None
-    sides = [next(v for v in entry.inputs if v not in same) for entry in products]
-    read = tuple(dict.fromkeys(sides))
-    matrices = tuple(
-        InputMatrix(read.index(side), *_form(entry, same, tape))
-        for side, entry in zip(sides, products, strict=True)
-    )
-    rest = needed([e for e in tape.entries if e not in products], tape.outputs)
+    read, matrices, given = [], [], []
+    for entry in products:
+        side = next(x for x in entry.inputs if x not in same)
+        out, bias = _with_bias(tape, entry.outputs[0], dependent)
+        is_transposed, width = _form(entry, same, tape)
+        read += [ref for ref in (side, bias) if ref is not None and ref not in read]
+        number = None if bias is None else read.index(bias)
+        matrices.append(InputMatrix(read.index(side), is_transposed, width, number))
+        given.append(out)
+    found = {row, *given}
+    rest = [e for e in tape.entries if found.isdisjoint(e.outputs)]
+    rest = tuple(needed(rest, tape.outputs))
     reads_inputs = row in tape.outputs or any(row in entry.inputs for entry in rest)
-    parameters = Parameters(tape, read, (True,) * len(read))
-    return Projection(parameters, matrices, tuple(products), tuple(rest), reads_inputs, structure)
+    parameters = Parameters(tape, tuple(read), (True,) * len(read))
+    return Projection(parameters, tuple(matrices), tuple(given), rest, reads_inputs, structure)
+
+
+def _with_bias(tape, product, dependent):
+    """The sum of a product and a bias, where nothing else reads the product; None without one."""
+    value = product
+    while True:
+        readers = [entry for entry in tape.entries if value in entry.inputs]
+        if len(readers) != 1 or value in tape.outputs:
+            return product, None
+        (entry,) = readers
+        if entry.equation.primitive.name in ("reshape", "squeeze"):
+            (value,) = entry.outputs
+            continue
+        others = [x for x in entry.inputs if x != value]
+        is_sum = entry.equation.primitive.name in ("add", "add_any") and len(others) == 1
+        if not is_sum or others[0] in dependent or not isinstance(others[0], Ref):
+            return product, None
+        size = tape.types[product.number].size
+        return (*entry.outputs, others[0]) if tape.types[others[0].number].size == size else (
+            product, None
+        )  # fmt: skip
 
 
 def _same_numbers(tape, row):

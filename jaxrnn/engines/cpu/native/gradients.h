@@ -182,8 +182,8 @@ void inputs(const Inputs<S>& p, std::ptrdiff_t begin, std::ptrdiff_t end, Wide<S
       const std::ptrdiff_t first = panel.first * kLanes<T>, width = panel.vectors * kLanes<T>;
       tiles(rows, panel.vectors, [&](std::ptrdiff_t row, std::ptrdiff_t height) {
         multiply_of<T>(height, panel.vectors)({dus + row * p.depth, p.depth, 1,
-                                               p.packed + first * p.depth, p.depth, nullptr, 0,
-                                               tile, width});
+                                               p.packed + first * p.depth, p.depth,
+                                               p.bias ? p.bias + first : nullptr, 0, tile, width});
         for (std::ptrdiff_t m = row; m < row + height; m++) {
           S* to = p.dxs + (numbers ? numbers[m] : start + m) * p.inputs + first;
           for (std::ptrdiff_t i = 0; i < width; i += kLanes<T>)

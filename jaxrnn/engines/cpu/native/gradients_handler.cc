@@ -112,7 +112,7 @@ ffi::Error gradients(Call call, const GradientsBuffers& in) {
     const Packing packing = kernels.transposed_projection(sizes, call.gates);
     packed = call.packed(kernels, packing, g.kernel, kernels.pack_transposed);
     if (!packed) return out_of_memory();
-    inputs = {packed.get(), g.dus, width, wide, g.dxs, real.numbers.get()};
+    inputs = {packed.get(), g.dus, width, wide, g.dxs, real.numbers.get(), nullptr};
   }
   const std::ptrdiff_t panels = kernels.outer_panels(wide), parts = std::min(threads, panels);
   const std::ptrdiff_t most = (panels + parts - 1) / parts, outer_tasks = count * parts;

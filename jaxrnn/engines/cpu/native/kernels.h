@@ -125,7 +125,7 @@ struct Outer {
   S* sums;  // (N,), the sum of b; or null
 };
 
-// The cotangent of the inputs.
+// Rows times a packed matrix, such as the cotangent of the inputs.
 template <class S>
 struct Inputs {
   const Wide<S>* packed;  // the kernel, transposed
@@ -133,6 +133,7 @@ struct Inputs {
   std::ptrdiff_t inputs, depth;
   S* dxs;                         // (rows, I)
   const std::ptrdiff_t* numbers;  // the rows to compute; null for all
+  const Wide<S>* bias;  // added to each row, with zeros past its end as in a panel; or null
 };
 
 // A linear recurrence of `width` numbers: see linear.h. Complex numbers are pairs.

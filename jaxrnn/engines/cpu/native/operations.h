@@ -119,16 +119,17 @@ void reduce(const Operands<T>& o) {
   });
 }
 
-// Adds to what is there.
-template <class T>
+// Adds to what is there: F has `take`, what is added.
+template <class T, class F, std::size_t inputs>
 void accumulate(const Operands<T>& o) {
   const std::ptrdiff_t inner = o.inner, whole = inner / kLanes<T> * kLanes<T>;
-  each(o, std::make_index_sequence<1>(), [inner, whole](T* out, auto&& in)
-                                             __attribute__((always_inline)) {
+  each(o, std::make_index_sequence<inputs>(), [inner, whole](T* out, auto&&... in)
+                                                  __attribute__((always_inline)) {
     std::ptrdiff_t i = 0;
-    for (; i < whole; i += kLanes<T>) store<T>(out + i, load(out + i) + in.next());
+    for (; i < whole; i += kLanes<T>) store<T>(out + i, load(out + i) + F::take(in.next()...));
     const std::ptrdiff_t left = inner - i;
-    if (left > 0) store_lanes<T>(out + i, load_lanes(out + i, left) + in.last(left), left);
+    if (left > 0)
+      store_lanes<T>(out + i, load_lanes(out + i, left) + F::take(in.last(left)...), left);
   });
 }
 
@@ -235,7 +236,7 @@ constexpr Operation<T> kOperations[] = {
     map<T, TanhSlopeTimes<T>, 3>,      map<T, SigmoidSlopeTimes<T>, 3>,
     reduce<T, Sum<T>, 1>,              reduce<T, Largest<T>, 1>,
     reduce<T, Smallest<T>, 1>,         reduce<T, SumOfProducts<T>, 2>,
-    accumulate<T>,
+    accumulate<T, Sum<T>, 1>,          accumulate<T, SumOfProducts<T>, 2>,
 };
 static_assert(sizeof(kOperations<float>) / sizeof(Operation<float>) ==
               static_cast<std::size_t>(Op::kProduct));

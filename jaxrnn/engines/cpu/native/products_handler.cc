@@ -12,11 +12,11 @@ std::ptrdiff_t threads_for(const ffi::ThreadPool& pool, double products) {
   return products < least ? 1 : std::max<std::int64_t>(pool.num_threads(), 1);
 }
 
-// Rows (T, B, depth) times a matrix; zero where a mask excludes the row.
+// Rows (T, B, depth) times a matrix, plus a bias; zero where a mask excludes the row.
 template <class T>
 ffi::Error rows_of(ffi::ThreadPool& pool, const Kernels<T>& kernels, const Buffer& a,
-                   const Buffer& matrix, const Buffer& mask, const Buffer& out,
-                   bool is_transposed) {
+                   const Buffer& matrix, const Buffer& bias, const Buffer& mask,
+                   const Buffer& out, bool is_transposed) {
   const auto dims = a.dimensions(), out_dims = out.dimensions();
   if (dims.size() != 3 || out_dims.size() != 3)
     return ffi::Error::InvalidArgument("products of rows take and give arrays (T, B, width)");
@@ -27,9 +27,11 @@ ffi::Error rows_of(ffi::ThreadPool& pool, const Kernels<T>& kernels, const Buffe
   const T* const weights =
       is_transposed ? args.array<const T>("matrix", matrix, {units, depth})
                     : args.array<const T>("matrix", matrix, {depth, units});
+  const T* const added = args.optional<const T>("bias", bias, {units});
   const bool* const real_rows = args.optional<const bool>("mask", mask, {steps, batch});
   T* const to = args.array<T>("result", out, {steps, batch, units});
   if (args.error().failure()) return args.error();
+  prepare(to, total * units);
   Real real;
   if (!real.find(real_rows, total)) return out_of_memory();
   const std::ptrdiff_t threads = threads_for(pool, 1.0 * real.count * depth * units);
@@ -41,8 +43,16 @@ ffi::Error rows_of(ffi::ThreadPool& pool, const Kernels<T>& kernels, const Buffe
   const auto memory = packed(pool, kernels, packing, weights, packing_of, threads);
   const std::ptrdiff_t size = real.numbers ? kernels.inputs_scratch(depth) : 0;
   const auto scratch = allocate<T>(size * threads);
-  if (!memory || !scratch) return out_of_memory();
-  const Inputs<T> inputs = {memory.get(), rows, units, depth, to, real.numbers.get()};
+  constexpr std::ptrdiff_t most_lanes = 64;  // a panel ends with a whole vector
+  const std::ptrdiff_t padded = added ? units + most_lanes : 0;
+  const auto biases = allocate<T>(padded);
+  if (!memory || !scratch || !biases) return out_of_memory();
+  if (added) {
+    std::memset(biases.get(), 0, padded * sizeof(T));
+    std::memcpy(biases.get(), added, units * sizeof(T));
+  }
+  const Inputs<T> inputs = {memory.get(), rows, units, depth, to, real.numbers.get(),
+                            added ? biases.get() : nullptr};
   parallel(pool, threads, Order::kInOrder, [&](std::int64_t part) {
     const Share all(total, part, threads), share(real.count, part, threads);
     for (std::ptrdiff_t row = all.begin; real.numbers && row < all.end; row++)
@@ -105,10 +115,10 @@ ffi::Error with_kernels(const Buffer& like, std::int64_t instruction_set, Run ru
   return run(set->f32);
 }
 
-ffi::Error rows_any(ffi::ThreadPool pool, Buffer a, Buffer matrix, Buffer mask, Result out,
-                    std::int64_t instruction_set, bool is_transposed) {
+ffi::Error rows_any(ffi::ThreadPool pool, Buffer a, Buffer matrix, Buffer bias, Buffer mask,
+                    Result out, std::int64_t instruction_set, bool is_transposed) {
   return with_kernels(a, instruction_set, [&](const auto& kernels) {
-    return rows_of(pool, kernels, a, matrix, mask, *out, is_transposed);
+    return rows_of(pool, kernels, a, matrix, bias, mask, *out, is_transposed);
   });
 }
 
@@ -124,6 +134,7 @@ ffi::Error outer_any(ffi::ThreadPool pool, Buffer first, Buffer a, Buffer b, Buf
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxrnn_rows, jaxrnn::rows_any,
                               (jaxrnn::with_pool()
+                                   .Arg<jaxrnn::Buffer>()
                                    .Arg<jaxrnn::Buffer>()
                                    .Arg<jaxrnn::Buffer>()
                                    .Arg<jaxrnn::Buffer>()

@@ -14,14 +14,15 @@ enum class Op {
   kNotEqual, kLess, kLessEqual, kAnd, kOr, kSelect, kMultiplyAdd, kMultiplySubtract,
   kSubtractProduct, kOneMinusTimes, kAddTanh, kAddSigmoid, kTanhSlope, kSigmoidSlope,
   kTanhSlopeTimes, kSigmoidSlopeTimes, kSum, kLargest, kSmallest, kSumOfProducts, kAccumulate,
-  kProduct, kOps
+  kAccumulateProducts, kProduct, kOps
 };
 
 constexpr char kNames[] =
     "copy neg abs sign exp expm1 log log1p tanh logistic sqrt rsqrt square not add sub mul div max "
     "min eq ne lt le and or select_n multiply_add multiply_subtract subtract_product "
     "one_minus_times add_tanh add_logistic tanh_slope logistic_slope tanh_slope_times "
-    "logistic_slope_times reduce_sum reduce_max reduce_min reduce_products accumulate product";
+    "logistic_slope_times reduce_sum reduce_max reduce_min reduce_products accumulate "
+    "accumulate_products product";
 
 constexpr int kMaxInputs = 3, kMaxBuffers = 512;
 constexpr std::int64_t kMaxNumbers = 1 << 24;  // of a row, in one instruction

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxrnn._core.checks import check_flags, describe
+from jaxrnn._core.checks import describe
+from jaxrnn._core.flags import check_flags
 
 
 def time_gaps(times: Any, mask: Any = None) -> np.ndarray:

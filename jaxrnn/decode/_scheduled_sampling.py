@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn._core.checks import check_flags, check_key, check_sequence
+from jaxrnn._core.checks import check_key, check_sequence
+from jaxrnn._core.flags import check_flags
 from jaxrnn._core.loop import Loop, scan, varying_like
 from jaxrnn._core.masking import select, zero_where_masked
 from jaxrnn._core.mesh import with_auto_axes

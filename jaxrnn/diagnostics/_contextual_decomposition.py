@@ -6,7 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_features, check_flags, check_params, check_sequence
+from jaxrnn._core.checks import check_features, check_params, check_sequence
+from jaxrnn._core.flags import check_flags
 from jaxrnn._core.noise import batch_axes
 from jaxrnn.cells import LSTMParams
 

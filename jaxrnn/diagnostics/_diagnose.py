@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn._core.checks import check_flags, check_sequence, example
+from jaxrnn._core.checks import check_sequence, example
+from jaxrnn._core.flags import check_flags
 from jaxrnn._core.noise import batch_axes
 from jaxrnn._core.timed import inputs_of
 from jaxrnn._core.types import Cell, Layer, Params

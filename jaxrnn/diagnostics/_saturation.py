@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_flags
+from jaxrnn._core.flags import check_flags
 from jaxrnn._core.types import Carry, Cell, Layer, Params
 from jaxrnn.diagnostics._activations import activations
 from jaxrnn.diagnostics._states import check_share

@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_array, check_flags, check_positive, describe
+from jaxrnn._core.checks import check_array, check_positive, describe
+from jaxrnn._core.flags import check_flags
 from jaxrnn._core.numerics import sum_dtype
 from jaxrnn.layers._dense import DenseParams
 

@@ -40,7 +40,14 @@ def as_path(path: Any) -> pathlib.Path:
 
 
 def check_size(name: str, value: Any) -> None:
-    """Raises unless `value` is a positive integer. The message calls it `name`."""
+    """Raises unless `value` is a positive integer. The message calls it `name`.
+
+    Example:
+      >>> jaxrnn.authoring.check_size("hidden_size", 128)
+      >>> jaxrnn.authoring.check_size("hidden_size", 0)
+      Traceback (most recent call last):
+      ValueError: `hidden_size` must be a positive integer, got 0.
+    """
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"`{name}` must be a positive integer, got {value!r}.")
     if value < 1:
@@ -58,7 +65,13 @@ def check_count(name: str, value: Any) -> None:
 
 
 def check_bool(name: str, value: Any) -> None:
-    """Raises unless `value` is True or False. The message calls it `name`."""
+    """Raises unless `value` is True or False. The message calls it `name`.
+
+    Example:
+      >>> jaxrnn.authoring.check_bool("use_bias", 1)
+      Traceback (most recent call last):
+      TypeError: `use_bias` must be True or False, got 1.
+    """
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"`{name}` must be True or False, got {value!r}.")
 
@@ -67,6 +80,13 @@ def check_rate(name: str, value: Any) -> float | jax.Array:
     """`value` as a float; raises unless it is in [0, 1). The message calls it `name`.
 
     A traced scalar, as in a sweep by `jax.vmap`, is returned as it is: its value is not known.
+
+    Example:
+      >>> jaxrnn.authoring.check_rate("rate", jnp.float32(0.25))
+      0.25
+      >>> jaxrnn.authoring.check_rate("rate", 1)
+      Traceback (most recent call last):
+      ValueError: `rate` must be in [0, 1), got 1.
     """
     if is_traced_scalar(value):
         return value
@@ -80,7 +100,15 @@ def check_rate(name: str, value: Any) -> float | jax.Array:
 
 
 def check_positive(name: str, value: Any) -> float:
-    """`value` as a float; raises unless it is finite and above 0. The message calls it `name`."""
+    """`value` as a float; raises unless it is finite and above 0. The message calls it `name`.
+
+    Example:
+      >>> jaxrnn.authoring.check_positive("time_step", np.float32(0.5))  # a plain float
+      0.5
+      >>> jaxrnn.authoring.check_positive("time_step", 0)
+      Traceback (most recent call last):
+      ValueError: `time_step` must be a finite number above 0, got 0.
+    """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"`{name}` must be a number above 0, got {describe(value)}.")
     if not 0.0 < value < float("inf"):
@@ -95,7 +123,13 @@ def is_traced_scalar(value: Any) -> bool:
 
 
 def check_key(key: Any, name: str = "key") -> None:
-    """Raises unless `key` is one key of `jax.random`. The message calls it `name`."""
+    """Raises unless `key` is one key of `jax.random`. The message calls it `name`.
+
+    Example:
+      >>> jaxrnn.authoring.check_key(jax.random.split(jax.random.key(0)), "noise_key")
+      Traceback (most recent call last):
+      ValueError: `noise_key` must be a single key, got key<fry>(2,). Did you pass the whole...
+    """
     if key is None:
         raise ValueError(
             f"`{name}` is None, but random numbers were asked for. Pass `jax.random.key(seed)`."
@@ -127,7 +161,14 @@ def _key_width():
 
 
 def check_params(params: Any, expected: type) -> None:
-    """Raises unless `params` is an instance of the NamedTuple `expected`."""
+    """Raises unless `params` is an instance of the NamedTuple `expected`.
+
+    Example:
+      >>> params = jaxrnn.gru(4).init(jax.random.key(0), jnp.zeros((3, 5)))
+      >>> jaxrnn.authoring.check_params(params, jaxrnn.cells.LSTMParams)
+      Traceback (most recent call last):
+      TypeError: `params` must be LSTMParams(kernel, recurrent_kernel, bias), got GRUParams...
+    """
     if not isinstance(params, expected):
         raise TypeError(
             f"`params` must be {expected.__name__}({', '.join(expected._fields)}), got "
@@ -136,7 +177,15 @@ def check_params(params: Any, expected: type) -> None:
 
 
 def check_features(x: Any, size: int | None = None, dtype: Any = None) -> None:
-    """Raises unless `x` is floating, ``(..., I)``, with I = `size` and of `dtype` where given."""
+    """Raises unless `x` is floating, ``(..., I)``, with I = `size` and of `dtype` where given.
+
+    Example:
+      >>> x = jnp.zeros((3, 5))  # (B, I)
+      >>> jaxrnn.authoring.check_features(x, 5, x.dtype)
+      >>> jaxrnn.authoring.check_features(x.astype(int))
+      Traceback (most recent call last):
+      TypeError: `x` must be floating, got int32(3, 5). Turn integers into features first...
+    """
     if not hasattr(x, "shape") or not hasattr(x, "dtype"):
         raise TypeError(
             f"`x` must be one array (..., I), got {describe(x)}. Concatenate several arrays along "

@@ -3,6 +3,7 @@
 Each message names the argument, what was expected, what came, and the likely cause.
 """
 
+import math
 import numbers
 import os
 import pathlib
@@ -113,6 +114,15 @@ def check_positive(name: str, value: Any) -> float:
         raise TypeError(f"`{name}` must be a number above 0, got {describe(value)}.")
     if not 0.0 < value < float("inf"):
         raise ValueError(f"`{name}` must be a finite number above 0, got {value}.")
+    return float(value)
+
+
+def check_finite(name: str, value: Any) -> float:
+    """`value` as a float; raises unless it is a finite number. The message calls it `name`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"`{name}` must be a finite number, got {describe(value)}.")
+    if not math.isfinite(value):
+        raise ValueError(f"`{name}` must be a finite number, got {value}.")
     return float(value)
 
 

@@ -37,6 +37,13 @@ def cross_entropy(
     Raises:
       ValueError, TypeError: an argument of another shape or dtype; or a label outside 0 to K - 1 at
         a real step, where the labels are known. A traced label out of range gives NaN.
+
+    Example:
+      >>> logits = jnp.zeros((7, 3, 10))  # (T, B, K)
+      >>> labels = jnp.full((7, 3), 2).at[4:, 0].set(-100)  # a shorter row
+      >>> loss = jaxrnn.losses.cross_entropy(logits, labels, ignore_label=-100)
+      >>> round(float(loss / np.log(10)), 3)
+      1.0
     """
     loss, dtype = _cross_entropy(logits, labels, mask, smoothing, ignore_label)
     return loss.astype(dtype)
@@ -60,6 +67,11 @@ def perplexity(
 
     Raises:
       ValueError, TypeError: as in `cross_entropy`.
+
+    Example:
+      >>> logits = jnp.zeros((7, 3, 10))  # a model that has learned nothing
+      >>> round(float(jaxrnn.losses.perplexity(logits, jnp.ones((7, 3), int))), 3)
+      10.0
     """
     loss, dtype = _cross_entropy(logits, labels, mask, 0.0, ignore_label)
     return jnp.exp(loss).astype(dtype)
@@ -83,6 +95,12 @@ def accuracy(
 
     Raises:
       ValueError, TypeError: as in `cross_entropy`.
+
+    Example:
+      >>> logits = jax.nn.one_hot(jnp.array([0, 1, 2, 2]), 3)  # (T, K)
+      >>> labels = jnp.array([0, 1, 0, -1])
+      >>> round(float(jaxrnn.losses.accuracy(logits, labels, ignore_label=-1)), 3)
+      0.667
     """
     logits, labels, is_label, mask = real_steps(logits, labels, mask, ignore_label)
     hits = jax.lax.argmax(logits, logits.ndim - 1, jnp.int32) == labels

@@ -25,6 +25,12 @@ def masked_mean(values: jax.Array, mask: jax.Array | None = None) -> jax.Array:
 
     Raises:
       ValueError, TypeError: `values` is not an array, or `mask` does not fit it.
+
+    Example:
+      >>> hits = jnp.array([[True, True], [False, False], [True, False]])  # (T, B)
+      >>> mask = jaxrnn.length_mask(jnp.array([3, 1]), 3)
+      >>> float(jaxrnn.losses.masked_mean(hits, mask))
+      0.75
     """
     check_array("values", values)
     if not (jnp.issubdtype(values.dtype, jnp.number) or values.dtype == jnp.bool_):

@@ -43,6 +43,13 @@ def quantile_loss(
 
     Raises:
       ValueError, TypeError: an argument of another shape or dtype, or `quantile` is not in (0, 1).
+
+    Example:
+      >>> targets = jnp.array([10.0, 10.0])  # (T,)
+      >>> low, high = jnp.full(2, 9.0), jnp.full(2, 11.0)
+      >>> loss = lambda p: round(float(jaxrnn.losses.quantile_loss(p, targets, quantile=0.9)), 3)
+      >>> loss(low), loss(high)  # too low costs more
+      (0.9, 0.1)
     """
     if isinstance(quantile, (list, tuple)) or getattr(quantile, "ndim", 0) == 1:
         p, y, dtype, q = _several(predictions, targets, mask, quantile)

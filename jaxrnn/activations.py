@@ -77,9 +77,11 @@ def thresholded_relu(threshold: float = 1.0) -> Activation:
 def elu(scale: float = 1.0) -> Activation:
     """Exponential linear unit: x where x is positive, and ``scale (exp(x) - 1)`` elsewhere.
 
-    By Clevert, Unterthiner and Hochreiter, 2016.
     Args:
       scale: minus the limit for small x.
+
+    References: Clevert, Unterthiner and Hochreiter, 2016, "Fast and accurate deep network learning
+    by exponential linear units (ELUs)".
 
     Example:
       >>> jaxrnn.activations.elu(scale=2.0)(jnp.array([-100.0, 0.0, 3.0])).tolist()

@@ -941,6 +941,11 @@ WRONG = {
         ValueError,
         "`carry` must be given",
     ),
+    "windows whose carry is a number": (
+        lambda: jaxrnn.training.train_windows(lambda *_: None, (), 0.0, XS, 2),
+        TypeError,
+        "`carry` must be an array or a pytree of arrays, got float",
+    ),
     "windows whose carry changes": (
         lambda: jaxrnn.training.train_windows(lambda s, c, w: (s, c.h, 0.0), (), CARRY, XS, 2),
         TypeError,

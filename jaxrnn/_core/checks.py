@@ -41,7 +41,7 @@ def as_path(path: Any) -> pathlib.Path:
 
 
 def check_size(name: str, value: Any) -> None:
-    """Raises unless `value` is a positive integer. The message calls it `name`.
+    """Raises TypeError or ValueError, naming `name`, unless `value` is a positive integer.
 
     Example:
       >>> jaxrnn.authoring.check_size("hidden_size", 128)
@@ -66,7 +66,7 @@ def check_count(name: str, value: Any) -> None:
 
 
 def check_bool(name: str, value: Any) -> None:
-    """Raises unless `value` is True or False. The message calls it `name`.
+    """Raises TypeError, naming `name`, unless `value` is True or False.
 
     Example:
       >>> jaxrnn.authoring.check_bool("use_bias", 1)
@@ -78,7 +78,7 @@ def check_bool(name: str, value: Any) -> None:
 
 
 def check_rate(name: str, value: Any) -> float | jax.Array:
-    """`value` as a float; raises unless it is in [0, 1). The message calls it `name`.
+    """`value` as a float. Raises TypeError or ValueError, naming `name`, unless it is in [0, 1).
 
     A traced scalar, as in a sweep by `jax.vmap`, is returned as it is: its value is not known.
 
@@ -101,7 +101,7 @@ def check_rate(name: str, value: Any) -> float | jax.Array:
 
 
 def check_positive(name: str, value: Any) -> float:
-    """`value` as a float; raises unless it is finite and above 0. The message calls it `name`.
+    """`value` as a float. Raises TypeError or ValueError, naming `name`, unless it is in (0, ∞).
 
     Example:
       >>> jaxrnn.authoring.check_positive("time_step", np.float32(0.5))  # a plain float
@@ -133,7 +133,7 @@ def is_traced_scalar(value: Any) -> bool:
 
 
 def check_key(key: Any, name: str = "key") -> None:
-    """Raises unless `key` is one key of `jax.random`. The message calls it `name`.
+    """Raises TypeError or ValueError, naming `name`, unless `key` is one key of `jax.random`.
 
     Example:
       >>> jaxrnn.authoring.check_key(jax.random.split(jax.random.key(0)), "noise_key")
@@ -171,7 +171,7 @@ def _key_width():
 
 
 def check_params(params: Any, expected: type) -> None:
-    """Raises unless `params` is an instance of the NamedTuple `expected`.
+    """Raises TypeError unless `params` is an instance of the NamedTuple `expected`.
 
     Example:
       >>> params = jaxrnn.gru(4).init(jax.random.key(0), jnp.zeros((3, 5)))
@@ -187,7 +187,9 @@ def check_params(params: Any, expected: type) -> None:
 
 
 def check_features(x: Any, size: int | None = None, dtype: Any = None) -> None:
-    """Raises unless `x` is floating, ``(..., I)``, with I = `size` and of `dtype` where given.
+    """Raises unless `x` is ``(..., I)``, with I = `size`, and floating, of `dtype` where given.
+
+    Raises: ValueError for another shape, TypeError for another dtype or for no array.
 
     Example:
       >>> x = jnp.zeros((3, 5))  # (B, I)

@@ -71,7 +71,7 @@ def affine(x: jax.Array, kernel: jax.Array, bias: jax.Array | None) -> jax.Array
 
 
 def add_bias(rows: jax.Array, bias: jax.Array | None) -> jax.Array:
-    """``rows + bias`` for rows (..., N) and a bias (N,), or None, in the dtype of the rows.
+    """Rows (..., N) plus a bias (N,), in the dtype of the rows. A bias of None adds nothing.
 
     Example:
       >>> rows = jnp.zeros((2, 3))
@@ -129,7 +129,7 @@ def _spread_by_product(shape, dbias):
 
 
 def sum_dtype(dtype: Any) -> jnp.dtype:
-    """The dtype in which products of `dtype` are summed.
+    """The dtype in which products of `dtype` are summed: float32, or `dtype` itself if it is wider.
 
     Example:
       >>> [str(jaxrnn.authoring.sum_dtype(d)) for d in ("bfloat16", "float32", "float64")]

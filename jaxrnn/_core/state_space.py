@@ -166,6 +166,9 @@ def hippo_legs(num_blocks: int = 1) -> Callable[..., jax.Array]:
     Args:
       num_blocks: how many smaller matrices are side by side; N must be a multiple of it.
 
+    Raises:
+      ValueError, TypeError: `num_blocks` is not a positive integer, or does not fit the shape.
+
     Example:
       >>> values = jaxrnn.initializers.hippo_legs(num_blocks=2)(None, (8,))  # N = 4
       >>> values[:4].tolist()

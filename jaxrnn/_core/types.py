@@ -20,6 +20,9 @@ def hidden(params: Params, carry: Carry, u: Any) -> Any:
 
     Args: `params`, `carry` and `u`, as for every ``output``; only the carry is read.
 
+    Raises:
+      TypeError: the carry is a tuple without a field ``h``.
+
     Example:
       >>> carry = jaxrnn.LSTMCarry(h=jnp.ones(4), c=jnp.zeros(4))
       >>> jaxrnn.authoring.hidden(None, carry, None).tolist()

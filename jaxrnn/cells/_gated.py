@@ -228,6 +228,9 @@ def project(params: Params, x: jax.Array) -> jax.Array:
       params: with `kernel` (I, G*H) and `bias`, (G*H,) or None.
       x: inputs (..., I).
 
+    Raises:
+      ValueError, TypeError: x has other features than the kernel, or another dtype.
+
     Example:
       >>> params = jaxrnn.cells.GRUParams(jnp.ones((5, 12)), None, jnp.ones(12), None)
       >>> u = jaxrnn.authoring.project(params, jnp.ones((7, 3, 5)))  # all steps at once

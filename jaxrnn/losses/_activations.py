@@ -20,6 +20,9 @@ def activation_penalty(ys: jax.Array, mask: jax.Array | None = None) -> jax.Arra
       ys: outputs, floating (T, ..., H).
       mask: bool, with any of the leading axes of `ys`, True = a real step.
 
+    Returns:
+      A scalar in the dtype of `ys`.
+
     Raises:
       ValueError, TypeError: `ys` is not floating, or `mask` does not fit it.
 
@@ -48,6 +51,9 @@ def temporal_activation_penalty(
       ys: outputs, floating (T, ..., H).
       mask: bool, with any of the leading axes (T, ...) of `ys` but the last, True = a real step.
       resets: bool, like `mask`: the resets that the layer was given.
+
+    Returns:
+      A scalar in the dtype of `ys`.
 
     Raises:
       ValueError, TypeError: `ys` is not floating or lacks the last axis, or `mask` or `resets` does

@@ -29,6 +29,9 @@ def binary_cross_entropy(
         dtype of the logits.
       mask: bool, with any of the leading axes of `labels`, True = a real step.
 
+    Returns:
+      A scalar in the dtype of `logits`, 0 without a real step.
+
     Raises:
       ValueError, TypeError: an argument of another shape or dtype; or a label outside 0 to 1 at a
         real step, where the labels are known. A traced label out of range gives NaN.
@@ -58,6 +61,9 @@ def binary_accuracy(
       labels: (T, ...), as in `binary_cross_entropy`.
       mask: bool, with any of the leading axes of `labels`, True = a real step.
 
+    Returns:
+      A scalar in the dtype of `logits`, from 0 to 1.
+
     Raises:
       ValueError, TypeError: as in `binary_cross_entropy`.
 
@@ -77,7 +83,7 @@ def binary_accuracy(
 def f1(logits: jax.Array, labels: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     """F1 score of binary labels: the harmonic mean of precision and recall.
 
-    It is that of the positive label, with the hits and errors of all real steps counted together.
+    The score of the positive label, with the hits and errors of all real steps counted together.
     A logit above 0 predicts a positive label, and a label above 0.5 is positive. Where neither a
     label nor a prediction is positive, the score is 0.
 
@@ -85,6 +91,9 @@ def f1(logits: jax.Array, labels: jax.Array, mask: jax.Array | None = None) -> j
       logits: floating (T, ...).
       labels: (T, ...), as in `binary_cross_entropy`.
       mask: bool, with any of the leading axes of `labels`, True = a real step.
+
+    Returns:
+      A scalar in the dtype of `logits`, from 0 to 1.
 
     Raises:
       ValueError, TypeError: as in `binary_cross_entropy`.

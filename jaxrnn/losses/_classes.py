@@ -34,6 +34,9 @@ def cross_entropy(
         all K classes (Szegedy et al., 2016).
       ignore_label: a label that counts as masked, wherever it is; torch calls it `ignore_index`.
 
+    Returns:
+      A scalar in the dtype of `logits`, 0 without a real step.
+
     Raises:
       ValueError, TypeError: an argument of another shape or dtype; or a label outside 0 to K - 1 at
         a real step, where the labels are known. A traced label out of range gives NaN.
@@ -65,6 +68,9 @@ def perplexity(
       mask: bool, with any of the leading axes of `labels`, True = a real step.
       ignore_label: a label that counts as masked, as in `cross_entropy`.
 
+    Returns:
+      A scalar in the dtype of `logits`, 1 or more.
+
     Raises:
       ValueError, TypeError: as in `cross_entropy`.
 
@@ -92,6 +98,9 @@ def accuracy(
       labels: integers (T, ...), 0 to K - 1.
       mask: bool, with any of the leading axes of `labels`, True = a real step.
       ignore_label: a label that counts as masked, as in `cross_entropy`.
+
+    Returns:
+      A scalar in the dtype of `logits`, from 0 to 1.
 
     Raises:
       ValueError, TypeError: as in `cross_entropy`.

@@ -34,6 +34,9 @@ def gaussian_loss(
       targets: like `means`.
       mask: bool, with any of the leading axes of `targets`, True = real.
 
+    Returns:
+      A scalar in the dtype of `means`.
+
     Raises:
       ValueError, TypeError: an argument of another shape or dtype.
 
@@ -68,6 +71,9 @@ def gaussian_mixture_loss(
       targets: (T, ..., D).
       mask: bool, with any of the leading axes (T, ...) of `targets` but the last, True = a real
         step.
+
+    Returns:
+      A scalar in the dtype of `logits`.
 
     Raises:
       ValueError, TypeError: an argument of another shape or dtype.

@@ -23,6 +23,9 @@ def masked_mean(values: jax.Array, mask: jax.Array | None = None) -> jax.Array:
         dtype. Otherwise it has the dtype of the values.
       mask: bool, with any of the leading axes of `values`, True = a real step.
 
+    Returns:
+      A scalar, 0 without a real step.
+
     Raises:
       ValueError, TypeError: `values` is not an array, or `mask` does not fit it.
 

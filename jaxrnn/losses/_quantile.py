@@ -41,6 +41,9 @@ def quantile_loss(
       quantile: a number in (0, 1), or a list, tuple or array (Q,) of them. It may be traced: then
         NaN stands for one out of range.
 
+    Returns:
+      A scalar in the dtype of `predictions`.
+
     Raises:
       ValueError, TypeError: an argument of another shape or dtype, or `quantile` is not in (0, 1).
 

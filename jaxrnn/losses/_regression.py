@@ -20,6 +20,9 @@ def mean_squared_error(
       targets: like `predictions`.
       mask: bool, with any of the leading axes of `targets`, True = real.
 
+    Returns:
+      A scalar in the dtype of `predictions`.
+
     Raises:
       ValueError, TypeError: an argument of another shape or dtype.
 
@@ -43,6 +46,9 @@ def mean_absolute_error(
       predictions: floating (T, ...).
       targets: like `predictions`.
       mask: bool, with any of the leading axes of `targets`, True = real.
+
+    Returns:
+      A scalar in the dtype of `predictions`.
 
     Raises:
       ValueError, TypeError: an argument of another shape or dtype.
@@ -75,6 +81,9 @@ def huber(
       mask: bool, with any of the leading axes of `targets`, True = real.
       delta: the error at which the loss becomes linear; positive. It may be traced: then NaN stands
         for one that is not positive.
+
+    Returns:
+      A scalar in the dtype of `predictions`.
 
     Raises:
       ValueError, TypeError: an argument of another shape or dtype, or `delta` is not positive.

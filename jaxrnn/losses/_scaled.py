@@ -46,6 +46,9 @@ def mean_absolute_scaled_error(
       history_mask: bool, with any of the leading axes of `history`, True = real.
       season: the number of steps of a season, below S; 1 repeats the last value.
 
+    Returns:
+      A scalar in the dtype of `predictions`.
+
     Raises:
       ValueError, TypeError: an argument of another shape or dtype, `history` is not longer than
         `season`, or `season` is not a positive integer.

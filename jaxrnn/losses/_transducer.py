@@ -48,6 +48,9 @@ def rnnt_loss(
       target_mask: bool, with any of the leading axes of `targets`, True = a real symbol.
       blank: the class that stands for no symbol.
 
+    Returns:
+      A scalar in the dtype of `logits`.
+
     Raises:
       ValueError, TypeError: an argument of another shape or dtype; or a real symbol that is the
         blank or is no class, where the targets are known. A traced one gives NaN.

@@ -80,6 +80,8 @@ def generate(
       ValueError, TypeError: an argument does not fit; the prompt is empty; a symbol or `stop` is
         outside the vocabulary, where it is known; or `key` is None and `sample` draws.
 
+    References: Graves, 2013, "Generating sequences with recurrent neural networks".
+
     Example:
       >>> model = jaxrnn.embed(5, 5)  # logits by the last symbol; here n + 1 follows n
       >>> params = jaxrnn.layers.EmbedParams(100 * jnp.roll(jnp.eye(5), 1, axis=1))

@@ -79,6 +79,8 @@ def sample_path(
       ValueError, TypeError: an argument does not fit, the prompt is empty, `sample` does not
         return a step, or `model` reads from the end.
 
+    References: Graves, 2013, "Generating sequences with recurrent neural networks".
+
     Example:
       >>> model = jaxrnn.dense(1, use_bias=False)
       >>> params = jaxrnn.layers.DenseParams(jnp.array([[2.0]]), None)  # each step doubles

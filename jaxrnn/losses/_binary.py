@@ -81,7 +81,7 @@ def binary_accuracy(
 
 @on_any_mesh(replicated)
 def f1(logits: jax.Array, labels: jax.Array, mask: jax.Array | None = None) -> jax.Array:
-    """F1 score of binary labels: the harmonic mean of precision and recall.
+    """F1 score of binary labels: the harmonic mean of precision and recall (Van Rijsbergen, 1979).
 
     The score of the positive label, with the hits and errors of all real steps counted together.
     A logit above 0 predicts a positive label, and a label above 0.5 is positive. Where neither a

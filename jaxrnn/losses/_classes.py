@@ -60,7 +60,7 @@ def perplexity(
     *,
     ignore_label: int | None = None,
 ) -> jax.Array:
-    """The exponential of `cross_entropy`.
+    """Perplexity: the exponential of `cross_entropy` (Jelinek, Mercer, Bahl and Baker, 1977).
 
     Args:
       logits: floating (T, ..., K).

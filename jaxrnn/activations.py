@@ -5,6 +5,7 @@ without parameters, such as `jnp.tanh` or `jax.nn.softplus`, need no maker. Equa
 cells.
 """
 
+import numbers
 from collections.abc import Callable
 
 import jax
@@ -131,11 +132,19 @@ def clipped(activation: Activation, limit: float) -> Activation:
 
     Args:
       activation: an element-wise function.
-      limit: the largest absolute value that `activation` gets.
+      limit: the largest absolute value that `activation` gets; it may be traced.
+
+    Raises:
+      TypeError: `activation` is not a function.
+      ValueError: `limit` is a number below 0.
 
     Example:
       >>> f = jaxrnn.activations.clipped(jax.nn.relu, 6.0)
       >>> f(jnp.array([-1.0, 3.0, 9.0])).tolist()
       [0.0, 3.0, 6.0]
     """
+    if not callable(activation):
+        raise TypeError(f"`activation` must be a function such as jnp.tanh, got {activation!r}.")
+    if isinstance(limit, numbers.Real) and limit < 0:
+        raise ValueError(f"`limit` must be 0 or more, got {limit}.")
     return lambda x: activation(jnp.clip(x, -limit, limit))

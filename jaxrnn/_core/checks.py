@@ -93,7 +93,7 @@ def check_rate(name: str, value: Any) -> float | jax.Array:
         return value
     if isinstance(value, jax.Array) and value.ndim == 0 and not isinstance(value, jax.core.Tracer):
         value = value.item()
-    if not isinstance(value, numbers.Real):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"`{name}` must be a number in [0, 1), got {describe(value)}.")
     if not 0.0 <= value < 1.0:
         raise ValueError(f"`{name}` must be in [0, 1), got {value}.")

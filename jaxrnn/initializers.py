@@ -6,16 +6,16 @@ would scale, or orthogonalize, the wrong matrix. `per_gate` draws each gate sepa
 """
 
 import math
-import numbers
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_size, describe
+from jaxrnn._core.checks import check_finite, check_size, describe
 from jaxrnn._core.construction import recorded
 from jaxrnn._core.numerics import sum_dtype
+from jaxrnn._core.reservoir import spectral
 from jaxrnn._core.state_space import (
     hippo_legs,
     hippo_legs_kernel,
@@ -63,6 +63,16 @@ def per_gate(initializer: Initializer, num_gates: int) -> Initializer:
     Args:
       initializer: draws one block, ``(key, shape, dtype) -> array``.
       num_gates: G; the last axis must be a multiple of it.
+
+    Raises:
+      ValueError, TypeError: `initializer` is not a function, `num_gates` is not a positive integer,
+        or, when it draws, the last axis is not a multiple of G.
+
+    Example:
+      >>> eye = lambda key, shape, dtype: jnp.eye(*shape, dtype=dtype)
+      >>> init = jaxrnn.initializers.per_gate(eye, 3)
+      >>> init(jax.random.key(0), (2, 6)).tolist()  # three blocks (2, 2)
+      [[1.0, 0.0, 1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]]
     """
     _check_callable(initializer)
     check_size("num_gates", num_gates)
@@ -88,6 +98,14 @@ def in_float32(initializer: Initializer) -> Initializer:
 
     Args:
       initializer: draws in float32, ``(key, shape, dtype) -> array``.
+
+    Raises:
+      TypeError: `initializer` is not a function.
+
+    Example:
+      >>> init = jaxrnn.initializers.in_float32(jax.nn.initializers.orthogonal())
+      >>> init(jax.random.key(0), (4, 4), jnp.bfloat16).dtype
+      dtype(bfloat16)
     """
     _check_callable(initializer)
 
@@ -105,8 +123,17 @@ def orthogonal(num_gates: int = 1, *, scale: float = 1.0) -> Initializer:
     Args:
       num_gates: G, as in `per_gate`.
       scale: multiplies the orthogonal matrices; a finite number.
+
+    Raises:
+      ValueError, TypeError: as `per_gate`, or `scale` is not a finite number.
+
+    Example:
+      >>> kernel = jaxrnn.initializers.orthogonal(4)(jax.random.key(0), (3, 12))  # (H, G*H)
+      >>> gates = [kernel[:, 3 * g : 3 * g + 3] for g in range(4)]
+      >>> [bool(jnp.allclose(gate @ gate.T, jnp.eye(3), atol=1e-5)) for gate in gates]
+      [True, True, True, True]
     """
-    scale = _finite("scale", scale)
+    scale = check_finite("scale", scale)
     return per_gate(in_float32(jax.nn.initializers.orthogonal(scale)), num_gates)
 
 
@@ -116,6 +143,14 @@ def glorot_uniform(num_gates: int = 1) -> Initializer:
 
     Args:
       num_gates: G, as in `per_gate`.
+
+    Raises:
+      ValueError, TypeError: as `per_gate`.
+
+    Example:
+      >>> kernel = jaxrnn.initializers.glorot_uniform(4)(jax.random.key(0), (2, 16))  # (I, G*H)
+      >>> bool(jnp.abs(kernel).max() <= 1)  # sqrt(6 / (I + H)), where I = 2 and H = 4
+      True
     """
     return per_gate(in_float32(jax.nn.initializers.glorot_uniform()), num_gates)
 
@@ -127,8 +162,18 @@ def identity(num_gates: int = 1, *, scale: float = 1.0) -> Initializer:
     Args:
       num_gates: G, as in `per_gate`.
       scale: multiplies the identity; a finite number.
+
+    Raises:
+      ValueError, TypeError: as `per_gate`, `scale` is not a finite number, or the shape drawn has
+        other than two axes.
+
+    Example:
+      >>> init = jaxrnn.initializers.identity(scale=0.5)
+      >>> init(jax.random.key(0), (2, 2)).tolist()
+      [[0.5, 0.0], [0.0, 0.5]]
+      >>> irnn = jaxrnn.elman(64, activation=jax.nn.relu, recurrent_kernel_init=init)
     """
-    scale = _finite("scale", scale)
+    scale = check_finite("scale", scale)
 
     def init(key, shape, dtype=jnp.float32):
         if len(shape) != 2:
@@ -139,47 +184,6 @@ def identity(num_gates: int = 1, *, scale: float = 1.0) -> Initializer:
 
 
 @recorded
-def spectral(radius: float, *, density: float = 1.0) -> Initializer:
-    """A random matrix with this spectral radius, for reservoirs (Jaeger, 2001).
-
-    Args:
-      radius: the largest absolute value of an eigenvalue; a finite number of 0 or more.
-      density: the share of the entries that are not zero, above 0 and at most 1.
-    """
-    radius = _finite("radius", radius)
-    density = _finite("density", density)
-    if radius < 0:
-        raise ValueError(f"`radius` must be 0 or more, got {radius}.")
-    if not 0 < density <= 1:
-        raise ValueError(f"`density` must be above 0 and at most 1, got {density}.")
-
-    def init(key, shape, dtype=jnp.float32):
-        if len(shape) != 2 or shape[0] != shape[1]:
-            raise ValueError(f"`shape` must be (N, N), got {shape}.")
-        value_key, place_key = jax.random.split(key)
-        values = jax.random.normal(value_key, shape, sum_dtype(dtype))
-        values = jnp.where(jax.random.uniform(place_key, shape) < density, values, 0)
-        return (radius / _spectral_radius(values) * values).astype(dtype)
-
-    return init
-
-
-def _spectral_radius(matrix):
-    """The limit of |W^k|^(1/k), by squaring: no eigenvalues, which not every device computes."""
-
-    def square(_, state):
-        power, log_norm = state
-        power = power @ power
-        norm = jnp.maximum(jnp.linalg.norm(power), jnp.finfo(power.dtype).tiny)
-        return power / norm, 2 * log_norm + jnp.log(norm)
-
-    norm = jnp.maximum(jnp.linalg.norm(matrix), jnp.finfo(matrix.dtype).tiny)
-    count = 14
-    _, log_norm = jax.lax.fori_loop(0, count, square, (matrix / norm, jnp.log(norm)))
-    return jnp.exp(log_norm / 2**count)
-
-
-@recorded
 def unit_forget_bias(*, gates: str = "ifgo", forget: float = 1.0) -> Initializer:
     """Zeros, with `forget` at the forget gate (Gers, Schmidhuber and Cummins, 2000).
 
@@ -187,8 +191,18 @@ def unit_forget_bias(*, gates: str = "ifgo", forget: float = 1.0) -> Initializer
       gates: one letter per gate, in the order of the bias; ``"ifgo"`` for an LSTM. One of them
         must be ``f``.
       forget: the bias of the forget gate, a finite number. Positive values remember.
+
+    Raises:
+      ValueError, TypeError: `gates` is not a string with an ``f``, `forget` is not a finite number,
+        or the shape drawn is not (G*H,).
+
+    Example:
+      >>> jaxrnn.initializers.unit_forget_bias()(jax.random.key(0), (8,)).tolist()  # i f g o
+      [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+      >>> bias_init = jaxrnn.initializers.unit_forget_bias(forget=2.0)
+      >>> cell = jaxrnn.lstm(64, bias_init=bias_init)
     """
-    forget = _finite("forget", forget)
+    forget = check_finite("forget", forget)
     _check_gates(gates)
     blocks = [forget if gate == "f" else 0.0 for gate in gates]
     if "f" not in gates:
@@ -212,8 +226,18 @@ def chrono(max_time: float, *, gates: str = "ifgo") -> Initializer:
       max_time: the longest dependency expected, in steps; finite and more than 2.
       gates: one letter per gate, in the order of the bias: ``"ifgo"`` for an LSTM, ``"rzn"`` for
         a GRU.
+
+    Raises:
+      ValueError, TypeError: `max_time` is not a finite number above 2, `gates` is not a string with
+        an ``f`` or ``z``, or the shape drawn is not (G*H,).
+
+    Example:
+      >>> init = jaxrnn.initializers.chrono(100, gates="ifgo")
+      >>> i, f, g, o = init(jax.random.key(0), (32,)).reshape(4, 8)
+      >>> bool((f >= 0).all()), bool((f < np.log(99)).all()), bool((i == -f).all())
+      (True, True, True)
     """
-    max_time = _finite("max_time", max_time)
+    max_time = check_finite("max_time", max_time)
     _check_gates(gates)
     if not max_time > 2:
         raise ValueError(f"`max_time` must be more than 2 steps, got {max_time}.")
@@ -236,15 +260,6 @@ def _gate_size(shape: tuple[int, ...], gates: str) -> int:
             f"`shape` must be (G*H,) with G = {len(gates)} for `gates` = {gates!r}, got {shape}."
         )
     return shape[0] // len(gates)
-
-
-def _finite(name: str, value: Any) -> float:
-    """`value` as a float. Raises unless it is a finite number; the message calls it `name`."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"`{name}` must be a finite number, got {describe(value)}.")
-    if not math.isfinite(value):
-        raise ValueError(f"`{name}` must be a finite number, got {value}.")
-    return float(value)  # a NumPy scalar would promote what it multiplies
 
 
 def _check_callable(initializer: Any) -> None:

@@ -3,6 +3,7 @@
 Each message names the argument, what was expected, what came, and the likely cause.
 """
 
+import math
 import numbers
 import os
 import pathlib
@@ -40,7 +41,14 @@ def as_path(path: Any) -> pathlib.Path:
 
 
 def check_size(name: str, value: Any) -> None:
-    """Raises unless `value` is a positive integer. The message calls it `name`."""
+    """Raises TypeError or ValueError, naming `name`, unless `value` is a positive integer.
+
+    Example:
+      >>> jaxrnn.authoring.check_size("hidden_size", 128)
+      >>> jaxrnn.authoring.check_size("hidden_size", 0)
+      Traceback (most recent call last):
+      ValueError: `hidden_size` must be a positive integer, got 0.
+    """
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"`{name}` must be a positive integer, got {value!r}.")
     if value < 1:
@@ -58,21 +66,34 @@ def check_count(name: str, value: Any) -> None:
 
 
 def check_bool(name: str, value: Any) -> None:
-    """Raises unless `value` is True or False. The message calls it `name`."""
+    """Raises TypeError, naming `name`, unless `value` is True or False.
+
+    Example:
+      >>> jaxrnn.authoring.check_bool("use_bias", 1)
+      Traceback (most recent call last):
+      TypeError: `use_bias` must be True or False, got 1.
+    """
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"`{name}` must be True or False, got {value!r}.")
 
 
 def check_rate(name: str, value: Any) -> float | jax.Array:
-    """`value` as a float; raises unless it is in [0, 1). The message calls it `name`.
+    """`value` as a float. Raises TypeError or ValueError, naming `name`, unless it is in [0, 1).
 
     A traced scalar, as in a sweep by `jax.vmap`, is returned as it is: its value is not known.
+
+    Example:
+      >>> jaxrnn.authoring.check_rate("rate", jnp.float32(0.25))
+      0.25
+      >>> jaxrnn.authoring.check_rate("rate", 1)
+      Traceback (most recent call last):
+      ValueError: `rate` must be in [0, 1), got 1.
     """
     if is_traced_scalar(value):
         return value
     if isinstance(value, jax.Array) and value.ndim == 0 and not isinstance(value, jax.core.Tracer):
         value = value.item()
-    if not isinstance(value, numbers.Real):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"`{name}` must be a number in [0, 1), got {describe(value)}.")
     if not 0.0 <= value < 1.0:
         raise ValueError(f"`{name}` must be in [0, 1), got {value}.")
@@ -80,11 +101,28 @@ def check_rate(name: str, value: Any) -> float | jax.Array:
 
 
 def check_positive(name: str, value: Any) -> float:
-    """`value` as a float; raises unless it is finite and above 0. The message calls it `name`."""
+    """`value` as a float. Raises TypeError or ValueError, naming `name`, unless it is in (0, ∞).
+
+    Example:
+      >>> jaxrnn.authoring.check_positive("time_step", np.float32(0.5))  # a plain float
+      0.5
+      >>> jaxrnn.authoring.check_positive("time_step", 0)
+      Traceback (most recent call last):
+      ValueError: `time_step` must be a finite number above 0, got 0.
+    """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"`{name}` must be a number above 0, got {describe(value)}.")
     if not 0.0 < value < float("inf"):
         raise ValueError(f"`{name}` must be a finite number above 0, got {value}.")
+    return float(value)
+
+
+def check_finite(name: str, value: Any) -> float:
+    """`value` as a float; raises unless it is a finite number. The message calls it `name`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"`{name}` must be a finite number, got {describe(value)}.")
+    if not math.isfinite(value):
+        raise ValueError(f"`{name}` must be a finite number, got {value}.")
     return float(value)
 
 
@@ -95,7 +133,13 @@ def is_traced_scalar(value: Any) -> bool:
 
 
 def check_key(key: Any, name: str = "key") -> None:
-    """Raises unless `key` is one key of `jax.random`. The message calls it `name`."""
+    """Raises TypeError or ValueError, naming `name`, unless `key` is one key of `jax.random`.
+
+    Example:
+      >>> jaxrnn.authoring.check_key(jax.random.split(jax.random.key(0)), "noise_key")
+      Traceback (most recent call last):
+      ValueError: `noise_key` must be a single key, got key<fry>(2,). Did you pass the whole...
+    """
     if key is None:
         raise ValueError(
             f"`{name}` is None, but random numbers were asked for. Pass `jax.random.key(seed)`."
@@ -127,7 +171,14 @@ def _key_width():
 
 
 def check_params(params: Any, expected: type) -> None:
-    """Raises unless `params` is an instance of the NamedTuple `expected`."""
+    """Raises TypeError unless `params` is an instance of the NamedTuple `expected`.
+
+    Example:
+      >>> params = jaxrnn.gru(4).init(jax.random.key(0), jnp.zeros((3, 5)))
+      >>> jaxrnn.authoring.check_params(params, jaxrnn.cells.LSTMParams)
+      Traceback (most recent call last):
+      TypeError: `params` must be LSTMParams(kernel, recurrent_kernel, bias), got GRUParams...
+    """
     if not isinstance(params, expected):
         raise TypeError(
             f"`params` must be {expected.__name__}({', '.join(expected._fields)}), got "
@@ -136,7 +187,17 @@ def check_params(params: Any, expected: type) -> None:
 
 
 def check_features(x: Any, size: int | None = None, dtype: Any = None) -> None:
-    """Raises unless `x` is floating, ``(..., I)``, with I = `size` and of `dtype` where given."""
+    """Raises unless `x` is ``(..., I)``, with I = `size`, and floating, of `dtype` where given.
+
+    Raises: ValueError for another shape, TypeError for another dtype or for no array.
+
+    Example:
+      >>> x = jnp.zeros((3, 5))  # (B, I)
+      >>> jaxrnn.authoring.check_features(x, 5, x.dtype)
+      >>> jaxrnn.authoring.check_features(x.astype(int))
+      Traceback (most recent call last):
+      TypeError: `x` must be floating, got int32(3, 5). Turn integers into features first...
+    """
     if not hasattr(x, "shape") or not hasattr(x, "dtype"):
         raise TypeError(
             f"`x` must be one array (..., I), got {describe(x)}. Concatenate several arrays along "
@@ -230,64 +291,3 @@ def example(xs: Any) -> Any:
 def dtype_of(x: Any) -> Any:
     """The dtype that `x` has as an array of JAX: float32 for float64, unless 64 bits are on."""
     return jax.dtypes.canonicalize_dtype(x.dtype, allow_extended_dtype=True)
-
-
-def check_flags(name: str, flags: Any, xs: Any, of: str = "xs") -> None:
-    """Raises unless `flags` (a mask, or resets) is bool and fits the leading axes of `xs`."""
-    if flags is None:
-        return
-    if not hasattr(flags, "dtype") or not hasattr(flags, "shape"):
-        raise TypeError(
-            f"`{name}` must be a bool array (T, ...), got {describe(flags)}. {_flag_hint(name)}"
-        )
-    check_array(name, flags)
-    if flags.dtype != jnp.bool_:
-        raise TypeError(f"`{name}` must be bool, got {describe(flags)}. {_flag_hint(name)}")
-    for x in jax.tree.leaves(xs):
-        if flags.ndim == 0 or flags.shape != x.shape[: flags.ndim]:
-            raise ValueError(
-                f"`{name}` must match the leading axes (T, ...) of `{of}` {tuple(x.shape)}, got "
-                f"{tuple(flags.shape)}. {_likely_cause(flags, x, of)}"
-            )
-
-
-def _flag_hint(name):
-    if name == "resets":
-        return "Compare first, as in `done > 0`, or use `jaxrnn.data.segment_resets(segment_ids)`."
-    return "Compare first, as in `xs != padding`, or use `jaxrnn.length_mask(lengths, T)`."
-
-
-def _likely_cause(flags, x, of):
-    if flags.shape[::-1] == x.shape[: flags.ndim]:
-        return "It is time-first: is it transposed?"
-    if flags.shape[1:] == x.shape[:-1]:
-        return f"Does `{of}` lack its time axis? A single step is a sequence as `{of}[None]`."
-    return "It is time-first; is it transposed, or of another batch?"
-
-
-def check_flags_fit(name: str, flags: Any, tree: Any) -> None:
-    """Raises unless every array of `tree`, a carry or an output, has the batch axes of `flags`."""
-    batch = () if flags is None else flags.shape[1:]
-    for leaf in jax.tree.leaves(tree):
-        if leaf.shape[: len(batch)] != batch:
-            raise ValueError(
-                f"`{name}` {flags.shape} has batch axes {batch}, and an array {leaf.shape} in the "
-                "carry or the output does not begin with them. It needs one value a time "
-                "step, (T, ...), without features; where a batch shares an array, use `jax.vmap`."
-            )
-
-
-def check_no_features(name: str, flags: Any, batch: tuple[int, ...]) -> None:
-    """Raises if `flags` have more axes than time and the batch axes of the inputs."""
-    if flags is not None and flags.ndim > 1 + len(batch):
-        raise ValueError(
-            f"`{name}` must be (T, ...), one value for each step of each sequence, got "
-            f"{tuple(flags.shape)} where the batch axes are {batch}. The axes of the inputs after "
-            f"them hold features: reduce these, as with `{name}.any(-1)`."
-        )
-
-
-def check_mask_and_resets(mask: Any, resets: Any, tree: Any) -> None:
-    """`check_flags_fit` for both."""
-    check_flags_fit("mask", mask, tree)
-    check_flags_fit("resets", resets, tree)

@@ -48,6 +48,13 @@ def context_field(context: Any, name: str, *, example: Any = None, optional: boo
 
     Raises:
       ValueError: there is no context, or it lacks the field.
+
+    Example:
+      >>> context = {"speaker": jnp.ones((3, 2))}  # (B, D)
+      >>> jaxrnn.authoring.context_field(context, "speaker").shape
+      (3, 2)
+      >>> jaxrnn.authoring.context_field(context, "mood", optional=True) is None
+      True
     """
     if isinstance(context, Handed):
         context.readers.append(name)

@@ -23,6 +23,14 @@ def draw(
     Raises:
       TypeError: `init` is not a function, or returns no array of this dtype.
       ValueError: it returns another shape.
+
+    Example:
+      >>> zeros = jax.nn.initializers.zeros
+      >>> jaxrnn.authoring.draw("bias", zeros, jax.random.key(0), (8,), jnp.float32).shape
+      (8,)
+      >>> jaxrnn.authoring.draw("bias", 0.0, jax.random.key(0), (8,), jnp.float32)
+      Traceback (most recent call last):
+      TypeError: `bias_init` must be a function (key, shape, dtype) -> array, such as...
     """
     if init is None:
         return None

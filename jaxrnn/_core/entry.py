@@ -15,16 +15,15 @@ import jax.numpy as jnp
 from jaxrnn._core.checks import (
     MISSING,
     check_array,
-    check_flags,
     check_given,
     check_key,
-    check_no_features,
     check_sequence,
     dtype_of,
 )
 from jaxrnn._core.construction import recorded
 from jaxrnn._core.context import Handed, Unknown, check_is_read, handed
 from jaxrnn._core.events import current, record, silently
+from jaxrnn._core.flags import check_flags, check_no_features
 from jaxrnn._core.memo import remembered, remembering, shape_of
 from jaxrnn._core.mesh import with_auto_axes
 from jaxrnn._core.noise import batch_axes

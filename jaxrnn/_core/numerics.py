@@ -20,6 +20,13 @@ def matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
     Returns:
       ``(..., N)``; float32 for a bfloat16 or float16 kernel, otherwise of the kernel's dtype.
+
+    Example:
+      >>> x = jnp.full((2, 300), 1, jnp.bfloat16)  # (B, I)
+      >>> kernel = jnp.full((300, 4), 1, jnp.bfloat16)
+      >>> y = jaxrnn.authoring.matmul(x, kernel)
+      >>> y.dtype, float(y[0, 0])
+      (dtype('float32'), 300.0)
     """
     if x.ndim < 2:
         return _dot_of_rows(x, kernel)
@@ -40,9 +47,22 @@ def _dot_of_rows(x, kernel):
 
 
 def affine(x: jax.Array, kernel: jax.Array, bias: jax.Array | None) -> jax.Array:
-    """``x @ kernel + bias``, summed like `matmul`: ``(..., I), (I, N), (N,) -> (..., N)``.
+    """``x @ kernel + bias``, summed like `matmul`.
 
-    A `bias` of None adds nothing.
+    Args:
+      x: ``(..., I)``.
+      kernel: ``(I, N)``, of the same dtype.
+      bias: ``(N,)``, or None, which adds nothing.
+
+    Returns:
+      ``(..., N)``, in the dtype of the sums.
+
+    Example:
+      >>> x, kernel = jnp.ones((7, 3, 5)), jnp.ones((5, 4))
+      >>> jaxrnn.authoring.affine(x, kernel, jnp.arange(4.0))[0, 0].tolist()
+      [5.0, 6.0, 7.0, 8.0]
+      >>> jaxrnn.authoring.affine(x, kernel, None).shape
+      (7, 3, 4)
     """
     product = matmul(x, kernel)
     if bias is None or x.ndim <= 2:
@@ -51,12 +71,27 @@ def affine(x: jax.Array, kernel: jax.Array, bias: jax.Array | None) -> jax.Array
 
 
 def add_bias(rows: jax.Array, bias: jax.Array | None) -> jax.Array:
-    """``rows + bias`` for rows (..., N) and a bias (N,), or None, in the dtype of the rows."""
+    """Rows (..., N) plus a bias (N,), in the dtype of the rows. A bias of None adds nothing.
+
+    Example:
+      >>> rows = jnp.zeros((2, 3))
+      >>> jaxrnn.authoring.add_bias(rows, jnp.arange(3, dtype=jnp.bfloat16)).dtype
+      dtype('float32')
+      >>> jaxrnn.authoring.add_bias(rows, None) is rows
+      True
+    """
     return rows if bias is None else rows + over_rows(bias, rows)
 
 
 def over_rows(vector: jax.Array, rows: jax.Array) -> jax.Array:
-    """A vector (N,) beside rows (..., N): with as many axes, and in their dtype."""
+    """A vector (N,) beside rows (..., N): with as many axes, and in their dtype.
+
+    Example:
+      >>> gain = jnp.ones(4, jnp.bfloat16)  # (N,)
+      >>> aligned = jaxrnn.authoring.over_rows(gain, jnp.zeros((7, 3, 4)))
+      >>> aligned.shape, aligned.dtype
+      ((1, 1, 4), dtype('float32'))
+    """
     return with_axes(rows.ndim, vector.astype(rows.dtype))
 
 
@@ -94,7 +129,12 @@ def _spread_by_product(shape, dbias):
 
 
 def sum_dtype(dtype: Any) -> jnp.dtype:
-    """The dtype in which products of `dtype` are summed."""
+    """The dtype in which products of `dtype` are summed: float32, or `dtype` itself if it is wider.
+
+    Example:
+      >>> [str(jaxrnn.authoring.sum_dtype(d)) for d in ("bfloat16", "float32", "float64")]
+      ['float32', 'float32', 'float64']
+    """
     dtype = jnp.dtype(dtype)
     return dtype if dtype.itemsize >= 4 else jnp.dtype(jnp.float32)
 
@@ -114,6 +154,15 @@ def wide_update(update: Callable) -> Callable:
       The same function for a carry in a narrower dtype than `u` and `v`: the carry is widened
       before, and the new one has the dtype of the old one. Where the dtypes agree, as in float32
       and float64, nothing is cast.
+
+    Example:
+      >>> @jaxrnn.authoring.wide_update
+      ... def update(params, carry, u, v):
+      ...     assert carry.dtype == u.dtype == jnp.float32  # widened
+      ...     return jnp.tanh(u + v)
+      >>> u = v = jnp.zeros(4)  # sums in float32
+      >>> update(None, jnp.zeros(4, jnp.bfloat16), u, v).dtype
+      dtype(bfloat16)
     """
 
     @functools.wraps(update)
@@ -142,6 +191,11 @@ def tanh(x: jax.Array) -> jax.Array:
 
     Returns:
       The values of `jnp.tanh`.
+
+    Example:
+      >>> slope = jax.grad(jaxrnn.authoring.tanh)
+      >>> float(slope(0.0)), float(slope(100.0))
+      (1.0, 0.0)
     """
     return jnp.tanh(x)
 

@@ -26,6 +26,15 @@ def ring(least_radius: float = 0.9, most_radius: float = 0.999) -> Callable[...,
     Args:
       least_radius: the least |λ|, above 0.
       most_radius: the greatest |λ|, below 1.
+
+    Raises:
+      ValueError, TypeError: the radii are not in order, or not above 0 and below 1.
+
+    Example:
+      >>> nu = jaxrnn.initializers.ring(0.9, 0.99)(jax.random.key(0), (64,))
+      >>> radius = jnp.exp(-jnp.exp(nu))
+      >>> bool(radius.min() > 0.899), bool(radius.max() < 0.991)
+      (True, True)
     """
     least_radius = check_positive("least_radius", least_radius)
     most_radius = check_positive("most_radius", most_radius)
@@ -49,6 +58,15 @@ def log_phase(most_phase: float = 2 * math.pi) -> Callable[..., jax.Array]:
 
     Args:
       most_phase: the greatest phase, in radians, above 0.
+
+    Raises:
+      ValueError, TypeError: `most_phase` is not a finite number above 0.
+
+    Example:
+      >>> init = jaxrnn.initializers.log_phase(most_phase=0.1)  # for long sequences
+      >>> phases = jnp.exp(init(jax.random.key(0), (64,)))
+      >>> bool(phases.min() > 0), bool(phases.max() < 0.1001)
+      (True, True)
     """
     most_phase = check_positive("most_phase", most_phase)
 
@@ -68,6 +86,15 @@ def log_step(least_step: float = 1e-3, most_step: float = 1e-1) -> Callable[...,
     Args:
       least_step: the least time step, above 0.
       most_step: the greatest.
+
+    Raises:
+      ValueError, TypeError: the steps are not in order, or not above 0.
+
+    Example:
+      >>> init = jaxrnn.initializers.log_step(0.01, 1.0)
+      >>> steps = jnp.exp(init(jax.random.key(0), (64,)))
+      >>> bool(steps.min() > 0.0099), bool(steps.max() < 1.0001)
+      (True, True)
     """
     least_step = check_positive("least_step", least_step)
     most_step = check_positive("most_step", most_step)
@@ -88,6 +115,11 @@ def s4d_lin() -> Callable[..., jax.Array]:
     """Eigenvalues λ_n = -1/2 + iπn of a state space in continuous time (Gu et al., 2022).
 
     The shape ends in 2N: N real parts, then N imaginary parts.
+
+    Example:
+      >>> re, im = jaxrnn.initializers.s4d_lin()(None, (6,)).reshape(2, 3)
+      >>> re.tolist(), (im / jnp.pi).round(3).tolist()
+      ([-0.5, -0.5, -0.5], [0.0, 1.0, 2.0])
     """
     return _spectrum(lambda n, size: (np.full(size, -0.5), math.pi * n))
 
@@ -98,6 +130,11 @@ def s4d_inv() -> Callable[..., jax.Array]:
 
     The shape ends in 2N: N real parts, then N imaginary parts. They are close to the
     eigenvalues of `hippo_legs`, and most of them are slow.
+
+    Example:
+      >>> re, im = jaxrnn.initializers.s4d_inv()(None, (6,)).reshape(2, 3)
+      >>> re.tolist(), (im * jnp.pi * 5).round().tolist()
+      ([-0.5, -0.5, -0.5], [150.0, 30.0, 6.0])
     """
     return _spectrum(
         lambda n, size: (
@@ -112,6 +149,10 @@ def s4d_real() -> Callable[..., jax.Array]:
     """Eigenvalues λ_n = -(n + 1), which are real (Gu et al., 2022).
 
     The shape ends in 2N: N real parts, then N zeros.
+
+    Example:
+      >>> jaxrnn.initializers.s4d_real()(None, (6,)).tolist()  # N = 3
+      [-1.0, -2.0, -3.0, 0.0, 0.0, 0.0]
     """
     return _spectrum(lambda n, size: (-(n + 1), np.zeros(size)))
 
@@ -124,6 +165,16 @@ def hippo_legs(num_blocks: int = 1) -> Callable[..., jax.Array]:
 
     Args:
       num_blocks: how many smaller matrices are side by side; N must be a multiple of it.
+
+    Raises:
+      ValueError, TypeError: `num_blocks` is not a positive integer, or does not fit the shape.
+
+    Example:
+      >>> values = jaxrnn.initializers.hippo_legs(num_blocks=2)(None, (8,))  # N = 4
+      >>> values[:4].tolist()
+      [-0.5, -0.5, -0.5, -0.5]
+      >>> bool((values[4:6] == values[6:]).all())  # both blocks
+      True
     """
     check_size("num_blocks", num_blocks)
 
@@ -143,6 +194,14 @@ def hippo_legs_kernel(num_blocks: int = 1) -> Callable[..., jax.Array]:
 
     Args:
       num_blocks: as in `hippo_legs`.
+
+    Example:
+      >>> init = jaxrnn.initializers.hippo_legs_kernel()
+      >>> init(jax.random.key(0), (5, 16)).shape  # (I, 2N)
+      (5, 16)
+      >>> init(jax.random.key(0), (5, 15))
+      Traceback (most recent call last):
+      ValueError: `shape` must be (I, 2N), got (5, 15).
     """
     check_size("num_blocks", num_blocks)
 
@@ -163,6 +222,11 @@ def hippo_legs_output_kernel(num_blocks: int = 1) -> Callable[..., jax.Array]:
 
     Args:
       num_blocks: as in `hippo_legs`.
+
+    Example:
+      >>> init = jaxrnn.initializers.hippo_legs_output_kernel(num_blocks=4)
+      >>> init(jax.random.key(0), (16, 3)).shape  # (2N, O): blocks of 2 of the N = 8 states
+      (16, 3)
     """
     check_size("num_blocks", num_blocks)
 

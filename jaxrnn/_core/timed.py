@@ -34,6 +34,13 @@ def features(x: Any) -> Any:
     """Inputs without their gaps.
 
     Args: `x`, a step or a sequence, `jaxrnn.Timed` or not.
+
+    Example:
+      >>> timed = jaxrnn.Timed(x=jnp.zeros((7, 3, 5)), dt=jnp.ones((7, 3)))
+      >>> jaxrnn.authoring.features(timed).shape
+      (7, 3, 5)
+      >>> jaxrnn.authoring.features(timed.x) is timed.x
+      True
     """
     return x.x if isinstance(x, Timed) else x
 
@@ -49,6 +56,11 @@ def gaps(x: Timed, dtype: Any) -> jax.Array:
     Args:
       x: a step or a sequence.
       dtype: of the result.
+
+    Example:
+      >>> step = jaxrnn.Timed(x=jnp.zeros((3, 5)), dt=jnp.array([0.5, 0.0, -1.0]))
+      >>> jaxrnn.authoring.gaps(step, jnp.float32).tolist()
+      [[0.5], [0.0], [nan]]
     """
     dt = x.dt.astype(dtype)[..., None]
     return jnp.where(dt >= 0, dt, jnp.nan)

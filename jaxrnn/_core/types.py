@@ -19,6 +19,16 @@ def hidden(params: Params, carry: Carry, u: Any) -> Any:
     """The output of most cells: the ``h`` of the new carry, or a carry that is one array.
 
     Args: `params`, `carry` and `u`, as for every ``output``; only the carry is read.
+
+    Raises:
+      TypeError: the carry is a tuple without a field ``h``.
+
+    Example:
+      >>> carry = jaxrnn.LSTMCarry(h=jnp.ones(4), c=jnp.zeros(4))
+      >>> jaxrnn.authoring.hidden(None, carry, None).tolist()
+      [1.0, 1.0, 1.0, 1.0]
+      >>> jaxrnn.gru(4).output is jaxrnn.authoring.hidden
+      True
     """
     if isinstance(carry, tuple) and not hasattr(carry, "h"):
         raise TypeError(
@@ -32,6 +42,13 @@ def unchanged(params: Params, context: Any) -> Params:
     """The `prepare` of a cell whose parameters are used as they are.
 
     Args: `params`, which it returns, and `context`, which it does not read.
+
+    Example:
+      >>> params = {"kernel": jnp.ones((5, 4))}
+      >>> jaxrnn.authoring.unchanged(params, context=None) is params
+      True
+      >>> jaxrnn.lstm(4).prepare is jaxrnn.authoring.unchanged
+      True
     """
     return params
 
@@ -40,6 +57,12 @@ def nothing(params: Params, carry: Carry) -> tuple:
     """The `recur` of a cell without recurrent weights: an empty tuple, whatever the arguments.
 
     Args: `params` and `carry`, as for every ``recur``.
+
+    Example:
+      >>> jaxrnn.authoring.nothing(None, jnp.zeros(4))
+      ()
+      >>> jaxrnn.lru(4).recur is jaxrnn.authoring.nothing  # a linear cell
+      True
     """
     return ()
 

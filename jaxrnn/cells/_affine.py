@@ -32,5 +32,11 @@ def affine_update(params: Params, carry: Carry, u: Affine, v: tuple) -> Carry:
       carry: h, any pytree.
       u: an `Affine`.
       v: (), from ``recur=nothing``.
+
+    Example:
+      >>> u = jaxrnn.authoring.Affine(a=jnp.array([0.5, 1.0]), b=jnp.array([1.0, 2.0]))
+      >>> h = jnp.array([4.0, 4.0])
+      >>> jaxrnn.authoring.affine_update(None, h, u, ()).tolist()
+      [3.0, 6.0]
     """
     return jax.tree.map(lambda a, h, b: a * h + b, u.a, carry, u.b)

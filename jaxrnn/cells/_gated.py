@@ -94,6 +94,18 @@ def draw_gates(
 
     Returns:
       The three arrays, in the dtype of x; None for a bias without an initializer.
+
+    Raises:
+      ValueError, TypeError: `key` is not one key, x is not floating (..., I), or an initializer
+        returns another shape or dtype.
+
+    Example:
+      >>> zeros, ones = jax.nn.initializers.zeros, jax.nn.initializers.ones
+      >>> inits = zeros, jaxrnn.initializers.orthogonal(3), ones
+      >>> x = jax.ShapeDtypeStruct((5,), jnp.float32)  # H = 4, G = 3
+      >>> drawn = jaxrnn.authoring.draw_gates(jax.random.key(0), x, 4, 3, inits)
+      >>> [array.shape for array in drawn]
+      [(5, 12), (4, 12), (12,)]
     """
     check_key(key)
     x = features(x)
@@ -116,6 +128,16 @@ def draw_each(key: jax.Array, x: jax.Array, **parts: tuple[Initializer | None, t
 
     Returns:
       The arrays, in the order of the names.
+
+    Raises:
+      ValueError, TypeError: as `draw_gates`.
+
+    Example:
+      >>> ones = jax.nn.initializers.ones
+      >>> key, x = jax.random.key(0), jnp.zeros((3, 5), jnp.bfloat16)
+      >>> leak, gain = jaxrnn.authoring.draw_each(key, x, leak=(ones, (4,)), gain=(None, (4,)))
+      >>> leak, gain
+      (Array([1, 1, 1, 1], dtype=bfloat16), None)
     """
     check_key(key)
     x = features(x)
@@ -148,6 +170,15 @@ def of_gates(
 
     Returns:
       A `Cell`, whose output is the field h of the carry.
+
+    Example:
+      >>> def update(params, carry, u, v):
+      ...     return jaxrnn.HiddenCarry(jnp.tanh(u + v))
+      >>> zeros = jax.nn.initializers.zeros
+      >>> types = jaxrnn.cells.ElmanParams, jaxrnn.HiddenCarry
+      >>> cell = jaxrnn.authoring.of_gates(*types, 4, 1, (zeros, zeros, zeros), update)
+      >>> cell.init(jax.random.key(0), jnp.zeros((3, 5))).kernel.shape
+      (5, 4)
     """
 
     def init(key, x):
@@ -170,6 +201,14 @@ def zero_carry(
 
     Returns:
       ``(params, x) -> carry``, with the batch axes of x (..., I).
+
+    Example:
+      >>> types = jaxrnn.cells.LSTMParams, jaxrnn.LSTMCarry
+      >>> init_carry = jaxrnn.authoring.zero_carry(*types, 4, 6)
+      >>> params = jaxrnn.cells.LSTMParams(jnp.zeros((5, 16)), jnp.zeros((4, 16)), None)
+      >>> carry = init_carry(params, jnp.zeros((3, 5)))
+      >>> carry.h.shape, carry.c.shape
+      ((3, 4), (3, 6))
     """
 
     def init_carry(params, x):
@@ -188,6 +227,15 @@ def project(params: Params, x: jax.Array) -> jax.Array:
     Args:
       params: with `kernel` (I, G*H) and `bias`, (G*H,) or None.
       x: inputs (..., I).
+
+    Raises:
+      ValueError, TypeError: x has other features than the kernel, or another dtype.
+
+    Example:
+      >>> params = jaxrnn.cells.GRUParams(jnp.ones((5, 12)), None, jnp.ones(12), None)
+      >>> u = jaxrnn.authoring.project(params, jnp.ones((7, 3, 5)))  # all steps at once
+      >>> u.shape, float(u[0, 0, 0])
+      ((7, 3, 12), 6.0)
     """
     check_features(x, params.kernel.shape[0], params.kernel.dtype)
     return affine(x, params.kernel, params.bias)
@@ -199,5 +247,11 @@ def recur(params: Params, carry: Carry) -> jax.Array:
     Args:
       params: with `recurrent_kernel` (H, G*H).
       carry: with `h` (..., H).
+
+    Example:
+      >>> params = jaxrnn.cells.LSTMParams(None, 2 * jnp.ones((4, 16)), None)
+      >>> v = jaxrnn.authoring.recur(params, jaxrnn.LSTMCarry(jnp.ones((3, 4)), None))
+      >>> v.shape, float(v[0, 0])
+      ((3, 16), 8.0)
     """
     return matmul(carry.h, params.recurrent_kernel)

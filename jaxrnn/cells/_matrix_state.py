@@ -77,19 +77,39 @@ def decaying_update(params: Params, carry: MatrixCarry, u: Access, v: tuple) -> 
       carry: S.
       u: its gate is the logarithm of the decay, (..., N, K) or (..., N, 1).
       v: (), from ``recur=nothing``.
+
+    References: Yang et al., 2024, "Gated linear attention transformers with hardware-efficient
+    training".
+
+    Example:
+      >>> k, v = jnp.array([[1.0, 0.0]]), jnp.array([[5.0, 7.0]])  # one head: N = 1
+      >>> u = jaxrnn.authoring.Access(query=k, key=k, value=v, gate=jnp.log(jnp.array([[0.5]])))
+      >>> carry = jaxrnn.authoring.MatrixCarry(jnp.full((1, 2, 2), 4.0))
+      >>> jaxrnn.authoring.decaying_update(None, carry, u, ()).state.tolist()
+      [[[7.0, 9.0], [2.0, 2.0]]]
     """
     return MatrixCarry(jnp.exp(u.gate)[..., None] * carry.state + _outer(u.key, u.value))
 
 
 @wide_update
 def delta_update(params: Params, carry: MatrixCarry, u: Access, v: tuple) -> MatrixCarry:
-    """S' = S + gate k (v - Sᵀ k)ᵀ: what the state holds at k is moved toward v.
+    """S' = S + gate k (v - Sᵀ k)ᵀ: what the state holds at k is moved toward v (the delta rule).
 
     Args:
       params: not read.
       carry: S.
       u: its gate is the rate, (..., N, 1), from 0 to 1.
       v: (), from ``recur=nothing``.
+
+    References: Schlag, Irie and Schmidhuber, 2021, "Linear transformers are secretly fast weight
+    programmers".
+
+    Example:
+      >>> k, v = jnp.array([[1.0, 0.0]]), jnp.array([[5.0, 7.0]])  # one head: N = 1
+      >>> u = jaxrnn.authoring.Access(query=k, key=k, value=v, gate=jnp.ones((1, 1)))
+      >>> carry = jaxrnn.authoring.MatrixCarry(jnp.full((1, 2, 2), 4.0))
+      >>> jaxrnn.authoring.delta_update(None, carry, u, ()).state.tolist()  # at k, v replaces 4
+      [[[5.0, 7.0], [4.0, 4.0]]]
     """
     error = u.value - _weighted(u.key, carry.state)
     return MatrixCarry(carry.state + _outer(u.gate * u.key, error))
@@ -121,6 +141,12 @@ def recall(carry: MatrixCarry, query: jax.Array) -> jax.Array:
     Args:
       carry: S.
       query: q, (..., N, K).
+
+    Example:
+      >>> carry = jaxrnn.authoring.MatrixCarry(jnp.array([[[5.0, 7.0], [4.0, 4.0]]]))
+      >>> jaxrnn.authoring.recall(carry, jnp.array([[1.0, 0.0]])).tolist()
+      [[5.0, 7.0]]
+      >>> readout = jaxrnn.authoring.Readout(jaxrnn.authoring.recall, lambda params, r, extra: r)
     """
     return _weighted(query, carry.state.astype(query.dtype))
 

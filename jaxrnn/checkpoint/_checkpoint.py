@@ -41,6 +41,12 @@ def save(
         is sharded over several processes.
       OSError: the file cannot be written. The old file is left unchanged.
       ImportError: safetensors is not installed.
+
+    Example:
+      >>> params = jaxrnn.gru(4).init(jax.random.key(0), jnp.zeros((3, 5)))
+      >>> jaxrnn.checkpoint.save("gru.safetensors", params, metadata={"hidden_size": "4"})
+      >>> sorted(jaxrnn.checkpoint.read_weights("gru.safetensors").arrays)
+      ['bias', 'kernel', 'recurrent_bias', 'recurrent_kernel']
     """
     metadata = {} if metadata is None else dict(metadata)
     _check_metadata(metadata)
@@ -66,6 +72,15 @@ def load(path: str | os.PathLike, like: Params) -> Params:
       TypeError: a leaf of `like` has no shape or dtype, or has a dtype that JAX would narrow.
       OSError: the file cannot be read.
       ImportError: safetensors is not installed.
+
+    Example:
+      >>> cell, x = jaxrnn.gru(4), jnp.zeros((3, 5))
+      >>> params = cell.init(jax.random.key(0), x)
+      >>> jaxrnn.checkpoint.save("gru.safetensors", params)
+      >>> like = jax.eval_shape(cell.init, jax.random.key(0), x)
+      >>> loaded = jaxrnn.checkpoint.load("gru.safetensors", like)
+      >>> bool((loaded.kernel == params.kernel).all())
+      True
     """
     expected = _named("like", like)
     for name, leaf in expected.items():

@@ -109,6 +109,15 @@ def read_weights(path: str | os.PathLike) -> Weights:
       ValueError: the file is damaged, truncated or not written by `jaxrnn.checkpoint.save`.
       OSError: the file cannot be read.
       ImportError: safetensors is not installed.
+
+    Example:
+      >>> params = {"scale": jnp.arange(3.0), "layers": (jnp.zeros(2),)}
+      >>> jaxrnn.checkpoint.save("model.safetensors", params, metadata={"step": "100"})
+      >>> weights = jaxrnn.checkpoint.read_weights("model.safetensors")
+      >>> {name: array.shape for name, array in weights.arrays.items()}
+      {'layers.0': (2,), 'scale': (3,)}
+      >>> weights.metadata
+      {'step': '100'}
     """
     path = as_path(path)
     check_first_bytes(path)

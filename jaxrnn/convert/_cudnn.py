@@ -42,6 +42,13 @@ def from_cudnn(
     Raises:
       ValueError, TypeError: the length of the vector does not match the sizes, or a size is not a
         positive integer.
+
+    Example:
+      >>> H, I = 4, 5
+      >>> vector = np.zeros(4 * H * (I + H + 2), np.float32)  # (N,)
+      >>> layer, params = jaxrnn.convert.from_cudnn(vector, input_size=I, hidden_size=H)
+      >>> layer, params.kernel.shape
+      (rnn(lstm(4)), (5, 16))
     """
     sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
     for name, size in sizes.items():
@@ -77,6 +84,12 @@ def to_cudnn(params: Params) -> jax.Array:
 
     Raises:
       ValueError, TypeError: the network cannot be converted. Only LSTMs are supported.
+
+    Example:
+      >>> layer = jaxrnn.bidirectional(jaxrnn.lstm(4))
+      >>> params = layer.init(jax.random.key(0), jnp.zeros((7, 3, 5)))
+      >>> jaxrnn.convert.to_cudnn(params).shape  # 2 directions, 4H (I + H + 2) each
+      (352,)
     """
     layers = uniform_cell_layers("a cuDNN LSTM", (LSTMParams,), params, fill=True)
     cells = [split_biases(cell) for layer in layers for cell in layer]

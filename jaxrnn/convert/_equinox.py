@@ -31,6 +31,16 @@ def from_equinox(source: Any) -> Network:
 
     Raises:
       ValueError, TypeError: a weight is missing or unexpected, or has the wrong shape or dtype.
+
+    Example:
+      >>> arrays = {
+      ...     "weight_ih": np.zeros((16, 5), np.float32),
+      ...     "weight_hh": np.zeros((16, 4), np.float32),
+      ...     "bias": np.zeros(16, np.float32),
+      ... }
+      >>> layer, params = jaxrnn.convert.from_equinox(arrays)
+      >>> layer, params.kernel.shape
+      (rnn(lstm(4)), (5, 16))
     """
     cells = source if isinstance(source, Sequence) and not isinstance(source, str) else [source]
     return chain(one_way(unit(_read(cell))) for cell in cells)
@@ -47,6 +57,12 @@ def to_equinox(params: Params) -> Any:
 
     Raises:
       ValueError, TypeError: Equinox has no such cell, or a layer is bidirectional.
+
+    Example:
+      >>> params = jaxrnn.lstm(4).init(jax.random.key(0), jnp.zeros((3, 5)))
+      >>> cell = jaxrnn.convert.to_equinox(params)  # an `equinox.nn.LSTMCell`
+      >>> cell.input_size, cell.hidden_size, cell.weight_ih.shape
+      (5, 4, (16, 5))
     """
     found = one_way_cell_layers("Equinox", (LSTMParams, GRUParams), params)
     cells = tuple(map(_make, found))

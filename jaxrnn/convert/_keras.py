@@ -44,6 +44,15 @@ def from_keras(source: Any, *, activation: Activation | None = None) -> Network:
       ValueError, TypeError: a layer is of another kind, is not built, has `go_backwards`, does not
         read the one before it, or has an activation that jaxrnn lacks; or a weight is missing or
         unexpected, or has the wrong shape or dtype.
+
+    Example:
+      >>> arrays = {  # of a `keras.layers.GRU(4)`
+      ...     "kernel": np.zeros((5, 12), np.float32),
+      ...     "recurrent_kernel": np.zeros((4, 12), np.float32),
+      ...     "bias": np.zeros((2, 12), np.float32),
+      ... }
+      >>> jaxrnn.convert.from_keras(arrays).layer
+      rnn(gru(4))
     """
     layers = layers_of(source)
     last = len(layers) - 1
@@ -67,6 +76,13 @@ def to_keras(params: Params) -> list[np.ndarray]:
 
     Raises:
       ValueError, TypeError: Keras has no such layer, or the shapes are inconsistent.
+
+    Example:
+      >>> layer = jaxrnn.stack(jaxrnn.rnn(jaxrnn.lstm(4)), jaxrnn.dropout(0.1), jaxrnn.dense(2))
+      >>> params = layer.init(jax.random.key(0), jnp.zeros((7, 3, 5)))
+      >>> weights = jaxrnn.convert.to_keras(params)  # for `sequential.set_weights`
+      >>> [array.shape for array in weights]
+      [(5, 16), (4, 16), (16,), (4, 2), (2,)]
     """
     return [array for i, entry in enumerate(entries_of(params)) for array in _written(i, entry)]
 

@@ -30,6 +30,13 @@ def from_linen(variables: Mapping, *, activation: Activation | None = None) -> N
 
     Raises:
       ValueError, TypeError: a weight is missing or unexpected, or has the wrong shape or dtype.
+
+    Example:
+      >>> kernel, bias = np.zeros((5, 4), np.float32), np.zeros(4, np.float32)
+      >>> cell = {"i": {"kernel": kernel, "bias": bias}, "h": {"kernel": kernel[:4]}}
+      >>> variables = {"params": {"cell": cell}}  # of an `nn.RNN(nn.SimpleCell(4))`
+      >>> jaxrnn.convert.from_linen(variables, activation=jax.nn.relu).layer
+      rnn(elman(4, relu))
     """
     check_mapping(variables, "the variables of a Flax linen module")
     tree = variables.get("params", variables)
@@ -55,6 +62,12 @@ def to_linen(params: Params) -> dict[str, Any]:
 
     Raises:
       ValueError, TypeError: Flax has no such cell, or the shapes are inconsistent.
+
+    Example:
+      >>> params = jaxrnn.lstm(4).init(jax.random.key(0), jnp.zeros((3, 5)))
+      >>> variables = jaxrnn.convert.to_linen(params)  # for `nn.RNN(nn.LSTMCell(4))`
+      >>> sorted(variables["params"]["cell"])
+      ['hf', 'hg', 'hi', 'ho', 'if', 'ig', 'ii', 'io']
     """
     found = cell_layers("Flax", (*FLAX_CELLS, ConvLSTMParams), params, fill=True)
     layers = [written(layer, linen_paths) for layer in found]

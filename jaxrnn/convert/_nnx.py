@@ -32,6 +32,14 @@ def from_nnx(source: Any, *, activation: Activation | None = None) -> Network:
     Raises:
       ValueError, TypeError: a module has other activations, `reverse` or another `merge_fn`; or a
         weight is missing or unexpected, or has the wrong shape or dtype.
+
+    Example:
+      >>> i = {"kernel": np.zeros((5, 12), np.float32), "bias": np.zeros(12, np.float32)}
+      >>> h = {"kernel": np.zeros((4, 12), np.float32)}
+      >>> state = {"cell": {"dense_i": i, "dense_h": h}}  # of an `nnx.RNN` of a GRUCell
+      >>> layer, params = jaxrnn.convert.from_nnx(state)
+      >>> layer, params.recurrent_bias.tolist()
+      (rnn(gru(4)), [0.0, 0.0, 0.0, 0.0])
     """
     tree, found = (source, None) if type(source) is dict else _state(source)
     layers = within("layers", tree) if "layers" in tree else {0: tree}
@@ -52,6 +60,12 @@ def to_nnx(params: Params) -> dict[str, Any]:
 
     Raises:
       ValueError, TypeError: nnx has no such cell, or the shapes are inconsistent.
+
+    Example:
+      >>> params = jaxrnn.elman(4).init(jax.random.key(0), jnp.zeros((3, 5)))
+      >>> state = jaxrnn.convert.to_nnx(params)
+      >>> jax.tree.map(jnp.shape, state)
+      {'cell': {'dense_h': {'kernel': (4, 4)}, 'dense_i': {'bias': (4,), 'kernel': (5, 4)}}}
     """
     found = cell_layers("Flax nnx", FLAX_CELLS, params, fill=True)
     for layer in found:

@@ -51,6 +51,13 @@ def from_onnx(model: Any, *, activation: Activation | None = None) -> Network:
       ValueError, TypeError: the model has no such node, or the nodes do not form a chain; a node
         has an activation that is not in the ONNX specification; or a weight is computed in the
         graph, or has the wrong shape or dtype.
+
+    Example:
+      >>> weights = jaxrnn.gru(4).init(jax.random.key(0), jnp.zeros((3, 5)))
+      >>> model = jaxrnn.convert.to_onnx(weights)  # or `onnx.load(path)`
+      >>> layer, params = jaxrnn.convert.from_onnx(model)
+      >>> layer, bool((params.kernel == weights.kernel).all())
+      (rnn(gru(4)), True)
     """
     if not hasattr(model, "graph") or not hasattr(model.graph, "node"):
         raise TypeError(

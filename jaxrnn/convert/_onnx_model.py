@@ -64,6 +64,12 @@ def to_onnx(
     Raises:
       ValueError, TypeError: ONNX has no such operator, the shapes are inconsistent, or `streaming`
         is requested for a bidirectional layer.
+
+    Example:
+      >>> params = jaxrnn.gru(4).init(jax.random.key(0), jnp.zeros((3, 5)))
+      >>> graph = jaxrnn.convert.to_onnx(params, streaming=True).graph
+      >>> [value.name for value in graph.input], [value.name for value in graph.output]
+      (['xs', 'h_0'], ['ys', 'next_h_0'])
     """
     from onnx import helper, numpy_helper
 

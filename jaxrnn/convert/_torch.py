@@ -53,6 +53,15 @@ def from_torch(source: Any, *, prefix: str = "", activation: Activation | None =
       ValueError, TypeError: a weight is missing or unexpected, or has the wrong shape or dtype; a
         child has no jaxrnn layer, or does not read as many features as the one before it returns;
         or a file is not a valid safetensors file. Pickles are never opened.
+
+    Example:
+      >>> H, I = 4, 5
+      >>> state_dict = {  # of a module with `self.encoder = torch.nn.GRU(I, H, bias=False)`
+      ...     "encoder.weight_ih_l0": np.zeros((3 * H, I), np.float32),
+      ...     "encoder.weight_hh_l0": np.zeros((3 * H, H), np.float32),
+      ... }
+      >>> jaxrnn.convert.from_torch(state_dict, prefix="encoder.").layer
+      rnn(gru(4, use_bias=False))
     """
     if hasattr(source, "state_dict") and hasattr(source, "named_children"):
         parts = list(module_parts(source, activation))
@@ -77,6 +86,12 @@ def to_torch(params: Params) -> dict[str, Any]:
 
     Raises:
       ValueError, TypeError: torch has no such cell, or the layers do not fit into one module.
+
+    Example:
+      >>> params = jaxrnn.gru(4).init(jax.random.key(0), jnp.zeros((3, 5)))
+      >>> state_dict = jaxrnn.convert.to_torch(params)  # for `torch.nn.GRU(5, 4)`
+      >>> [(name, *tensor.shape) for name, tensor in state_dict.items()]
+      [('weight_ih_l0', 12, 5), ('weight_hh_l0', 12, 4), ('bias_ih_l0', 12), ('bias_hh_l0', 12)]
     """
     import torch
 

@@ -38,6 +38,12 @@ def bucket_length(length: int, *, smallest: int = 16) -> int:
     Raises:
       ValueError, TypeError: `length` is not a non-negative integer, or `smallest` is not a positive
         integer.
+
+    Example:
+      >>> [jaxrnn.data.bucket_length(n) for n in (0, 16, 17, 100)]
+      [16, 16, 32, 128]
+      >>> jaxrnn.data.bucket_length(100, smallest=25)
+      100
     """
     check_size("smallest", smallest)
     if isinstance(length, bool) or not isinstance(length, numbers.Integral):
@@ -62,6 +68,13 @@ def pad_to_bucket(sequences: Sequence[Any], *, smallest: int = 16) -> Padded:
     Raises:
       ValueError, TypeError: `sequences` differ in structure, feature shape or dtype, or `smallest`
         is not a positive integer.
+
+    Example:
+      >>> batch = jaxrnn.data.pad_to_bucket([[1, 2, 3], [4]], smallest=2)
+      >>> batch.xs.T.tolist()  # xs: (T, B)
+      [[1, 2, 3, 0], [4, 0, 0, 0]]
+      >>> batch.mask.sum(0).tolist()
+      [3, 1]
     """
     given = as_sequences(sequences)
     length = bucket_length(max(given.lengths), smallest=smallest)

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxrnn._core.checks import check_flags, describe
+from jaxrnn._core.checks import describe
+from jaxrnn._core.flags import check_flags
 
 
 def time_gaps(times: Any, mask: Any = None) -> np.ndarray:
@@ -24,6 +25,12 @@ def time_gaps(times: Any, mask: Any = None) -> np.ndarray:
       TypeError: `times` are not numbers, or `mask` is not bool.
       ValueError: `times` has no time axis, the mask does not fit, or the times of real steps are
         not in order, or not finite.
+
+    Example:
+      >>> times = np.array([1.0, 1.5, 0.0, 4.0])  # (T,)
+      >>> mask = np.array([True, True, False, True])
+      >>> jaxrnn.data.time_gaps(times, mask).tolist()
+      [0.0, 0.5, 0.0, 2.5]
     """
     times = np.asarray(times)
     if times.dtype.kind not in "fiu" and times.dtype.name != "bfloat16":

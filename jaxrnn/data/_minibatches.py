@@ -98,6 +98,15 @@ def minibatches(
       ValueError, TypeError: `sequences` differ in structure, feature shape or dtype; `labels` are
         not arrays (N, ...); a size is not a positive integer; `seed` or `epoch` is not an integer
         of 0 or more; or `drop_remainder` leaves nothing.
+
+    Example:
+      >>> sequences = [np.ones((n, 2), np.float32) for n in (3, 40, 9, 30)]
+      >>> batches = jaxrnn.data.minibatches(sequences, 2, labels=np.arange(4))
+      >>> [(batch.xs.shape, batch.labels.tolist()) for batch in batches]
+      [((16, 2, 2), [0, 2]), ((64, 2, 2), [3, 1])]
+      >>> shuffled = jaxrnn.data.minibatches(sequences, 2, seed=0, epoch=1)
+      >>> len(shuffled), len(shuffled[1:])  # to go on after one step
+      (2, 1)
     """
     given = as_sequences(sequences)
     labels = _as_labels(labels, len(given.lengths))

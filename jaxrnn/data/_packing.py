@@ -45,6 +45,13 @@ def pack(sequences: Sequence[Any], length: int, *, num_rows: int | None = None) 
     Raises:
       ValueError, TypeError: `sequences` differ in structure, feature shape or dtype, one is longer
         than `length`, or they need more than `num_rows` rows.
+
+    Example:
+      >>> packed = jaxrnn.data.pack([[1, 2, 3], [4, 5, 6], [7]], length=4)
+      >>> packed.xs.T.tolist()  # xs: (T, R)
+      [[1, 2, 3, 7], [4, 5, 6, 0]]
+      >>> packed.segment_ids.T.tolist()
+      [[0, 0, 0, 2], [1, 1, 1, -1]]
     """
     given = as_sequences(sequences)
     check_size("length", length)
@@ -84,6 +91,12 @@ def unpack(ys: Any, segment_ids: Any, num_sequences: int) -> list[Any]:
     Raises:
       ValueError, TypeError: `segment_ids` are not integers (T, R), or do not match `ys` or
         `num_sequences`.
+
+    Example:
+      >>> packed = jaxrnn.data.pack([[1, 2, 3], [4, 5, 6], [7]], length=4)
+      >>> doubled = jaxrnn.data.unpack(2 * packed.xs, packed.segment_ids, 3)
+      >>> [sequence.tolist() for sequence in doubled]
+      [[2, 4, 6], [8, 10, 12], [14]]
     """
     check_ids("segment_ids", segment_ids, "(T, R)")
     check_size("num_sequences", num_sequences)

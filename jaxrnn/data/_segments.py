@@ -26,6 +26,13 @@ def segment_resets(segment_ids: jax.Array, previous: jax.Array | None = None) ->
     Raises:
       ValueError, TypeError: `segment_ids` are not integers (T, ...), or the shape or dtype of
         `previous` does not match them.
+
+    Example:
+      >>> ids = jnp.array([0, 0, 2, 2, 5])  # (T,)
+      >>> jaxrnn.data.segment_resets(ids).tolist()
+      [False, False, True, False, True]
+      >>> jaxrnn.data.segment_resets(ids, previous=jnp.array(7))[0].item()
+      True
     """
     check_ids("segment_ids", segment_ids, "(T, ...)")
     if segment_ids.ndim == 0:

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn._core.checks import check_array, check_flags, check_key, describe, dtype_of
+from jaxrnn._core.checks import check_array, check_key, describe, dtype_of
 from jaxrnn._core.entry import shapes
+from jaxrnn._core.flags import check_flags
 from jaxrnn._core.ranges import check_known, known
 from jaxrnn._core.types import Layer, Params, check_layer
 from jaxrnn.layers._bidirectional import bidirectional

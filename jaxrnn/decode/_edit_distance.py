@@ -37,6 +37,11 @@ def edit_distance(
 
     References: Levenshtein, 1966, "Binary codes capable of correcting deletions, insertions, and
     reversals".
+
+    Example:
+      >>> read, written = (jnp.array([*map(ord, word)]) for word in ("kitten", "sitting"))
+      >>> int(jaxrnn.decode.edit_distance(read, written))
+      3
     """
     mask, target_mask = _masks(symbols, targets, mask, target_mask)
     if symbols.dtype != targets.dtype:
@@ -86,6 +91,14 @@ def error_rate(
 
     Raises:
       ValueError, TypeError: as in `edit_distance`.
+
+    Example:
+      >>> symbols = jnp.array([[1, 1], [2, 5], [3, 3]])  # (S, B)
+      >>> targets = jnp.array([[1, 1], [2, 2], [3, 0]])  # (U, B)
+      >>> target_mask = jaxrnn.length_mask(jnp.array([3, 2]), 3)
+      >>> rate = jaxrnn.decode.error_rate(symbols, targets, target_mask=target_mask)
+      >>> round(float(rate), 3)  # 2 errors in 5 targets
+      0.4
     """
     distances = jnp.sum(edit_distance(symbols, targets, mask, target_mask))
     count = jnp.sum(over_batch(target_mask, targets.shape, True))

@@ -79,6 +79,16 @@ def generate(
     Raises:
       ValueError, TypeError: an argument does not fit; the prompt is empty; a symbol or `stop` is
         outside the vocabulary, where it is known; or `key` is None and `sample` draws.
+
+    References: Graves, 2013, "Generating sequences with recurrent neural networks".
+
+    Example:
+      >>> model = jaxrnn.embed(5, 5)  # logits by the last symbol; here n + 1 follows n
+      >>> params = jaxrnn.layers.EmbedParams(100 * jnp.roll(jnp.eye(5), 1, axis=1))
+      >>> prompt = jnp.array([[0, 2]])  # (P, B)
+      >>> out = jaxrnn.decode.generate(model, params, prompt, jax.random.key(0), 4, stop=4)
+      >>> out.symbols.T.tolist(), out.mask.sum(0).tolist()
+      ([[1, 2, 3, 4], [3, 4, 4, 4]], [3, 1])
     """
     check_size("length", length)
     check_start(start)

@@ -78,6 +78,16 @@ def sample_path(
     Raises:
       ValueError, TypeError: an argument does not fit, the prompt is empty, `sample` does not
         return a step, or `model` reads from the end.
+
+    References: Graves, 2013, "Generating sequences with recurrent neural networks".
+
+    Example:
+      >>> model = jaxrnn.dense(1, use_bias=False)
+      >>> params = jaxrnn.layers.DenseParams(jnp.array([[2.0]]), None)  # each step doubles
+      >>> prompt, double = jnp.array([[1.0]]), lambda key, y: y  # (P, I)
+      >>> path = jaxrnn.decode.sample_path(model, params, prompt, None, 4, sample=double)
+      >>> path.xs[:, 0].tolist()
+      [2.0, 4.0, 8.0, 16.0]
     """
     check_decoder(model)
     check_size("length", length)

@@ -23,6 +23,10 @@ def greedy(key: jax.Array | None, logits: jax.Array) -> jax.Array:
 
     Returns:
       A symbol, int32.
+
+    Example:
+      >>> int(jaxrnn.decode.greedy(None, jnp.array([0.0, 5.0, 1.0, 5.0])))
+      1
     """
     return jnp.argmax(logits).astype(jnp.int32)
 
@@ -57,6 +61,13 @@ def categorical(
     References: Fan, Lewis and Dauphin, 2018, "Hierarchical neural story generation" (top-k);
     Holtzman et al., 2020, "The curious case of neural text degeneration" (top-p); Nguyen et al.,
     2024, "Turning up the heat: min-p sampling for creative and coherent LLM outputs".
+
+    Example:
+      >>> logits = jnp.log(jnp.array([0.5, 0.3, 0.15, 0.05]))  # (V,)
+      >>> draw = jaxrnn.decode.categorical(temperature=0.7, top_p=0.75)  # leaves 0 and 1
+      >>> keys = jax.random.split(jax.random.key(0), 1000)
+      >>> int(jax.vmap(draw, (0, None))(keys, logits).max())
+      1
     """
     if top_k is not None:
         check_size("top_k", top_k)

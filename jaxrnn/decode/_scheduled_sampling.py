@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn._core.checks import check_flags, check_key, check_sequence
+from jaxrnn._core.checks import check_key, check_sequence
+from jaxrnn._core.flags import check_flags
 from jaxrnn._core.loop import Loop, scan, varying_like
 from jaxrnn._core.masking import select, zero_where_masked
 from jaxrnn._core.mesh import with_auto_axes
@@ -75,6 +76,15 @@ def scheduled_sampling(
 
     References: Bengio, Vinyals, Jaitly and Shazeer, 2015, "Scheduled sampling for sequence
     prediction with recurrent neural networks".
+
+    Example:
+      >>> model, xs = jaxrnn.embed(5, 5), jnp.zeros(4, int)  # logits by the last symbol
+      >>> params = jaxrnn.layers.EmbedParams(jnp.roll(jnp.eye(5), 1, axis=1))  # n + 1 follows n
+      >>> for rate in (0.0, 1.0):  # teacher forcing, and free running
+      ...     _, ys = jaxrnn.decode.scheduled_sampling(model, params, None, xs, None, rate)
+      ...     print(ys.argmax(-1).tolist())
+      [1, 1, 1, 1]
+      [1, 2, 3, 4]
     """
     check_decoder(model)
     num_steps = check_sequence(xs)

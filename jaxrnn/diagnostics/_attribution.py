@@ -46,6 +46,12 @@ def saliency(score: Callable[[Any], jax.Array], xs: Any) -> Any:
 
     References: Simonyan, Vedaldi and Zisserman, 2014, "Deep inside convolutional networks:
     visualising image classification models and saliency maps".
+
+    Example:
+      >>> score = lambda xs: 2 * xs[1, :, 0] - xs[2, :, 1]  # (T, B, I) -> (B,)
+      >>> gradient = jaxrnn.diagnostics.saliency(score, jnp.zeros((3, 4, 2)))
+      >>> gradient[:, 0].tolist()
+      [[0.0, 0.0], [2.0, 0.0], [0.0, -1.0]]
     """
     xs = _checked(score, xs)
     return jax.grad(lambda xs: _total(score, xs))(xs)
@@ -85,6 +91,13 @@ def integrated_gradients(
         a positive integer, or `score` is not a function of real numbers.
 
     References: Sundararajan, Taly and Yan, 2017, "Axiomatic attribution for deep networks".
+
+    Example:
+      >>> score = lambda xs: jnp.sum(xs**3, axis=(0, -1))  # (T, B, I) -> (B,)
+      >>> xs = jnp.arange(3.0)[:, None, None]
+      >>> found = jaxrnn.diagnostics.integrated_gradients(score, xs)
+      >>> found.attributions[:, 0, 0].round(3).tolist()
+      [0.0, 1.0, 8.0]
     """
     xs = _checked(score, xs)
     check_size("num_points", num_points)

@@ -76,6 +76,14 @@ def carry_gradients(
 
     References: Pascanu, Mikolov and Bengio, 2013, "On the difficulty of training recurrent neural
     networks".
+
+    Example:
+      >>> cell, xs = jaxrnn.elman(2, use_bias=False), jnp.zeros((4, 3, 1))  # (T, B, I)
+      >>> params = jaxrnn.cells.ElmanParams(jnp.zeros((1, 2)), 0.5 * jnp.eye(2), None)
+      >>> loss = lambda ys: jnp.sum(ys[2, :, 0])  # of step 2
+      >>> found = jaxrnn.diagnostics.carry_gradients(cell, params, None, xs, loss)
+      >>> found.norms.h.shape, found.norms.h[:, 0].tolist()
+      ((4, 3), [0.125, 0.25, 0.5, 0.0])
     """
     cell = as_cell("carry_gradients", model, params, xs)
     if not callable(loss):

@@ -53,6 +53,13 @@ def context_length(
 
     References: Khandelwal, He, Qi and Jurafsky, 2018, "Sharp nearby, fuzzy far away: how neural
     language models use context".
+
+    Example:
+      >>> model, xs = jaxrnn.causal_conv(2, 3), jnp.ones((8, 2))  # it sees three steps
+      >>> params = model.init(jax.random.key(0), xs)
+      >>> found = jaxrnn.diagnostics.context_length(model, params, xs, lengths=[1, 2, 3, 4, 5])
+      >>> int(found.length)
+      3
     """
     model = rnn(model) if isinstance(model, Cell) else model
     check_layer("`model`", model)

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_features, check_flags, check_params, check_sequence
+from jaxrnn._core.checks import check_features, check_params, check_sequence
+from jaxrnn._core.flags import check_flags
 from jaxrnn._core.noise import batch_axes
 from jaxrnn.cells import LSTMParams
 
@@ -43,6 +44,15 @@ def contextual_decomposition(params: LSTMParams, xs: jax.Array, phrase: jax.Arra
 
     References: Murdoch, Liu and Yu, 2018, "Beyond word importance: contextual decomposition to
     extract interactions from LSTMs".
+
+    Example:
+      >>> cell, xs = jaxrnn.lstm(4), jnp.ones((7, 2))
+      >>> params = jaxrnn.cells.LSTMParams(jnp.ones((2, 16)), jnp.ones((4, 16)), jnp.zeros(16))
+      >>> phrase = jnp.array([0, 0, 1, 1, 0, 0, 0], bool)  # steps 2 and 3
+      >>> parts = jaxrnn.diagnostics.contextual_decomposition(params, xs, phrase)
+      >>> carry, ys = jaxrnn.unroll(cell, params, None, xs)
+      >>> bool(jnp.allclose(parts.phrase + parts.rest, ys, atol=1e-5))
+      True
     """
     check_params(params, LSTMParams)
     check_sequence(xs)

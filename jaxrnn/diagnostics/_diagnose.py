@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn._core.checks import check_flags, check_sequence, example
+from jaxrnn._core.checks import check_sequence, example
+from jaxrnn._core.flags import check_flags
 from jaxrnn._core.noise import batch_axes
 from jaxrnn._core.timed import inputs_of
 from jaxrnn._core.types import Cell, Layer, Params
@@ -78,6 +79,13 @@ def diagnose(
 
     Raises:
       ValueError, TypeError: an argument does not fit the others.
+
+    Example:
+      >>> cell, xs = jaxrnn.elman(2, use_bias=False), jnp.sin(jnp.arange(50.0))[:, None, None]
+      >>> params = jaxrnn.cells.ElmanParams(jnp.ones((1, 2)), 0.1 * jnp.eye(2), None)
+      >>> report = jaxrnn.diagnostics.diagnose(cell, params, xs, lambda ys: jnp.sum(ys[-1]))
+      >>> [finding.trouble for finding in report.findings]
+      ['vanishing']
     """
     num_steps = check_sequence(xs)
     check_flags("mask", mask, xs)

@@ -28,6 +28,14 @@ def effective_rank(states: jax.Array, *, mask: jax.Array | None = None) -> jax.A
       ValueError, TypeError: `states` are not floating (T, ..., H), or `mask` does not fit them.
 
     References: Roy and Vetterli, 2007, "The effective rank: a measure of effective dimensionality".
+
+    Example:
+      >>> rng = np.random.default_rng(0)
+      >>> line = rng.normal(size=(100, 1)) * np.ones(8)  # (T, H)
+      >>> ball = rng.normal(size=(1000, 8))
+      >>> rank = lambda x: round(float(jaxrnn.diagnostics.effective_rank(jnp.float32(x))))
+      >>> rank(line), rank(ball)
+      (1, 8)
     """
     check_states("states", states, mask)
     rows, _, _ = centered(states, mask)

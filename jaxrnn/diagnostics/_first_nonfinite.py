@@ -56,6 +56,14 @@ def first_nonfinite(
 
     Raises:
       ValueError, TypeError: an argument does not fit the others, or a layer cannot stream.
+
+    Example:
+      >>> cell, xs = jaxrnn.elman(2, use_bias=False), jnp.ones((7, 3, 1))
+      >>> params = jaxrnn.cells.ElmanParams(jnp.ones((1, 2)), jnp.eye(2), None)
+      >>> jaxrnn.diagnostics.first_nonfinite(cell, params, None, xs) is None
+      True
+      >>> print(jaxrnn.diagnostics.first_nonfinite(cell, params, None, xs.at[5].set(jnp.nan)))
+      `xs` is not finite at step 5
     """
     cell = as_cell("first_nonfinite", model, params, xs)
     xs = inputs_of(cell, xs)

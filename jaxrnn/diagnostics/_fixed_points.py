@@ -70,6 +70,15 @@ def fixed_points(
 
     References: Sussillo and Barak, 2013, "Opening the black box: low-dimensional dynamics in
     high-dimensional recurrent neural networks".
+
+    Example:
+      >>> cell = jaxrnn.elman(1, use_bias=False)
+      >>> params = jaxrnn.cells.ElmanParams(jnp.zeros((1, 1)), jnp.array([[2.0]]), None)
+      >>> starts = jaxrnn.HiddenCarry(jnp.array([[-1.0], [0.1], [1.0]]))  # (S, H)
+      >>> found = jaxrnn.diagnostics.fixed_points(cell, params, starts, jnp.zeros(1))
+      >>> order = found.carries.h[:, 0].argsort()  # of h' = tanh(2 h): -0.96, 0 and 0.96
+      >>> found.is_stable[order].tolist()
+      [True, False, True]
     """
     limits = {"tolerance": tolerance, "slow": slow, "distance": distance}
     tolerance, slow, distance = (check_positive(*item) for item in limits.items())

@@ -30,6 +30,14 @@ def jacobians(model: Cell | Layer, params: Params, carry: Carry | None, xs: Any)
     Raises:
       ValueError, TypeError: an argument does not fit the others, T is 0, `xs` has batch axes, or a
         layer cannot stream.
+
+    Example:
+      >>> cell, xs = jaxrnn.elman(2, use_bias=False), jnp.zeros((7, 1))  # (T, I)
+      >>> kernel = jnp.array([[0.5, 1.0], [0.0, 2.0]])
+      >>> params = jaxrnn.cells.ElmanParams(jnp.zeros((1, 2)), kernel, None)
+      >>> js = jaxrnn.diagnostics.jacobians(cell, params, None, xs)
+      >>> js.shape, js[0].T.tolist()  # at h = 0, the recurrent kernel
+      ((7, 2, 2), [[0.5, 1.0], [0.0, 2.0]])
     """
     run = begin("jacobians", model, params, carry, xs)
 

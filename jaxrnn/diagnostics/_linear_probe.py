@@ -55,6 +55,13 @@ def linear_probe(
 
     References: Alain and Bengio, 2017, "Understanding intermediate layers using linear classifier
     probes".
+
+    Example:
+      >>> states = jnp.float32(np.random.default_rng(0).normal(size=(200, 2, 4)))  # (T, B, H)
+      >>> targets = states[..., :1] - states[..., 1:2]
+      >>> probe = jaxrnn.diagnostics.linear_probe(states, targets)
+      >>> round(float(probe.score), 2), bool(probe.chance < 0.1)  # a score of 1 is perfect
+      (1.0, True)
     """
     check_states("states", states, mask)
     check_array("targets", targets)

@@ -52,6 +52,13 @@ def memory_capacity(
         or T is too short for `warmup` and `max_delay`.
 
     References: Jaeger, 2001, "Short term memory in echo state networks".
+
+    Example:
+      >>> signal = jnp.float32(np.random.default_rng(0).uniform(-1, 1, 1000))  # (T,)
+      >>> states = jnp.stack([jnp.roll(signal, k) for k in (1, 2, 3)], axis=-1)  # a delay line
+      >>> found = jaxrnn.diagnostics.memory_capacity(states, signal, max_delay=5, warmup=3)
+      >>> [round(float(share)) for share in found.by_delay], round(float(found.total))
+      ([1, 1, 1, 0, 0], 3)
     """
     check_states("states", states, None)
     check_array("signal", signal)

@@ -39,6 +39,12 @@ def occlusion(
       ValueError, TypeError: `baseline` is not like `xs`, or `window` is not an integer from 1 to T.
 
     References: Zeiler and Fergus, 2014, "Visualizing and understanding convolutional networks".
+
+    Example:
+      >>> score = lambda xs: xs.sum((0, -1))  # (T, B, I) -> (B,)
+      >>> xs = jnp.arange(4.0)[:, None, None]
+      >>> jaxrnn.diagnostics.occlusion(score, xs, window=2)[:, 0].tolist()
+      [1.0, 3.0, 5.0]
     """
     if not callable(score):
         raise TypeError(f"`score` must be a function of the inputs, got {describe(score)}.")

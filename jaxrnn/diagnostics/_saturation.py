@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_flags
+from jaxrnn._core.flags import check_flags
 from jaxrnn._core.types import Carry, Cell, Layer, Params
 from jaxrnn.diagnostics._activations import activations
 from jaxrnn.diagnostics._states import check_share
@@ -56,6 +56,14 @@ def gate_saturation(
         (0, 0.5].
 
     References: Karpathy, Johnson and Li, 2016, "Visualizing and understanding recurrent networks".
+
+    Example:
+      >>> kernel = jnp.array([0.0, 100.0, 1.0, 1.0]) * jnp.ones((2, 1))  # H = 1, gates i f g o
+      >>> params = jaxrnn.cells.LSTMParams(kernel, jnp.ones((1, 4)), None)
+      >>> cell, xs = jaxrnn.lstm(1, use_bias=False), jnp.ones((20, 2))  # (T, I)
+      >>> found = jaxrnn.diagnostics.gate_saturation(cell, params, None, xs)
+      >>> found["sigmoid[0]"].high.tolist(), found["sigmoid[1]"].high.tolist()
+      ([0.0], [1.0])
     """
     check_share("margin", margin, 0.5)
     run = begin("gate_saturation", model, params, carry, xs)

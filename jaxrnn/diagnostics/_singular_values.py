@@ -63,6 +63,13 @@ def singular_values(
     References: Pennington, Schoenholz and Ganguli, 2017, "Resurrecting the sigmoid in deep learning
     through dynamical isometry"; Halko, Martinsson and Tropp, 2011, "Finding structure with
     randomness".
+
+    Example:
+      >>> cell, xs = jaxrnn.elman(2, use_bias=False), jnp.zeros((3, 1))
+      >>> params = jaxrnn.cells.ElmanParams(jnp.zeros((1, 2)), jnp.diag(jnp.array([0.5, 2])), None)
+      >>> found = jaxrnn.diagnostics.singular_values(cell, params, None, xs)
+      >>> found.steps.shape, jnp.exp(found.log_product).round(3).tolist()
+      ((3, 2), [8.0, 0.125])
     """
     check_size("num_iterations", num_iterations)
     if num is None:

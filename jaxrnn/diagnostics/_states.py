@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_array, check_flags, describe
+from jaxrnn._core.checks import check_array, describe
+from jaxrnn._core.flags import check_flags
 from jaxrnn._core.numerics import sum_dtype
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import jax
 
-from jaxrnn._core.checks import check_flags_fit, check_no_features, describe
+from jaxrnn._core.checks import describe
 from jaxrnn._core.dependency import nonlinear_term
+from jaxrnn._core.flags import check_flags_fit, check_no_features
 from jaxrnn._core.matching import check_carry, check_drawn
 from jaxrnn._core.memo import remembered
 from jaxrnn._core.noise import batch_axes, without_noise

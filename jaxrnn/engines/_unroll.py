@@ -10,13 +10,13 @@ from jaxrnn._core.checks import (
     MISSING,
     check_array,
     check_bool,
-    check_flags,
     check_given,
     describe,
     example,
 )
 from jaxrnn._core.context import Handed, prepared, taken
 from jaxrnn._core.events import record
+from jaxrnn._core.flags import check_flags
 from jaxrnn._core.loop import Loop, varying_like
 from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.memo import remembered

@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._core.checks import (
-    check_flags_fit,
     check_params,
     describe,
     example,
 )
 from jaxrnn._core.entry import constructor
+from jaxrnn._core.flags import check_flags_fit
 from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.matching import check_carry
 from jaxrnn._core.timed import backward_gaps

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jaxrnn._core.checks import (
     check_bool,
     check_features,
-    check_mask_and_resets,
     check_params,
     check_size,
     example,
@@ -16,6 +15,7 @@ from jaxrnn._core.checks import (
 from jaxrnn._core.compaction import compacted
 from jaxrnn._core.drawing import draw
 from jaxrnn._core.entry import constructor
+from jaxrnn._core.flags import check_mask_and_resets
 from jaxrnn._core.masking import over_batch, zero_where_masked
 from jaxrnn._core.matching import check_carry, check_drawn
 from jaxrnn._core.memo import shape_of

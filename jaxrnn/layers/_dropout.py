@@ -7,11 +7,11 @@ import jax.numpy as jnp
 
 from jaxrnn._core.checks import (
     check_features,
-    check_mask_and_resets,
     check_rate,
     example,
 )
 from jaxrnn._core.entry import constructor
+from jaxrnn._core.flags import check_mask_and_resets
 from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.matching import check_carry, check_no_carry
 from jaxrnn._core.noise import count_steps, drop, for_each_step, is_zero, keep

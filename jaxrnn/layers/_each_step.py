@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import jax
 
-from jaxrnn._core.checks import check_features, check_flags_fit, example
+from jaxrnn._core.checks import check_features, example
+from jaxrnn._core.flags import check_flags_fit
 from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.matching import check_drawn, check_no_carry
 from jaxrnn._core.memo import shape_of

@@ -8,7 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_features, check_flags, check_no_features, example
+from jaxrnn._core.checks import check_features, example
+from jaxrnn._core.flags import check_flags, check_no_features
 from jaxrnn._core.masking import select, zero_where_masked
 from jaxrnn._core.mesh import on_any_mesh
 from jaxrnn._core.numerics import sum_dtype

@@ -6,9 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_bool, check_mask_and_resets, example
+from jaxrnn._core.checks import check_bool, example
 from jaxrnn._core.context import Drawing, handed
 from jaxrnn._core.entry import constructor
+from jaxrnn._core.flags import check_mask_and_resets
 from jaxrnn._core.matching import check_carry
 from jaxrnn._core.noise import (
     CountedCarry,

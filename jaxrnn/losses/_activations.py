@@ -20,8 +20,17 @@ def activation_penalty(ys: jax.Array, mask: jax.Array | None = None) -> jax.Arra
       ys: outputs, floating (T, ..., H).
       mask: bool, with any of the leading axes of `ys`, True = a real step.
 
+    Returns:
+      A scalar in the dtype of `ys`.
+
     Raises:
       ValueError, TypeError: `ys` is not floating, or `mask` does not fit it.
+
+    Example:
+      >>> ys = jnp.array([[2.0, 2.0], [4.0, 4.0], [9.0, 9.0]])  # (T, H)
+      >>> mask = jnp.array([True, True, False])
+      >>> float(jaxrnn.losses.activation_penalty(ys, mask))
+      10.0
     """
     ys = floating("ys", ys)
     check_mask("mask", mask, ys.shape, "`ys`")
@@ -43,9 +52,20 @@ def temporal_activation_penalty(
       mask: bool, with any of the leading axes (T, ...) of `ys` but the last, True = a real step.
       resets: bool, like `mask`: the resets that the layer was given.
 
+    Returns:
+      A scalar in the dtype of `ys`.
+
     Raises:
       ValueError, TypeError: `ys` is not floating or lacks the last axis, or `mask` or `resets` does
         not fit it.
+
+    Example:
+      >>> ys = jnp.array([[1.0], [3.0], [9.0]])  # (T, H)
+      >>> float(jaxrnn.losses.temporal_activation_penalty(ys))  # changes of 2 and 6
+      20.0
+      >>> resets = jnp.array([False, False, True])  # the last step begins another sequence
+      >>> float(jaxrnn.losses.temporal_activation_penalty(ys, resets=resets))
+      4.0
     """
     ys = floating("ys", ys)
     if ys.ndim < 2:

@@ -7,7 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_flags, describe, dtype_of
+from jaxrnn._core.checks import describe, dtype_of
+from jaxrnn._core.flags import check_flags
 from jaxrnn._core.masking import zero_where_masked
 from jaxrnn._core.numerics import sum_dtype
 from jaxrnn._core.ranges import known

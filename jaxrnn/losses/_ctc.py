@@ -42,6 +42,9 @@ def ctc_loss(
       target_mask: bool, with any of the leading axes of `targets`, True = a real symbol.
       blank: the class that stands for no symbol.
 
+    Returns:
+      A scalar in the dtype of `logits`.
+
     Raises:
       ValueError, TypeError: an argument of another shape or dtype; or a real symbol that is the
         blank or is no class, where the targets are known. A traced one gives NaN.
@@ -49,6 +52,14 @@ def ctc_loss(
 
     References: Graves, Fernández, Gomez and Schmidhuber, 2006, "Connectionist temporal
     classification: labelling unsegmented sequence data with recurrent neural networks".
+
+    Example:
+      >>> logits = jnp.zeros((2, 1, 3))  # (T, B, K)
+      >>> loss = jaxrnn.losses.ctc_loss(logits, jnp.array([[1]]))  # 01, 10 or 11, of 9 paths
+      >>> round(float(jnp.exp(-loss) * 9), 3)
+      3.0
+      >>> float(jaxrnn.losses.ctc_loss(logits, jnp.array([[1], [1]])))  # would need 1, 0, 1
+      inf
     """
     logits = floating("logits", logits)
     if logits.ndim < 2 or logits.shape[-1] == 0:

@@ -23,8 +23,17 @@ def masked_mean(values: jax.Array, mask: jax.Array | None = None) -> jax.Array:
         dtype. Otherwise it has the dtype of the values.
       mask: bool, with any of the leading axes of `values`, True = a real step.
 
+    Returns:
+      A scalar, 0 without a real step.
+
     Raises:
       ValueError, TypeError: `values` is not an array, or `mask` does not fit it.
+
+    Example:
+      >>> hits = jnp.array([[True, True], [False, False], [True, False]])  # (T, B)
+      >>> mask = jaxrnn.length_mask(jnp.array([3, 1]), 3)
+      >>> float(jaxrnn.losses.masked_mean(hits, mask))
+      0.75
     """
     check_array("values", values)
     if not (jnp.issubdtype(values.dtype, jnp.number) or values.dtype == jnp.bool_):

@@ -41,8 +41,18 @@ def quantile_loss(
       quantile: a number in (0, 1), or a list, tuple or array (Q,) of them. It may be traced: then
         NaN stands for one out of range.
 
+    Returns:
+      A scalar in the dtype of `predictions`.
+
     Raises:
       ValueError, TypeError: an argument of another shape or dtype, or `quantile` is not in (0, 1).
+
+    Example:
+      >>> targets = jnp.array([10.0, 10.0])  # (T,)
+      >>> low, high = jnp.full(2, 9.0), jnp.full(2, 11.0)
+      >>> loss = lambda p: round(float(jaxrnn.losses.quantile_loss(p, targets, quantile=0.9)), 3)
+      >>> loss(low), loss(high)  # too low costs more
+      (0.9, 0.1)
     """
     if isinstance(quantile, (list, tuple)) or getattr(quantile, "ndim", 0) == 1:
         p, y, dtype, q = _several(predictions, targets, mask, quantile)

@@ -46,11 +46,20 @@ def mean_absolute_scaled_error(
       history_mask: bool, with any of the leading axes of `history`, True = real.
       season: the number of steps of a season, below S; 1 repeats the last value.
 
+    Returns:
+      A scalar in the dtype of `predictions`.
+
     Raises:
       ValueError, TypeError: an argument of another shape or dtype, `history` is not longer than
         `season`, or `season` is not a positive integer.
 
     References: Hyndman and Koehler, 2006, "Another look at measures of forecast accuracy".
+
+    Example:
+      >>> history = jnp.array([0.0, 2.0, 4.0, 6.0])  # the naive error is 2 a step
+      >>> targets, predictions = jnp.array([8.0, 10.0]), jnp.array([8.0, 11.0])
+      >>> float(jaxrnn.losses.mean_absolute_scaled_error(predictions, targets, history))
+      0.25
     """
     p, y, dtype = real_alike(mask, predictions=predictions, targets=targets)
     _check_history(history, history_mask, targets, dtype, season)

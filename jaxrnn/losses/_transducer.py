@@ -48,11 +48,20 @@ def rnnt_loss(
       target_mask: bool, with any of the leading axes of `targets`, True = a real symbol.
       blank: the class that stands for no symbol.
 
+    Returns:
+      A scalar in the dtype of `logits`.
+
     Raises:
       ValueError, TypeError: an argument of another shape or dtype; or a real symbol that is the
         blank or is no class, where the targets are known. A traced one gives NaN.
 
     References: Graves, 2012, "Sequence transduction with recurrent neural networks".
+
+    Example:
+      >>> logits = jnp.zeros((2, 2, 1, 3))  # (T, U + 1, B, K)
+      >>> loss = jaxrnn.losses.rnnt_loss(logits, jnp.array([[1]]))  # 1 before either blank
+      >>> round(float(jnp.exp(-loss) * 27), 3)  # 2 alignments, each 3 choices of one in 3
+      2.0
     """
     logits = floating("logits", logits)
     if logits.ndim < 3 or logits.shape[-1] == 0:

@@ -42,6 +42,17 @@ def accumulate(
 
     References: Williams and Zipser, 1989, "A learning algorithm for continually running fully
     recurrent neural networks".
+
+    Example:
+      >>> cell, xs = jaxrnn.elman(4), jnp.ones((7, 3, 2))  # (T, B, I)
+      >>> params, online = cell.init(jax.random.key(1), xs[0]), jaxrnn.online.rtrl(cell)
+      >>> def loss(params, state, x):
+      ...     state, y = online.step(params, state, x)
+      ...     return jnp.sum(y**2), state
+      >>> start = online.init(params, xs[0])
+      >>> state, values, grads = jaxrnn.online.accumulate(loss, params, start, xs)
+      >>> values.shape, grads.kernel.shape
+      ((7,), (2, 4))
     """
     length = check_sequence(batch, "batch")
     differentiate = jax.value_and_grad(loss, has_aux=True)

@@ -38,6 +38,14 @@ def eprop(cell: Cell) -> OnlineCell:
 
     References: Bellec, Scherr, Subramoney, Hajek, Salaj, Legenstein and Maass, 2020, "A solution to
     the learning dilemma for recurrent networks of spiking neurons".
+
+    Example:
+      >>> cell, x = jaxrnn.ctrnn(4), jnp.ones((3, 2))  # (B, I)
+      >>> params = cell.init(jax.random.key(0), x)
+      >>> state = jaxrnn.online.eprop(cell).init(params, x)
+      >>> traces = sum(leaf.size for leaf in jax.tree.leaves(state.influence))
+      >>> traces == 3 * sum(leaf.size for leaf in jax.tree.leaves(params))  # of each row
+      True
     """
     check_cell(cell)
 

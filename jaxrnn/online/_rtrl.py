@@ -37,6 +37,17 @@ def rtrl(cell: Cell) -> OnlineCell:
 
     References: Williams and Zipser, 1989, "A learning algorithm for continually running fully
     recurrent neural networks".
+
+    Example:
+      >>> cell, xs = jaxrnn.elman(4), jax.random.normal(jax.random.key(0), (7, 2))
+      >>> params, online = cell.init(jax.random.key(1), xs[0]), jaxrnn.online.rtrl(cell)
+      >>> def loss(params, state, x):
+      ...     state, y = online.step(params, state, x)
+      ...     return jnp.sum(y), state
+      >>> forward = jaxrnn.online.accumulate(loss, params, online.init(params, xs[0]), xs)[2]
+      >>> back = jax.grad(lambda p: jnp.sum(jaxrnn.unroll(cell, p, None, xs)[1]))(params)
+      >>> bool(jnp.allclose(forward.recurrent_kernel, back.recurrent_kernel, atol=1e-4))
+      True
     """
     return build("rtrl", cell, Rule(_begin, _advance, _along))
 

@@ -45,6 +45,14 @@ def uoro(cell: Cell) -> OnlineCell:
         refuses cells with `jaxrnn.clip_carry_gradient`, and complex numbers.
 
     References: Tallec and Ollivier, 2018, "Unbiased online recurrent optimization".
+
+    Example:
+      >>> cell, x = jaxrnn.elman(4), jnp.ones((3, 2))  # (B, I)
+      >>> params, online = cell.init(jax.random.key(0), x), jaxrnn.online.uoro(cell)
+      >>> state = online.init(params, x, key=jax.random.key(1))
+      >>> state, y = online.step(params, state, x)
+      >>> y.shape
+      (3, 4)
     """
     return build("uoro", cell, Rule(_begin, _advance, _along, draws=True))
 

@@ -30,6 +30,11 @@ def attention_map(
     Raises:
       ValueError, TypeError: `weights` has other axes or is not within [0, 1], or there are not as
         many labels as entries.
+
+    Example:
+      >>> weights = np.eye(3)[[0, 2]]  # (U, S)
+      >>> figure = jaxrnn.plots.attention_map(weights, sources=list("abc"), targets=["x", "y"])
+      >>> figure.savefig("attention.png")
     """
     table = values_of("weights", weights, 2)
     if not (table.min() >= -1e-6 and table.max() <= 1 + 1e-6):

@@ -37,6 +37,13 @@ def attributions(
 
     Raises:
       ValueError, TypeError: `values` has other axes, or there are not as many labels as entries.
+
+    Example:
+      >>> score = lambda xs: jnp.sum(xs[-1] ** 2)
+      >>> values = jaxrnn.diagnostics.saliency(score, jnp.ones((4, 2)))  # (T, F)
+      >>> figure = jaxrnn.plots.attributions(values, steps=["the", "film", "was", "good"])
+      >>> len(figure.axes)  # the heat map and its color bar
+      2
     """
     if isinstance(values, IntegratedGradients):
         values = values.attributions

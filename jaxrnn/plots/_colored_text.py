@@ -43,6 +43,12 @@ def colored_text(
 
     Raises:
       ValueError, TypeError: there are not as many values as pieces, or `limits` are not in order.
+
+    Example:
+      >>> activations = np.array([0.0, 0.9, -0.5])  # (T,)
+      >>> figure = jaxrnn.plots.colored_text(["a", "good", "film"], activations, limits=(-1, 1))
+      >>> len(figure.axes[0].texts), len(figure.axes)  # letters; the text and its color bar
+      (9, 2)
     """
     numbers = values_of("values", values, 1)
     if len(pieces) != len(numbers):

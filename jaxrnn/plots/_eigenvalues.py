@@ -26,6 +26,13 @@ def eigenvalues(fixed_points: FixedPoints, *, ax: Axes | None = None) -> Figure:
     Raises:
       TypeError: `fixed_points` is of another type.
       ValueError: it has no point.
+
+    Example:
+      >>> cell = jaxrnn.gru(2)
+      >>> params = cell.init(jax.random.key(0), jnp.zeros(1))
+      >>> starts = jaxrnn.HiddenCarry(jnp.zeros((1, 2)))
+      >>> found = jaxrnn.diagnostics.fixed_points(cell, params, starts, jnp.zeros(1))
+      >>> figure = jaxrnn.plots.eigenvalues(found)
     """
     check_type("fixed_points", fixed_points, FixedPoints)
     if len(fixed_points.eigenvalues) == 0:

@@ -42,6 +42,13 @@ def forecast(
     Raises:
       ValueError, TypeError: an array is not of these axes, or an interval lacks one of its ends or
         its level.
+
+    Example:
+      >>> history, center = np.sin(np.arange(30.0)), np.zeros(10)
+      >>> interval = dict(low=center - 1, high=center + 1, level=0.9)
+      >>> figure = jaxrnn.plots.forecast(history, center, **interval, ylabel="°C")
+      >>> figure.axes[0].get_ylabel()
+      '°C'
     """
     known, center = values_of("history", history, 1), values_of("center", center, 1)
     missing = [n for n, x in (("low", low), ("high", high), ("level", level)) if x is None]

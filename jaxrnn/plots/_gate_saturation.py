@@ -41,6 +41,11 @@ def gate_saturation(
     Raises:
       ValueError, TypeError: `gates` is of another type or empty, or `names` has a gate that is not
         in it.
+
+    Example:
+      >>> shares = jnp.array([0.0, 0.5])  # of two units
+      >>> forget = jaxrnn.diagnostics.Saturation(low=shares, high=1 - shares)
+      >>> figure = jaxrnn.plots.gate_saturation({"sigmoid[1]": forget}, names={"sigmoid[1]": "f"})
     """
     if not isinstance(gates, Mapping):
         raise TypeError("`gates` must be the dict that `gate_saturation` returns.")

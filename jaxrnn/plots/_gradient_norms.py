@@ -34,6 +34,15 @@ def gradient_norms(
 
     Raises:
       ValueError, TypeError: `gradients` is of another type, or has no leaf to draw.
+
+    Example:
+      >>> cell, xs = jaxrnn.lstm(4), jnp.ones((7, 3, 2))
+      >>> params = cell.init(jax.random.key(0), xs[0])
+      >>> loss = lambda ys: jnp.sum(ys[-1])
+      >>> found = jaxrnn.diagnostics.carry_gradients(cell, params, None, xs, loss)
+      >>> figure = jaxrnn.plots.gradient_norms({"LSTM": found})
+      >>> len(figure.axes[0].lines)  # h and c
+      2
     """
     lines = {}
     for name, found in by_name("gradients", gradients).items():

@@ -35,6 +35,11 @@ def lyapunov_exponents(
 
     Raises:
       ValueError, TypeError: `exponents` is of another type, or has none.
+
+    Example:
+      >>> exponents, errors = jnp.array([0.1, -0.3]), jnp.array([0.02, 0.02])
+      >>> found = jaxrnn.diagnostics.LyapunovExponents(exponents, errors)
+      >>> figure = jaxrnn.plots.lyapunov_exponents({"gain 2.5": found})
     """
     shown = by_name("exponents", exponents)
     for found in shown.values():

@@ -23,6 +23,14 @@ def singular_values(values: SingularValues, *, ax: Axes | None = None) -> Figure
     Raises:
       TypeError: `values` is of another type.
       ValueError: it holds no step.
+
+    Example:
+      >>> cell, xs = jaxrnn.elman(3), jnp.ones((7, 2))
+      >>> params = cell.init(jax.random.key(0), xs[0])
+      >>> found = jaxrnn.diagnostics.singular_values(cell, params, None, xs)
+      >>> figure = jaxrnn.plots.singular_values(found)
+      >>> figure.axes[0].get_yscale()
+      'log'
     """
     check_type("values", values, SingularValues)
     steps = values_of("values.steps", values.steps, 2)

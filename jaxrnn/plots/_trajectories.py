@@ -31,6 +31,13 @@ def trajectories(
 
     Raises:
       ValueError, TypeError: an argument is of another type or size.
+
+    Example:
+      >>> states = jax.random.normal(jax.random.key(0), (20, 2, 4))  # (T, B, H)
+      >>> found = jaxrnn.diagnostics.principal_components(states, num=2)
+      >>> figure = jaxrnn.plots.trajectories(found)
+      >>> float(figure.axes[0].get_aspect())  # one scale for both axes
+      1.0
     """
     check_type("components", components, PrincipalComponents)
     paths = values_of("components.projections", components.projections, (2, 3))

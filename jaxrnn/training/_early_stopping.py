@@ -59,6 +59,14 @@ def early_stopping(patience: int, *, min_delta: float = 0.0, mode: str = "min") 
         not one real number, or `params` are unlike those of `init`.
 
     References: Prechelt, 1998, "Early stopping - but when?".
+
+    Example:
+      >>> stopping = jaxrnn.training.early_stopping(patience=2, mode="max")
+      >>> state = stopping.init({"step": jnp.array(0)})
+      >>> for step, accuracy in enumerate([0.5, 0.75, 0.6, 0.7]):
+      ...     state = stopping.update(state, accuracy, {"step": jnp.array(step)})
+      >>> bool(stopping.should_stop(state)), float(state.score), int(state.params["step"])
+      (True, 0.75, 1)
     """
     check_size("patience", patience)
     _check_min_delta(min_delta)

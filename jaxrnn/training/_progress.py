@@ -36,6 +36,13 @@ def progress(
     Raises:
       ValueError, TypeError: `iterable` is not iterable, `scores` is not a dict of numbers, or
         `every` is negative.
+
+    Example:
+      >>> scores = {}
+      >>> for step in jaxrnn.training.progress(range(3), scores, every=60.0):
+      ...     scores["loss"] = jnp.float32(1 / (step + 1))
+      >>> step, round(float(scores["loss"]), 3)
+      (2, 0.333)
     """
     if not isinstance(iterable, Iterable):
         raise TypeError(f"`iterable` must be iterable, got {describe(iterable)}.")

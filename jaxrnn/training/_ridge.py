@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_array, check_flags, check_positive, describe
+from jaxrnn._core.checks import check_array, check_positive, describe
+from jaxrnn._core.flags import check_flags
 from jaxrnn._core.numerics import sum_dtype
 from jaxrnn.layers._dense import DenseParams
 
@@ -35,6 +36,13 @@ def ridge_readout(
 
     References: Hoerl and Kennard, 1970, "Ridge regression: biased estimation for nonorthogonal
     problems".
+
+    Example:
+      >>> states = jax.random.normal(jax.random.key(0), (100, 3, 4))  # (T, B, H)
+      >>> targets = states @ jnp.arange(8.0).reshape(4, 2) + 1  # (T, B, F)
+      >>> kernel, bias = jaxrnn.training.ridge_readout(states, targets)
+      >>> (kernel.round() + 0.0).tolist(), bias.round().tolist()
+      ([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0], [6.0, 7.0]], [1.0, 1.0])
     """
     _check(states, targets)
     check_flags("mask", mask, states, of="states")

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_sequence, check_size
+from jaxrnn._core.checks import check_array, check_sequence, check_size
 from jaxrnn._core.matching import check_carry
 from jaxrnn._core.types import Carry
 from jaxrnn.layers._chunks import over_chunks
@@ -40,11 +40,20 @@ def train_windows(
       T / window, rounded up.
 
     Raises:
-      ValueError, TypeError: `window` is not a positive integer, or the leaves of `batch` do not
-        agree on T, or T is 0.
+      ValueError, TypeError: `window` is not a positive integer; the leaves of `batch` do not agree
+        on T, or T is 0; or `carry` is not arrays like those that `train_step` returns.
 
     References: Williams and Peng, 1990, "An efficient gradient-based algorithm for on-line training
     of recurrent network trajectories".
+
+    Example:
+      >>> def train_step(state, carry, window):  # learns a mean, and carries a sum
+      ...     value, grads = jax.value_and_grad(lambda p: jnp.mean((window - p) ** 2))(state)
+      ...     return state - 0.5 * grads, carry + window.sum(), value
+      >>> start, xs = jnp.zeros(()), jnp.arange(10.0)
+      >>> state, carry, losses = jaxrnn.training.train_windows(train_step, start, start, xs, 4)
+      >>> float(state), float(carry), losses.shape  # windows of 4, 4 and 2 steps
+      (8.5, 45.0, (3,))
     """
     check_size("window", window)
     length = check_sequence(batch, "batch")
@@ -55,6 +64,8 @@ def train_windows(
             "`carry` must be given, because it passes from window to window. Start from "
             "`layer.init_carry(params, xs)`."
         )
+    for leaf in jax.tree.leaves(carry):
+        check_array("carry", leaf)
 
     def run(loop, window):
         state, carry, out = train_step(*loop, window)

@@ -936,10 +936,30 @@ WRONG = {
         TypeError,
         "`carry.position` must be an array, got int",
     ),
+    "a rate that is a flag": (
+        lambda: jaxrnn.dropout(False),
+        TypeError,
+        r"`rate` must be a number in \[0, 1\), got bool",
+    ),
+    "a clipped activation that is no function": (
+        lambda: jaxrnn.activations.clipped(None, 1.0),
+        TypeError,
+        "`activation` must be a function such as jnp.tanh, got None",
+    ),
+    "an activation clipped below 0": (
+        lambda: jaxrnn.activations.clipped(jnp.tanh, -1.0),
+        ValueError,
+        "`limit` must be 0 or more, got -1.0",
+    ),
     "windows without a carry": (
         lambda: jaxrnn.training.train_windows(lambda *_: None, (), None, XS, 2),
         ValueError,
         "`carry` must be given",
+    ),
+    "windows whose carry is a number": (
+        lambda: jaxrnn.training.train_windows(lambda *_: None, (), 0.0, XS, 2),
+        TypeError,
+        "`carry` must be an array or a pytree of arrays, got float",
     ),
     "windows whose carry changes": (
         lambda: jaxrnn.training.train_windows(lambda s, c, w: (s, c.h, 0.0), (), CARRY, XS, 2),

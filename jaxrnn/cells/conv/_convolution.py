@@ -60,6 +60,13 @@ def convolve(x: jax.Array, kernel: jax.Array, dilation: tuple[int, ...] | None =
 
     Returns:
       ``(..., *S, N)``, summed in at least float32, and in the dtype of the sums.
+
+    Example:
+      >>> x = jnp.arange(5.0)[None, :, None]  # (B, *S, C): one row of five pixels
+      >>> jaxrnn.authoring.convolve(x, jnp.ones((3, 1, 1)))[0, :, 0].tolist()
+      [1.0, 3.0, 6.0, 9.0, 7.0]
+      >>> jaxrnn.authoring.convolve(x, jnp.ones((3, 1, 1)), dilation=(2,))[0, :, 0].tolist()
+      [2.0, 4.0, 6.0, 4.0, 6.0]
     """
     num_axes = kernel.ndim - 2
     batch, picture = x.shape[: x.ndim - num_axes - 1], x.shape[x.ndim - num_axes - 1 :]

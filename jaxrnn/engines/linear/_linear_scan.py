@@ -5,7 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.checks import check_array, check_bool, check_flags, check_sequence, describe
+from jaxrnn._core.checks import check_array, check_bool, check_sequence, describe
+from jaxrnn._core.flags import check_flags
 from jaxrnn._core.masking import select, zero_where_masked
 from jaxrnn._core.mesh import on_any_mesh, undivided_in_time
 from jaxrnn._core.numerics import sum_dtype

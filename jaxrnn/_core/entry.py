@@ -55,6 +55,15 @@ def constructor(build: Callable) -> Callable:
 
     Returns:
       A function with the same arguments.
+
+    Example:
+      >>> @jaxrnn.constructor
+      ... def tagger(num_tags):
+      ...     return jaxrnn.stack(jaxrnn.bidirectional(jaxrnn.lstm(64)), jaxrnn.dense(num_tags))
+      >>> tagger(17)
+      tagger(17)
+      >>> tagger(17) == tagger(17), tagger(17) == tagger(18)
+      (True, False)
     """
     return recorded(build, _entered)
 

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 import jaxrnn
-from tests.package.test_package import ROOMS
 from tests.marks import later
+from tests.package.test_package import ROOMS
 
 EVERY = ("jaxrnn", *ROOMS, "convert")
 AT_THE_TOP = ("from_step", "constructor", "length_mask")

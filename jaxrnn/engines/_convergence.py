@@ -69,6 +69,8 @@ def convergence(
     Raises:
       ValueError, TypeError: as in `jaxrnn.unroll`, or `implementation` is another one.
 
+    References: as of `jaxrnn.Newton`.
+
     Example:
       >>> cell = jaxrnn.lstm(8)
       >>> xs = jnp.ones((16, 2, 4))  # (T, B, I)

@@ -67,6 +67,8 @@ def causal_conv(
       ValueError, TypeError: `features` is not a positive integer or None, `window` is not a
         positive integer, or `use_bias` is not a bool.
 
+    References: van den Oord et al., 2016, "WaveNet: a generative model for raw audio".
+
     Example:
       >>> layer = jaxrnn.causal_conv(None, 2, use_bias=False)  # a filter of two steps
       >>> params = jaxrnn.layers.CausalConvParams(jnp.ones((2, 1)), None)  # their sum

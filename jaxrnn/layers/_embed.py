@@ -47,6 +47,8 @@ def embed(
         symbol, and one on an accelerator, is not read, because that would stop the program until
         the accelerator is done: it becomes NaN.
 
+    References: Bengio, Ducharme, Vincent and Jauvin, 2003, "A neural probabilistic language model".
+
     Example:
       >>> layer = jaxrnn.embed(100, 8)
       >>> symbols = jnp.array([[3], [7], [3]])  # (T, B)

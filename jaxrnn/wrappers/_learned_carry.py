@@ -41,6 +41,9 @@ def learned_carry(cell: Cell, *, shared_axes: tuple[int, ...] = ()) -> Cell:
         `jaxrnn.state_dropout` or `jaxrnn.reset_leaves`, which go outside; or `shared_axes` are not
         axes of the leaves.
 
+    References: Forcada and Carrasco, 1995, "Learning the initial state of a second-order recurrent
+    neural network during regular-language inference".
+
     Example:
       >>> cell = jaxrnn.learned_carry(jaxrnn.lstm(8))
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)

@@ -132,8 +132,7 @@ def unroll(
         cannot run `cell`.
 
     Example:
-      >>> cell = jaxrnn.lstm(8)
-      >>> xs = jnp.ones((6, 2, 4))  # (T, B, I)
+      >>> cell, xs = jaxrnn.lstm(8), jnp.ones((6, 2, 4))  # (T, B, I)
       >>> params = cell.init(jax.random.key(0), xs[0])
       >>> carry, ys = jaxrnn.unroll(cell, params, None, xs)
       >>> ys.shape, carry.c.shape

@@ -18,6 +18,7 @@ from jaxrnn._core.checks import (
     check_given,
     check_key,
     check_sequence,
+    describe,
     dtype_of,
 )
 from jaxrnn._core.construction import recorded
@@ -54,14 +55,30 @@ def constructor(build: Callable) -> Callable:
 
     Returns:
       A function with the same arguments.
+
+    Raises:
+      TypeError: `build` is not a function; later, if it returns neither a `Cell` nor a `Layer`.
+
+    Example:
+      >>> @jaxrnn.constructor
+      ... def tagger(num_tags):
+      ...     return jaxrnn.stack(jaxrnn.bidirectional(jaxrnn.lstm(64)), jaxrnn.dense(num_tags))
+      >>> tagger(17)
+      tagger(17)
+      >>> tagger(17) == tagger(17), tagger(17) == tagger(18)
+      (True, False)
     """
+    if not callable(build):
+        raise TypeError(f"`build` must be a function that makes a cell or a layer, got {build!r}.")
     return recorded(build, _entered)
 
 
 def _entered(thing):
     if isinstance(thing, Layer):
         return entered(thing)
-    return with_checked_init(thing) if isinstance(thing, Cell) else thing
+    if isinstance(thing, Cell):
+        return with_checked_init(thing)
+    raise TypeError(f"`build` must return a Cell or a Layer, got {describe(thing)}.")
 
 
 def with_checked_init(cell: Cell) -> Cell:

@@ -25,6 +25,15 @@ def length_mask(lengths: jax.Array, num_steps: int) -> jax.Array:
       TypeError: `lengths` is not of integers, or `num_steps` is not an integer.
       ValueError: T is below 0; or a length is below 0 or above T, where the lengths are known, that
         is, in NumPy or in an array on a CPU, outside `jit`.
+
+    Example:
+      >>> mask = jaxrnn.length_mask(np.array([2, 3]), 4)  # lengths of 2 sequences, padded to T = 4
+      >>> mask.shape
+      (4, 2)
+      >>> mask[:, 0].tolist()
+      [True, True, False, False]
+      >>> mask.sum(axis=0).tolist()
+      [2, 3]
     """
     check_count("num_steps", num_steps)
     given = lengths if hasattr(lengths, "dtype") else np.asarray(lengths)

@@ -169,6 +169,15 @@ def from_step(
 
     Raises:
       TypeError: an argument is not a function.
+
+    Example:
+      >>> def step(params, carry, x):
+      ...     largest = jnp.maximum(carry, x)
+      ...     return largest, x - largest
+      >>> cell = jaxrnn.from_step(lambda key, x: (), lambda params, x: jnp.zeros_like(x), step)
+      >>> carry, ys = jaxrnn.unroll(cell, (), None, jnp.array([[1.0], [3.0], [2.0]]))  # (T, I)
+      >>> ys.ravel().tolist(), carry.tolist()
+      ([0.0, 0.0, -1.0], [3.0])
     """
     for name, function in (("init", init), ("init_carry", init_carry), ("step", step)):
         if not callable(function):

@@ -68,6 +68,16 @@ def convergence(
 
     Raises:
       ValueError, TypeError: as in `jaxrnn.unroll`, or `implementation` is another one.
+
+    References: as of `jaxrnn.Newton`.
+
+    Example:
+      >>> cell = jaxrnn.lstm(8)
+      >>> xs = jnp.ones((16, 2, 4))  # (T, B, I)
+      >>> params = cell.init(jax.random.key(0), xs[0])
+      >>> report = jaxrnn.convergence(cell, params, None, xs)
+      >>> bool(report.converged), bool(report.iterations < 16)
+      (True, True)
     """
     check_given(xs, "convergence(cell, params, carry, xs)")
     check_cell(cell)

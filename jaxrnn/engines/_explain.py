@@ -53,6 +53,17 @@ def explain(
     Raises:
       ValueError, TypeError: an argument does not fit the others, or `implementation` is unknown or
         cannot run the cell.
+
+    Example:
+      >>> xs = jax.ShapeDtypeStruct((100, 32, 4), jnp.float32)  # (T, B, I)
+      >>> found = jaxrnn.explain(jaxrnn.lstm(8), xs, implementation="scan")
+      >>> found.implementation, sorted(found.reasons)
+      ('scan', ['associative', 'cudnn', 'native', 'newton', 'pallas', 'scan', 'xla'])
+      >>> found.reasons["associative"]
+      'the cell is not linear: ...'
+      >>> model = jaxrnn.stack(jaxrnn.rnn(jaxrnn.lstm(8)), jaxrnn.rnn(jaxrnn.lru(8)))
+      >>> [explanation.cell for explanation in jaxrnn.explain(model, xs)]
+      [lstm(8), lru(8)]
     """
     if isinstance(cell, Layer):
         found = _explain_layer(cell, xs, params, context)

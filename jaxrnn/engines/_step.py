@@ -43,6 +43,14 @@ def step(
     Raises:
       ValueError, TypeError: `x` or `carry` does not fit the cell and its parameters, or a key is
         given to a cell.
+
+    Example:
+      >>> cell, carry = jaxrnn.lstm(8), None
+      >>> params = cell.init(jax.random.key(0), jnp.ones((2, 4)))  # (B, I)
+      >>> for x in jnp.ones((3, 2, 4)):  # inputs as they arrive
+      ...     carry, y = jaxrnn.step(cell, params, carry, x)
+      >>> y.shape
+      (2, 8)
     """
     check_given(x, "step(cell, params, carry, x)")
     if isinstance(cell, Layer):

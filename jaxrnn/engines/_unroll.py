@@ -130,6 +130,17 @@ def unroll(
     Raises:
       ValueError, TypeError: an argument does not fit the others, or `implementation` is unknown or
         cannot run `cell`.
+
+    Example:
+      >>> cell, xs = jaxrnn.lstm(8), jnp.ones((6, 2, 4))  # (T, B, I)
+      >>> params = cell.init(jax.random.key(0), xs[0])
+      >>> carry, ys = jaxrnn.unroll(cell, params, None, xs)
+      >>> ys.shape, carry.c.shape
+      ((6, 2, 8), (2, 8))
+      >>> middle, _ = jaxrnn.unroll(cell, params, None, xs[:3])  # in two chunks
+      >>> _, rest = jaxrnn.unroll(cell, params, middle, xs[3:])
+      >>> bool(jnp.allclose(rest, ys[3:], atol=1e-5))
+      True
     """
     check_given(xs, "unroll(cell, params, carry, xs)")
     check_cell(cell)

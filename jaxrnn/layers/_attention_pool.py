@@ -52,6 +52,16 @@ def attention_pool(
       ValueError, TypeError: `size` is not a positive integer.
 
     References: Yang et al., 2016, "Hierarchical attention networks for document classification".
+
+    Example:
+      >>> pool = jaxrnn.attention_pool(16)
+      >>> ys = jnp.ones((5, 2, 8))  # (T, B, H)
+      >>> params = pool.init(jax.random.key(0), ys)
+      >>> pooled = pool.apply(params, ys, jaxrnn.length_mask(jnp.array([5, 0]), 5))
+      >>> pooled.shape, pooled[1].sum().tolist()  # the second sequence is empty
+      ((2, 8), 0.0)
+      >>> jaxrnn.stack(jaxrnn.rnn(jaxrnn.lstm(8)), pool, jaxrnn.dense(3))  # a classifier
+      stack(rnn(lstm(8)), attention_pool(16), dense(3))
     """
     check_size("size", size)
 

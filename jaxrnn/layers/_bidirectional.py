@@ -75,6 +75,16 @@ def bidirectional(
       ValueError: `merge` is unknown, or does not fit the outputs of the directions.
 
     References: Schuster and Paliwal, 1997, "Bidirectional recurrent neural networks".
+
+    Example:
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> for merge in ["concat", "sum"]:
+      ...     layer = jaxrnn.bidirectional(jaxrnn.lstm(8), merge=merge)
+      ...     params = layer.init(jax.random.key(0), xs)
+      ...     final, ys = layer.apply(params, None, xs)
+      ...     print(ys.shape, final.backward.h.shape)
+      (5, 2, 16) (2, 8)
+      (5, 2, 8) (2, 8)
     """
     backward = forward if backward is None else backward
     for name, part in [("forward", forward), ("backward", backward)]:

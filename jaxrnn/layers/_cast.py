@@ -31,6 +31,13 @@ def cast(layer: Layer, dtype: Any) -> Layer:
       TypeError: `layer` is not a `Layer`, or `dtype` is not floating.
 
     References: Micikevicius et al., 2018, "Mixed precision training".
+
+    Example:
+      >>> layer = jaxrnn.cast(jaxrnn.dense(1), jnp.bfloat16)
+      >>> params = jaxrnn.layers.DenseParams(jnp.ones((1, 1)), jnp.zeros(1))  # float32
+      >>> _, ys = layer.apply(params, (), jnp.array([[1.0], [1.001]]))
+      >>> ys.dtype, ys.ravel().tolist()  # bfloat16 has 8 bits for 1.001
+      (dtype('float32'), [1.0, 1.0])
     """
     check_layer("`layer`", layer)
     _check_floating(dtype)

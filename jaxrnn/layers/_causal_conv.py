@@ -66,6 +66,17 @@ def causal_conv(
     Raises:
       ValueError, TypeError: `features` is not a positive integer or None, `window` is not a
         positive integer, or `use_bias` is not a bool.
+
+    References: van den Oord et al., 2016, "WaveNet: a generative model for raw audio".
+
+    Example:
+      >>> layer = jaxrnn.causal_conv(None, 2, use_bias=False)  # a filter of two steps
+      >>> params = jaxrnn.layers.CausalConvParams(jnp.ones((2, 1)), None)  # their sum
+      >>> carry, ys = layer.apply(params, None, jnp.array([[1.0], [2.0], [3.0]]))
+      >>> ys.ravel().tolist(), carry.inputs.tolist()
+      ([1.0, 3.0, 5.0], [[3.0]])
+      >>> layer.apply(params, carry, jnp.array([[4.0]]))[1].tolist()  # the next chunk
+      [[7.0]]
     """
     if features is not None:
         check_size("features", features)

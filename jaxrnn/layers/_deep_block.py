@@ -48,6 +48,15 @@ def deep_block(
     spaces" (S4); Smith, Warrington and Linderman, 2023, "Simplified state space layers for sequence
     modeling" (S5); Orvieto et al., 2023, "Resurrecting recurrent neural networks for long
     sequences" (LRU).
+
+    Example:
+      >>> block = jaxrnn.deep_block(jaxrnn.rnn(jaxrnn.lru(16)), 8, rate=0.1)
+      >>> model = jaxrnn.stack(jaxrnn.dense(8), block, block, jaxrnn.dense(3))
+      >>> summary = jaxrnn.summary(model, jax.ShapeDtypeStruct((20, 2, 4), jnp.float32))
+      >>> [row.layer for row in summary.rows[1:5]]
+      ['layer_norm()', 'rnn(lru(16))', 'glu(8, activation=gelu)', 'dropout(0.1)']
+      >>> summary.total.outputs
+      'float32(20, 2, 3)'
     """
     check_layer("`layer`", layer)
     check_size("features", features)

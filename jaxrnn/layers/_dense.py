@@ -40,6 +40,16 @@ def dense(
 
     Raises:
       ValueError, TypeError: `features` is not a positive integer, or `use_bias` is not a bool.
+
+    Example:
+      >>> layer = jaxrnn.dense(3, use_bias=False)
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> params = layer.init(jax.random.key(0), xs)
+      >>> params.kernel.shape, params.bias
+      ((4, 3), None)
+      >>> _, ys = layer.apply(params, None, xs)
+      >>> bool(jnp.allclose(ys[2, 1], params.kernel.sum(axis=0), atol=1e-2))
+      True
     """
     check_size("features", features)
     check_bool("use_bias", use_bias)

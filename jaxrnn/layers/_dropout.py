@@ -47,6 +47,15 @@ def dropout(rate: float, *, shared_axes: tuple[int, ...] = ()) -> Layer:
     References: Srivastava et al., 2014, "Dropout: a simple way to prevent neural networks from
     overfitting"; of whole channels: Tompson et al., 2015, "Efficient object localization using
     convolutional networks".
+
+    Example:
+      >>> layer, xs = jaxrnn.dropout(0.5), jnp.ones((5, 2, 20))  # (T, B, I)
+      >>> carry, ys = layer.apply((), None, xs, key=jax.random.key(0))
+      >>> jnp.unique(ys).tolist(), carry.position.tolist()
+      ([0.0, 2.0], [5, 5])
+      >>> _, ys = layer.apply((), None, xs)  # without a key
+      >>> jnp.unique(ys).tolist()
+      [1.0]
     """
     rate = check_rate("rate", rate)
     check_shared_axes(shared_axes)
@@ -95,6 +104,14 @@ def variational_dropout(rate: float, *, shared_axes: tuple[int, ...] = ()) -> La
 
     References: Gal and Ghahramani, 2016, "A theoretically grounded application of dropout in
     recurrent neural networks".
+
+    Example:
+      >>> layer, xs = jaxrnn.variational_dropout(0.5), jnp.ones((5, 2, 20))  # (T, B, I)
+      >>> _, ys = layer.apply((), None, xs, key=jax.random.key(0))
+      >>> jnp.unique(ys).tolist()
+      [0.0, 2.0]
+      >>> bool((ys == ys[0]).all())  # the same features at all steps
+      True
     """
     rate = check_rate("rate", rate)
     check_shared_axes(shared_axes)

@@ -46,6 +46,16 @@ def embed(
         a symbol is out of range in a NumPy array or in an array on a CPU, outside `jit`. A traced
         symbol, and one on an accelerator, is not read, because that would stop the program until
         the accelerator is done: it becomes NaN.
+
+    References: Bengio, Ducharme, Vincent and Jauvin, 2003, "A neural probabilistic language model".
+
+    Example:
+      >>> layer = jaxrnn.embed(100, 8)
+      >>> symbols = jnp.array([[3], [7], [3]])  # (T, B)
+      >>> params = layer.init(jax.random.key(0), symbols)
+      >>> _, ys = layer.apply(params, None, symbols)
+      >>> ys.shape, bool((ys[0] == ys[2]).all()), bool((ys[0] == params.embedding[3]).all())
+      ((3, 1, 8), True, True)
     """
     check_size("vocabulary_size", vocabulary_size)
     check_size("features", features)

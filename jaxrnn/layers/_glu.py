@@ -51,6 +51,14 @@ def glu(
 
     References: Dauphin, Fan, Auli and Grangier, 2017, "Language modeling with gated convolutional
     networks".
+
+    Example:
+      >>> layer = jaxrnn.glu(1)
+      >>> xs = jnp.array([[2.0, 50.0], [2.0, -50.0]])  # (T, I)
+      >>> params = jaxrnn.layers.GLUParams(jnp.eye(2), jnp.zeros(2))  # a value and its gate
+      >>> _, ys = layer.apply(params, (), xs)
+      >>> ys.round(3).ravel().tolist()  # open, closed
+      [2.0, 0.0]
     """
     check_size("features", features)
     check_bool("use_bias", use_bias)

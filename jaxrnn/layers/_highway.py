@@ -51,6 +51,15 @@ def highway(
       ValueError: the output of `layer` has another shape or dtype than its input.
 
     References: Srivastava, Greff and Schmidhuber, 2015, "Highway networks".
+
+    Example:
+      >>> closed = jax.nn.initializers.constant(-50.0)
+      >>> layer = jaxrnn.highway(jaxrnn.dense(4), bias_init=closed)
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> params = layer.init(jax.random.key(0), xs)
+      >>> _, ys = layer.apply(params, None, xs)
+      >>> bool(jnp.allclose(ys, xs))  # all of the input passes
+      True
     """
     check_layer("`layer`", layer)
 

@@ -32,6 +32,15 @@ def noisy_carry(layer: Layer, stddev: float) -> Layer:
 
     References: Zimmermann, Tietz and Grothmann, 2012, "Forecasting with recurrent neural networks:
     12 tricks".
+
+    Example:
+      >>> layer = jaxrnn.noisy_carry(jaxrnn.rnn(jaxrnn.lstm(8)), 0.1)
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I), two equal sequences
+      >>> params = layer.init(jax.random.key(0), xs)
+      >>> _, ys = layer.apply(params, None, xs)
+      >>> _, noisy = layer.apply(params, None, xs, key=jax.random.key(1))
+      >>> [bool(jnp.allclose(y[:, 0], y[:, 1])) for y in (ys, noisy)]
+      [True, False]
     """
     check_layer("`layer`", layer)
     stddev = _check_deviation(stddev)

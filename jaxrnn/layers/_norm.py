@@ -43,6 +43,14 @@ def layer_norm(*, use_bias: bool = True, epsilon: float = 1e-5) -> Layer:
       ValueError, TypeError: `use_bias` is not a bool, or `epsilon` is not above 0.
 
     References: Ba, Kiros and Hinton, 2016, "Layer normalization".
+
+    Example:
+      >>> layer, xs = jaxrnn.layer_norm(), jnp.array([[1.0, 3.0], [10.0, 30.0]])  # (T, I)
+      >>> params = layer.init(jax.random.key(0), xs)
+      >>> params.gain.shape, params.bias.shape
+      ((2,), (2,))
+      >>> layer.apply(params, None, xs)[1].round(3).tolist()
+      [[-1.0, 1.0], [-1.0, 1.0]]
     """
     check_bool("use_bias", use_bias)
     epsilon = check_positive("epsilon", epsilon)
@@ -77,6 +85,12 @@ def rms_norm(*, epsilon: float = 1e-5) -> Layer:
       ValueError, TypeError: `epsilon` is not above 0.
 
     References: Zhang and Sennrich, 2019, "Root mean square layer normalization".
+
+    Example:
+      >>> layer, xs = jaxrnn.rms_norm(), jnp.array([[5.0, 5.0], [50.0, -50.0]])  # (T, I)
+      >>> params = layer.init(jax.random.key(0), xs)
+      >>> layer.apply(params, None, xs)[1].round(3).tolist()  # the mean stays
+      [[1.0, 1.0], [1.0, -1.0]]
     """
     epsilon = check_positive("epsilon", epsilon)
 

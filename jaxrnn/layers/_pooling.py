@@ -29,6 +29,13 @@ def pool_last(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
 
     Raises:
       ValueError, TypeError: `xs` is not a floating sequence, or `mask` does not fit it.
+
+    Example:
+      >>> xs = jnp.array([[1.0], [2.0], [5.0]])  # (T, H)
+      >>> jaxrnn.pool_last(xs).tolist()
+      [5.0]
+      >>> jaxrnn.pool_last(xs, jnp.array([True, True, False])).tolist()
+      [2.0]
     """
     xs, mask = padded(xs, mask)
     steps = jnp.arange(mask.shape[0], dtype=jnp.int32).reshape(-1, *(1,) * (mask.ndim - 1))
@@ -49,6 +56,11 @@ def pool_sum(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
 
     Raises:
       ValueError, TypeError: `xs` is not a floating sequence, or `mask` does not fit it.
+
+    Example:
+      >>> xs = jnp.ones((4, 3, 2))  # (T, B, H)
+      >>> jaxrnn.pool_sum(xs, jaxrnn.length_mask(jnp.array([4, 1, 0]), 4)).tolist()
+      [[4.0, 4.0], [1.0, 1.0], [0.0, 0.0]]
     """
     xs, mask = padded(xs, mask)
     return sum_over_time(zero_where_masked(mask, xs)).astype(xs.dtype)
@@ -67,6 +79,12 @@ def pool_mean(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
 
     Raises:
       ValueError, TypeError: `xs` is not a floating sequence, or `mask` does not fit it.
+
+    Example:
+      >>> xs = jnp.array([[[1.0], [1.0]], [[3.0], [3.0]]])  # (T, B, H)
+      >>> mask = jaxrnn.length_mask(jnp.array([2, 1]), 2)
+      >>> jaxrnn.pool_mean(xs, mask).tolist()
+      [[2.0], [1.0]]
     """
     xs, mask = padded(xs, mask)
     total = sum_over_time(zero_where_masked(mask, xs))
@@ -88,6 +106,13 @@ def pool_max(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
 
     Raises:
       ValueError, TypeError: `xs` is not a floating sequence, or `mask` does not fit it.
+
+    Example:
+      >>> xs = jnp.array([[-1.0, 4.0], [-2.0, 3.0], [9.0, 9.0]])  # (T, H)
+      >>> jaxrnn.pool_max(xs, jnp.array([True, True, False])).tolist()
+      [-1.0, 4.0]
+      >>> jaxrnn.pool_max(xs, jnp.zeros(3, bool)).tolist()
+      [0.0, 0.0]
     """
     xs, mask = padded(xs, mask)
     largest = jnp.max(select(mask, xs, jnp.full_like(xs, -jnp.inf)), axis=0)

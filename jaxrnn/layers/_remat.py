@@ -35,6 +35,16 @@ def remat(layer: Layer, *, chunk: int | str = "sqrt") -> Layer:
         `Layer`.
 
     References: Chen, Xu, Zhang and Guestrin, 2016, "Training deep nets with sublinear memory cost".
+
+    Example:
+      >>> plain = jaxrnn.rnn(jaxrnn.lstm(8))
+      >>> xs = jnp.ones((7, 2, 4))  # (T, B, I)
+      >>> params = plain.init(jax.random.key(0), xs)
+      >>> def gradient(layer):
+      ...     return jax.grad(lambda params: layer.apply(params, None, xs)[1].sum())(params)
+      >>> same = gradient(jaxrnn.remat(plain, chunk=3))  # in chunks of 3, 3 and 1 steps
+      >>> bool(jnp.allclose(same.kernel, gradient(plain).kernel, atol=1e-2))
+      True
     """
     check_layer("`layer`", layer)
     if chunk != "sqrt":

@@ -25,6 +25,14 @@ def residual(layer: Layer) -> Layer:
 
     References: He et al., 2016, "Deep residual learning for image recognition"; Wu et al., 2016,
     "Google's neural machine translation system".
+
+    Example:
+      >>> zeros = jax.nn.initializers.zeros
+      >>> layer = jaxrnn.residual(jaxrnn.dense(2, kernel_init=zeros))
+      >>> xs = jnp.array([[1.0, 2.0], [3.0, 4.0]])  # (T, I)
+      >>> params = layer.init(jax.random.key(0), xs)
+      >>> layer.apply(params, None, xs)[1].tolist()  # dense gives zeros, and the input stays
+      [[1.0, 2.0], [3.0, 4.0]]
     """
     check_layer("`layer`", layer)
 

@@ -46,6 +46,15 @@ def rnn(cell: Cell, *, reverse: bool = False, implementation: str | Newton | Non
     Raises:
       ValueError, TypeError: `cell` is not a `Cell`, `reverse` is not a bool, or `implementation` is
         unknown.
+
+    Example:
+      >>> layer = jaxrnn.rnn(jaxrnn.lstm(8), reverse=True)
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> params = layer.init(jax.random.key(0), xs)
+      >>> mask = jaxrnn.length_mask(jnp.array([5, 2]), 5)
+      >>> carry, ys = layer.apply(params, None, xs, mask=mask)
+      >>> bool(jnp.allclose(carry.h, ys[0])), ys[2:, 1].sum().tolist()  # it ends at step 0
+      (True, 0.0)
     """
     check_cell(cell)
     check_bool("reverse", reverse)

@@ -33,6 +33,16 @@ def stack(*layers: Layer | Pool) -> Layer:
     Raises:
       ValueError: there is no layer.
       TypeError: an argument is not a `Layer` and not a pool.
+
+    Example:
+      >>> model = jaxrnn.stack(
+      ...     jaxrnn.embed(100, 4), jaxrnn.rnn(jaxrnn.lstm(8)), jaxrnn.pool_last, jaxrnn.dense(3)
+      ... )
+      >>> symbols = jnp.zeros((5, 2), int)  # (T, B)
+      >>> params = model.init(jax.random.key(0), symbols)
+      >>> carry, logits = model.apply(params, None, symbols)
+      >>> len(params), logits.shape
+      (4, (2, 3))
     """
     return _chain("stack", layers, lambda xs, ys: ys, lambda outputs: outputs[-1])
 
@@ -60,6 +70,15 @@ def skip_stack(*layers: Layer) -> Layer:
       TypeError: an argument is not a `Layer`, or the input is not floating.
 
     References: Graves, 2013, "Generating sequences with recurrent neural networks".
+
+    Example:
+      >>> layer = jaxrnn.skip_stack(jaxrnn.rnn(jaxrnn.lstm(8)), jaxrnn.rnn(jaxrnn.gru(6)))
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> params = jax.eval_shape(layer.init, jax.random.key(0), xs)
+      >>> params[1].kernel.shape  # the second layer reads 4 + 8 features
+      (12, 18)
+      >>> jax.eval_shape(layer.apply, params, None, xs)[1].shape  # 8 + 6 features
+      (5, 2, 14)
     """
     for i, layer in enumerate(layers):
         check_layer(f"argument {i} of `skip_stack`", layer)

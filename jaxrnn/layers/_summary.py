@@ -43,6 +43,16 @@ def summary(model: Layer, xs: Any, *, context: Any = None) -> Summary:
 
     Raises:
       TypeError: `model` is not a `Layer`.
+
+    Example:
+      >>> model = jaxrnn.stack(jaxrnn.rnn(jaxrnn.lstm(8)), jaxrnn.dense(3))
+      >>> print(jaxrnn.summary(model, jax.ShapeDtypeStruct((50, 32, 4), jnp.float32)))
+      layer         outputs             parameters  bytes
+      ---------------------------------------------------
+      rnn(lstm(8))  float32(50, 32, 8)         416  1,664
+      dense(3)      float32(50, 32, 3)          27    108
+      ---------------------------------------------------
+      total         float32(50, 32, 3)         443  1,772
     """
     check_layer("`model`", model)
 

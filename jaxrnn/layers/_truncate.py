@@ -36,6 +36,14 @@ def truncate(layer: Layer, every: int) -> Layer:
 
     References: Williams and Peng, 1990, "An efficient gradient-based algorithm for on-line training
     of recurrent network trajectories".
+
+    Example:
+      >>> layer = jaxrnn.truncate(jaxrnn.rnn(jaxrnn.elman(1, jax.nn.relu)), 3)
+      >>> params = jaxrnn.cells.ElmanParams(jnp.ones((1, 1)), jnp.ones((1, 1)), jnp.zeros(1))
+      >>> def last(xs):  # a running sum
+      ...     return layer.apply(params, None, xs)[1][-1, 0]
+      >>> jax.grad(last)(jnp.ones((5, 1))).ravel().tolist()
+      [0.0, 0.0, 0.0, 1.0, 1.0]
     """
     check_layer("`layer`", layer)
     check_size("every", every)

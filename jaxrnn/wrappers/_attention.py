@@ -91,6 +91,16 @@ def attention(
     align and translate" (additive, fed back); Luong, Pham and Manning, 2015, "Effective approaches
     to attention-based neural machine translation" (dot, general); Chorowski et al., 2015,
     "Attention-based models for speech recognition" (location).
+
+    Example:
+      >>> decoder = jaxrnn.attention(jaxrnn.lstm(8), 6)
+      >>> xs, memory = jnp.ones((5, 2, 4)), jnp.ones((2, 9, 6))  # (T, B, I), (B, S, D)
+      >>> params = decoder.init(jax.random.key(0), xs[0])
+      >>> carry, ys = jaxrnn.unroll(decoder, params, None, xs, context={"memory": memory})
+      >>> ys.shape  # H + D features
+      (5, 2, 14)
+      >>> bool(jnp.allclose(ys[..., 8:], 1.0, atol=1e-2))  # a weighted mean of ones
+      True
     """
     check_splits("attention", cell)
     if cell.num_feature_axes != 1:

@@ -36,6 +36,16 @@ def clip_carry_gradient(cell: Cell, limit: float) -> Cell:
 
     References: after Graves, 2013, "Generating sequences with recurrent neural networks", who clips
     what enters the gates.
+
+    Example:
+      >>> params = jaxrnn.cells.ElmanParams(jnp.ones((1, 1)), 2 * jnp.ones((1, 1)), None)
+      >>> cell = jaxrnn.elman(1, jax.nn.relu, use_bias=False)  # h' = relu(x + 2 h)
+      >>> def last(cell, h):
+      ...     return jaxrnn.unroll(cell, params, jaxrnn.HiddenCarry(h), jnp.ones((10, 1)))[0].h[0]
+      >>> jax.grad(last, argnums=1)(cell, jnp.ones(1)).tolist()
+      [1024.0]
+      >>> jax.grad(last, argnums=1)(jaxrnn.clip_carry_gradient(cell, 1.0), jnp.ones(1)).tolist()
+      [2.0]
     """
     check_cell(cell)
     limit = check_positive("limit", limit)

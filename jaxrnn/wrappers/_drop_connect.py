@@ -35,6 +35,17 @@ def drop_connect(
 
     References: Wan et al., 2013, "Regularization of neural networks using DropConnect"; Merity,
     Keskar and Socher, 2018, "Regularizing and optimizing LSTM language models".
+
+    Example:
+      >>> layer = jaxrnn.rnn(jaxrnn.drop_connect(jaxrnn.lstm(8), 0.5))
+      >>> xs = jnp.ones((5, 2, 4))  # two equal sequences, (T, B, I)
+      >>> params = layer.init(jax.random.key(0), xs)
+      >>> _, ys = layer.apply(params, None, xs)
+      >>> _, dropped = layer.apply(params, None, xs, key=jax.random.key(1))
+      >>> bool(jnp.allclose(ys, dropped))
+      False
+      >>> bool(jnp.allclose(dropped[:, 0], dropped[:, 1]))  # one draw for both
+      True
     """
     check_cell(cell)
     rate = check_rate("rate", rate)

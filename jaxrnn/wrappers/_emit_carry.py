@@ -27,6 +27,16 @@ def emit_carry(cell: Cell) -> Cell:
 
     Raises:
       ValueError, TypeError: `cell` is not a `Cell`, or comes from `from_step`.
+
+    Example:
+      >>> cell = jaxrnn.emit_carry(jaxrnn.lstm(8))
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> params = cell.init(jax.random.key(0), xs[0])
+      >>> carry, (ys, carries) = jaxrnn.unroll(cell, params, None, xs)
+      >>> ys.shape, carries.c.shape
+      ((5, 2, 8), (5, 2, 8))
+      >>> bool(jnp.allclose(carries.c[-1], carry.c))
+      True
     """
     check_splits("emit_carry", cell)
 

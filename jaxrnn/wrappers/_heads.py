@@ -31,6 +31,15 @@ def heads(cell: Cell, num_heads: int) -> Cell:
         made by `jaxrnn.from_step`, draws random numbers, or has a carry without one axis of units.
 
     References: Beck et al., 2024, "xLSTM: extended long short-term memory".
+
+    Example:
+      >>> cell, x = jaxrnn.heads(jaxrnn.gru(8), 4), jnp.ones((2, 4))  # (B, I)
+      >>> params = jax.eval_shape(cell.init, jax.random.key(0), x)
+      >>> params.recurrent_kernel.shape  # four blocks of a kernel (32, 96)
+      (4, 8, 24)
+      >>> carry, y = jax.eval_shape(lambda params: jaxrnn.step(cell, params, None, x), params)
+      >>> carry.h.shape, y.shape
+      ((2, 4, 8), (2, 32))
     """
     check_splits("heads", cell)
     check_size("num_heads", num_heads)

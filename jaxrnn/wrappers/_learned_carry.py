@@ -40,6 +40,19 @@ def learned_carry(cell: Cell, *, shared_axes: tuple[int, ...] = ()) -> Cell:
       ValueError, TypeError: `cell` is not a `Cell`, its input is not (..., I), or it comes from
         `jaxrnn.state_dropout` or `jaxrnn.reset_leaves`, which go outside; or `shared_axes` are not
         axes of the leaves.
+
+    References: Forcada and Carrasco, 1995, "Learning the initial state of a second-order recurrent
+    neural network during regular-language inference".
+
+    Example:
+      >>> cell = jaxrnn.learned_carry(jaxrnn.lstm(8))
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> params = cell.init(jax.random.key(0), xs[0])
+      >>> params.carry.c.shape  # one for all sequences
+      (8,)
+      >>> params = params._replace(carry=jax.tree.map(jnp.ones_like, params.carry))
+      >>> cell.init_carry(params, xs[0]).c.sum().tolist()
+      16.0
     """
     check_cell(cell)
     check_shared_axes(shared_axes)

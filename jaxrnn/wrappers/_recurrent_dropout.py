@@ -43,6 +43,15 @@ def candidate_dropout(cell: Cell, rate: float, *, shared_axes: tuple[int, ...] =
         or `cell` has no such update.
 
     References: Semeniuta, Severyn and Barth, 2016, "Recurrent dropout without memory loss".
+
+    Example:
+      >>> layer = jaxrnn.rnn(jaxrnn.candidate_dropout(jaxrnn.lstm(8), 0.25))
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> params = layer.init(jax.random.key(0), xs)
+      >>> _, ys = layer.apply(params, None, xs)  # drops nothing
+      >>> carry, dropped = layer.apply(params, None, xs, key=jax.random.key(1))
+      >>> bool((ys == dropped).all()), carry.position.tolist()
+      (False, [5, 5])
     """
     check_cell(cell)
     rate = check_rate("rate", rate)
@@ -110,6 +119,15 @@ def state_dropout(cell: Cell, rate: float, *, shared_axes: tuple[int, ...] = ())
 
     References: Gal and Ghahramani, 2016, "A theoretically grounded application of dropout in
     recurrent neural networks".
+
+    Example:
+      >>> layer = jaxrnn.rnn(jaxrnn.state_dropout(jaxrnn.lstm(8), 0.5))
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> params = layer.init(jax.random.key(0), xs)
+      >>> (carry, position), ys = layer.apply(params, None, xs, key=jax.random.key(1))
+      >>> read, h = carry.dropped.h, carry.carry.h  # what the product reads, and the state
+      >>> bool(((read == 0) | (read == 2 * h)).all())
+      True
     """
     check_splits("state_dropout", cell)
     rate = check_rate("rate", rate)

@@ -44,6 +44,16 @@ def reset_leaves(cell: Cell) -> Cell:
         ``x``.
 
     References: after `ResetCore` of Haiku.
+
+    Example:
+      >>> cell = jaxrnn.reset_leaves(jaxrnn.lstm(8))
+      >>> done = jnp.array([[False], [False], [True]])  # (T, B)
+      >>> resets = jaxrnn.LSTMCarry(h=done, c=jnp.zeros_like(done))
+      >>> xs = jaxrnn.WithResets(jnp.ones((3, 1, 4)), resets)
+      >>> layer = jaxrnn.rnn(cell)
+      >>> carry, ys = layer.apply(layer.init(jax.random.key(0), xs), None, xs)
+      >>> bool(jnp.allclose(ys[2], ys[0]))  # h starts again, and the memory c goes on
+      False
     """
     check_cell(cell)
 

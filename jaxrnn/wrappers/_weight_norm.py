@@ -42,6 +42,17 @@ def weight_norm(cell: Cell, *, fields: tuple[str, ...] | None = None) -> Cell:
 
     References: Salimans and Kingma, 2016, "Weight normalization: a simple reparameterization to
     accelerate training of deep neural networks".
+
+    Example:
+      >>> cell, xs = jaxrnn.weight_norm(jaxrnn.lstm(8)), jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> params = cell.init(jax.random.key(0), xs[0])
+      >>> params.gains.kernel.shape, params.gains.bias
+      ((32,), None)
+      >>> longer = params.params._replace(kernel=4 * params.params.kernel)
+      >>> _, ys = jaxrnn.unroll(cell, params, None, xs)
+      >>> _, same = jaxrnn.unroll(cell, params._replace(params=longer), None, xs)
+      >>> bool(jnp.allclose(ys, same, atol=1e-5))  # only the direction of the kernel counts
+      True
     """
     check_cell(cell)
     if fields is not None:

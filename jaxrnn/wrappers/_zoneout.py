@@ -41,6 +41,15 @@ def zoneout(cell: Cell, rate: float | Carry, *, shared_axes: tuple[int, ...] = (
 
     References: Krueger et al., 2017, "Zoneout: regularizing RNNs by randomly preserving hidden
     activations".
+
+    Example:
+      >>> cell = jaxrnn.zoneout(jaxrnn.lstm(8), jaxrnn.LSTMCarry(h=0.0, c=0.5))
+      >>> xs = jnp.ones((1, 2, 4))  # one step, (T, B, I)
+      >>> params = cell.init(jax.random.key(0), xs[0])
+      >>> carry, _ = jaxrnn.unroll(cell, params, None, xs)
+      >>> without, _ = jaxrnn.unroll(jaxrnn.lstm(8), params, None, xs)
+      >>> bool(jnp.allclose(carry.c, 0.5 * without.c))  # without a key: the expectation
+      True
     """
     check_splits("zoneout", cell)
     rate = jax.tree.map(functools.partial(check_rate, "rate"), rate)

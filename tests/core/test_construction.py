@@ -96,6 +96,13 @@ def test_a_cell_of_a_user_is_made_equal_by_the_decorator():
     assert repr(leaky(4, leak=0.25)) == "leaky(4, 0.25)"
 
 
+def test_the_decorator_refuses_what_makes_no_cell_and_no_layer():
+    with pytest.raises(TypeError, match="`build` must be a function"):
+        jaxrnn.constructor(jaxrnn.lstm(4))
+    with pytest.raises(TypeError, match="`build` must return a Cell or a Layer, got int"):
+        jaxrnn.constructor(lambda size: size)(4)
+
+
 def copied():
     cell = jaxrnn.zoneout(jaxrnn.gru(4, reset_after=False), 0.1)
     return jaxrnn.stack(jaxrnn.residual(jaxrnn.rnn(cell)), jaxrnn.pool_last, jaxrnn.dense(2))

@@ -64,6 +64,14 @@ def antisymmetric(
 
     References: Chang, Chen, Haber and Chi, 2019, "AntisymmetricRNN: a dynamical system view on
     recurrent neural networks".
+
+    Example:
+      >>> cell = jaxrnn.antisymmetric(8)
+      >>> params = cell.init(jax.random.key(0), jnp.ones(4))
+      >>> start = jaxrnn.HiddenCarry(jnp.ones(8))
+      >>> carry, _ = jaxrnn.unroll(cell, params, start, jnp.zeros((100, 4)))
+      >>> bool(0.5 < jnp.linalg.norm(carry.h) / jnp.linalg.norm(start.h) < 2.0)  # 100 steps later
+      True
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)
@@ -112,6 +120,16 @@ def gated_antisymmetric(
         `use_bias` is not a bool.
 
     References: as of `jaxrnn.antisymmetric`.
+
+    Example:
+      >>> cell = jaxrnn.gated_antisymmetric(8, step_size=0.1)
+      >>> xs = 100 * jnp.ones((5, 4))  # (T, I)
+      >>> params = cell.init(jax.random.key(0), xs[0])
+      >>> params.kernel.shape, params.recurrent_kernel.shape  # one U for both
+      ((4, 16), (8, 8))
+      >>> _, ys = jaxrnn.unroll(cell, params, None, xs)
+      >>> bool((jnp.abs(ys[1:] - ys[:-1]) < 0.101).all())  # no step is longer than ε
+      True
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

@@ -58,6 +58,15 @@ def cfc(
       ValueError, TypeError: a size is not a positive integer.
 
     References: Hasani et al., 2022, "Closed-form continuous-time neural networks".
+
+    Example:
+      >>> layer = jaxrnn.rnn(jaxrnn.cfc(8, backbone_size=16))
+      >>> xs = jaxrnn.Timed(jnp.ones((3, 4)), jnp.array([0.0, 0.1, 5.0]))  # (T, I), and gaps (T,)
+      >>> params = jax.eval_shape(layer.init, jax.random.key(0), xs)
+      >>> params.kernel.shape, params.recurrent_kernel.shape, params.head_kernel.shape
+      ((4, 16), (8, 16), (16, 32))
+      >>> jax.eval_shape(layer.apply, params, None, xs)[1].shape
+      (3, 8)
     """
     check_size("hidden_size", hidden_size)
     check_size("backbone_size", backbone_size)

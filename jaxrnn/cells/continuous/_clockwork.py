@@ -60,6 +60,14 @@ def clockwork(
         short to long, or `hidden_size` is no multiple of their number.
 
     References: Koutník, Greff, Gomez and Schmidhuber, 2014, "A clockwork RNN".
+
+    Example:
+      >>> cell = jaxrnn.clockwork(8, (1, 4))  # four units for each period
+      >>> xs = jnp.ones((8, 4))  # (T, I)
+      >>> params = cell.init(jax.random.key(0), xs[0])
+      >>> carry, ys = jaxrnn.unroll(cell, params, None, xs)
+      >>> (ys[1:, 4:] != ys[:-1, 4:]).any(axis=1).tolist()  # the slow ones move every fourth step
+      [False, False, False, True, False, False, False]
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

@@ -60,6 +60,14 @@ def cornn(
 
     References: Rusch and Mishra, 2021, "Coupled oscillatory recurrent neural network (coRNN): an
     accurate and (gradient) stable architecture for learning long time dependencies".
+
+    Example:
+      >>> cell = jaxrnn.cornn(8, step_size=0.1, gamma=1.0, epsilon=2.0)
+      >>> x = jnp.ones((2, 4))  # (B, I)
+      >>> params = cell.init(jax.random.key(0), x)
+      >>> carry, y = jaxrnn.step(cell, params, None, x)
+      >>> bool(jnp.allclose(carry.h, 0.1 * carry.z))  # from 0, by Δt times the velocity
+      True
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

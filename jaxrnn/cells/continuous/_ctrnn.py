@@ -73,6 +73,13 @@ def ctrnn(
     excitatory-inhibitory recurrent neural networks for cognitive tasks"; with noise: Yang,
     Joglekar, Song, Newsome and Wang, 2019, "Task representations in neural networks trained to
     perform many cognitive tasks".
+
+    Example:
+      >>> cell = jaxrnn.ctrnn(8, alpha=0.2, excitatory=6)
+      >>> params = cell.init(jax.random.key(0), jnp.ones((2, 4)))  # (B, I)
+      >>> kernel = cell.prepare(params, None).recurrent_kernel  # what the loop reads
+      >>> bool((kernel[:6] >= 0).all()), bool((kernel[6:] <= 0).all())
+      (True, True)
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

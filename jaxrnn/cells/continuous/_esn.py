@@ -57,6 +57,15 @@ def esn(
 
     References: Jaeger, 2001, "The echo state approach to analysing and training recurrent neural
     networks".
+
+    Example:
+      >>> cell = jaxrnn.esn(2, leak=0.5)
+      >>> params = jaxrnn.cells.ESNParams(jnp.eye(2), 0.9 * jnp.eye(2), jnp.zeros(2))
+      >>> def total(params, xs):
+      ...     return jaxrnn.unroll(cell, params, None, xs)[1].sum()
+      >>> of_params, of_xs = jax.grad(total, argnums=(0, 1))(params, jnp.ones((5, 2)))  # (T, I)
+      >>> bool((of_params.recurrent_kernel == 0).all()), bool((of_xs == 0).any())
+      (True, False)
     """
     check_size("hidden_size", hidden_size)
     if (leak := check_positive("leak", leak)) > 1:

@@ -79,6 +79,15 @@ def gru_d(
 
     References: Che, Purushotham, Cho, Sontag and Liu, 2018, "Recurrent neural networks for
     multivariate time series with missing values".
+
+    Example:
+      >>> layer = jaxrnn.rnn(jaxrnn.gru_d(8))
+      >>> xs = jnp.ones((3, 4)).at[1:, 0].set(jnp.nan)  # (T, I): feature 0 is seen once
+      >>> xs = jaxrnn.Timed(xs, jnp.array([0.0, 2.0, 0.5]))
+      >>> params = layer.init(jax.random.key(0), xs)
+      >>> carry, ys = layer.apply(params, None, xs)
+      >>> carry.last.tolist(), carry.missing.tolist()  # the last values, and the time since
+      ([1.0, 1.0, 1.0, 1.0], [2.5, 0.0, 0.0, 0.0])
     """
     check_size("hidden_size", hidden_size)
 

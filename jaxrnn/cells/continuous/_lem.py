@@ -63,6 +63,16 @@ def lem(
 
     References: Rusch, Mishra, Erichson and Mahoney, 2022, "Long expressive memory for sequence
     modeling".
+
+    Example:
+      >>> cell = jaxrnn.lem(8, step_size=0.5)
+      >>> xs = 100 * jnp.ones((20, 2, 4))  # (T, B, I)
+      >>> params = cell.init(jax.random.key(0), xs[0])
+      >>> params.kernel.shape, params.recurrent_kernel.shape, params.inner_kernel.shape
+      ((4, 32), (8, 24), (8, 8))
+      >>> (h, z), ys = jaxrnn.unroll(cell, params, None, xs)
+      >>> bool((jnp.abs(h) <= 1).all() & (jnp.abs(z) <= 1).all())
+      True
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

@@ -55,6 +55,14 @@ def ltc(hidden_size: int, *, num_substeps: int = 6) -> Cell:
       ValueError, TypeError: a size is not a positive integer.
 
     References: Hasani, Lechner, Amini, Rus and Grosu, 2021, "Liquid time-constant networks".
+
+    Example:
+      >>> layer = jaxrnn.rnn(jaxrnn.ltc(8, num_substeps=2))
+      >>> xs = jaxrnn.Timed(jnp.ones((3, 4)), jnp.array([0.1, 1e4, 0.1]))  # a gap of 10,000
+      >>> params = layer.init(jax.random.key(0), xs)
+      >>> carry, ys = layer.apply(params, None, xs)
+      >>> ys.shape, bool(jnp.isfinite(ys).all())
+      ((3, 8), True)
     """
     check_size("hidden_size", hidden_size)
     check_size("num_substeps", num_substeps)

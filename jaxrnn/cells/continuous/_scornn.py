@@ -76,6 +76,13 @@ def scornn(
     References: Helfrich, Willmott and Ye, 2018, "Orthogonal recurrent neural networks with scaled
     Cayley transform"; modrelu: Arjovsky, Shah and Bengio, 2016, "Unitary evolution recurrent neural
     networks".
+
+    Example:
+      >>> cell = jaxrnn.scornn(8, negative=4)
+      >>> params = cell.init(jax.random.key(0), jnp.ones((2, 4)))  # (B, I)
+      >>> kernel = cell.prepare(params, None).recurrent_kernel  # U
+      >>> bool(jnp.allclose(kernel @ kernel.T, jnp.eye(8), atol=1e-2))
+      True
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

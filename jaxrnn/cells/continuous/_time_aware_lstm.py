@@ -57,6 +57,15 @@ def time_aware_lstm(
       ValueError, TypeError: `hidden_size` is not a positive integer.
 
     References: Baytas et al., 2017, "Patient subtyping via time-aware LSTM networks".
+
+    Example:
+      >>> layer = jaxrnn.rnn(jaxrnn.time_aware_lstm(8))
+      >>> xs = jaxrnn.Timed(jnp.ones((5, 2, 4)), jnp.zeros((5, 2)))  # no time passes
+      >>> params = layer.init(jax.random.key(0), xs)
+      >>> _, ys = layer.apply(params, None, xs)
+      >>> _, same = jaxrnn.unroll(jaxrnn.lstm(8), jaxrnn.cells.LSTMParams(*params[:3]), None, xs.x)
+      >>> bool(jnp.allclose(ys, same, atol=1e-3))
+      True
     """
     check_size("hidden_size", hidden_size)
 

@@ -62,6 +62,15 @@ def unicornn(
 
     References: Rusch and Mishra, 2021, "UnICORNN: a recurrent model for learning very long time
     dependencies".
+
+    Example:
+      >>> cell = jaxrnn.unicornn(1, step_size=0.1)
+      >>> still = jnp.array([-50.0])  # σ(c) is almost 0, so time stands still
+      >>> params = jaxrnn.cells.UnICORNNParams(jnp.ones((1, 1)), jnp.ones(1), still, jnp.zeros(1))
+      >>> start = jaxrnn.cells.OscillatorCarry(h=jnp.array([0.5]), z=jnp.array([1.0]))
+      >>> carry, ys = jaxrnn.unroll(cell, params, start, jnp.ones((50, 1)))  # (T, I)
+      >>> carry.h.tolist(), carry.z.tolist()
+      ([0.5], [1.0])
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

@@ -87,6 +87,15 @@ def conv_gru(
 
     References: Ballas, Yao, Pal and Courville, 2016, "Delving deeper into convolutional networks
     for learning video representations".
+
+    Example:
+      >>> cell = jaxrnn.conv_gru(5, (3,), reset_after=False)  # 5 channels, a window of 3
+      >>> xs = jnp.ones((2, 20, 1))  # (B, length, C), one step
+      >>> params = jax.eval_shape(cell.init, jax.random.key(0), xs)
+      >>> params.kernel.shape, params.recurrent_kernel.shape
+      ((3, 1, 15), (3, 5, 15))
+      >>> cell.num_feature_axes, cell.init_carry(params, xs).h.shape
+      (2, (2, 20, 5))
     """
     check_size("features", features)
     check_kernel_size(kernel_size)

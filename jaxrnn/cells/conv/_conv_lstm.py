@@ -82,6 +82,16 @@ def conv_lstm(
 
     References: Shi, Chen, Wang, Yeung, Wong and Woo, 2015, "Convolutional LSTM network: a machine
     learning approach for precipitation nowcasting".
+
+    Example:
+      >>> cell = jaxrnn.conv_lstm(8, (3, 3), use_peepholes=True)
+      >>> picture = jnp.ones((2, 16, 16, 1))  # (B, height, width, C)
+      >>> params = jax.eval_shape(cell.init, jax.random.key(0), picture)
+      >>> params.kernel.shape, params.peephole.shape
+      ((3, 3, 1, 32), (24,))
+      >>> layer, others = jaxrnn.rnn(cell), jnp.ones((5, 2, 6, 9, 1))  # of another size
+      >>> jax.eval_shape(layer.apply, params, None, others)[1].shape
+      (5, 2, 6, 9, 8)
     """
     check_size("features", features)
     check_kernel_size(kernel_size)

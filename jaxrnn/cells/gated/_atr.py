@@ -50,6 +50,13 @@ def atr(
 
     References: Zhang, Xiong, Su, Lin and Zhang, 2018, "Simplifying neural machine translation with
     addition-subtraction twin-gated recurrent networks".
+
+    Example:
+      >>> def count(cell, num_inputs=4):
+      ...     params = jax.eval_shape(cell.init, jax.random.key(0), jnp.ones(num_inputs))
+      ...     return sum(leaf.size for leaf in jax.tree.leaves(params))
+      >>> count(jaxrnn.atr(8)), count(jaxrnn.elman(8)), count(jaxrnn.gru(8))
+      (104, 104, 320)
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

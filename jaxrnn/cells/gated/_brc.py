@@ -51,6 +51,14 @@ def brc(
 
     References: Vecoven, Ernst and Drion, 2021, "A bio-inspired bistable recurrent cell allows for
     long-lasting memory".
+
+    Example:
+      >>> cell = jaxrnn.brc(1)
+      >>> params = jaxrnn.cells.BRCParams(jnp.zeros((1, 3)), jnp.zeros(2), jnp.array([2.0, 0, 0]))
+      >>> start = jaxrnn.HiddenCarry(jnp.array([[0.1], [-0.1]]))  # two sequences
+      >>> carry, _ = jaxrnn.unroll(cell, params, start, jnp.zeros((100, 2, 1)))  # without input
+      >>> carry.h.round().tolist()  # each keeps its sign
+      [[1.0], [-1.0]]
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

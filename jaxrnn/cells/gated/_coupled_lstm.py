@@ -77,6 +77,14 @@ def coupled_lstm(
 
     References: Greff, Srivastava, Koutník, Steunebrink and Schmidhuber, 2017, "LSTM: a search space
     odyssey".
+
+    Example:
+      >>> cell = jaxrnn.coupled_lstm(8, use_peepholes=True)
+      >>> params = cell.init(jax.random.key(0), jnp.ones((2, 4)))  # (B, I)
+      >>> params.kernel.shape, params.peephole.shape  # gates i g o, and peepholes of i and o
+      ((4, 24), (16,))
+      >>> params.bias.tolist() == 8 * [-1.0] + 16 * [0.0]
+      True
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

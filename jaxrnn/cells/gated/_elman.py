@@ -61,6 +61,13 @@ def elman(
         function, or `use_bias` is not a bool.
 
     References: Elman, 1990, "Finding structure in time".
+
+    Example:
+      >>> cell = jaxrnn.elman(1, jax.nn.relu)
+      >>> params = jaxrnn.cells.ElmanParams(jnp.ones((1, 1)), 0.5 * jnp.ones((1, 1)), jnp.zeros(1))
+      >>> _, ys = jaxrnn.unroll(cell, params, None, jnp.array([[1.0], [0.0], [3.0]]))  # (T, I)
+      >>> ys.ravel().tolist()  # relu(x + h / 2)
+      [1.0, 0.5, 3.25]
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)
@@ -105,6 +112,14 @@ def irnn(
 
     References: Le, Jaitly and Hinton, 2015, "A simple way to initialize recurrent networks of
     rectified linear units".
+
+    Example:
+      >>> cell = jaxrnn.irnn(3, kernel_init=jaxrnn.initializers.identity())
+      >>> xs = jnp.array([[1.0, 2.0, 0.0], [10.0, 0.0, 0.0], [0.0, 0.0, 5.0]])  # (T, I)
+      >>> params = cell.init(jax.random.key(0), xs[0])
+      >>> carry, ys = jaxrnn.unroll(cell, params, None, xs)
+      >>> carry.h.tolist()  # it starts as a sum
+      [11.0, 2.0, 5.0]
     """
     return elman(
         hidden_size,

@@ -57,6 +57,12 @@ def fast_grnn(
 
     References: Kusupati et al., 2018, "FastGRNN: a fast, accurate, stable and tiny kilobyte sized
     gated recurrent neural network".
+
+    Example:
+      >>> cell = jaxrnn.fast_grnn(8)
+      >>> params = jax.eval_shape(cell.init, jax.random.key(0), jnp.ones((2, 4)))  # (B, I)
+      >>> {name: leaf.shape for name, leaf in params._asdict().items()}
+      {'kernel': (4, 8), 'recurrent_kernel': (8, 8), 'bias': (16,), 'zeta': (1,), 'nu': (1,)}
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

@@ -55,6 +55,16 @@ def fast_rnn(
 
     References: Kusupati et al., 2018, "FastGRNN: a fast, accurate, stable and tiny kilobyte sized
     gated recurrent neural network".
+
+    Example:
+      >>> cell = jaxrnn.fast_rnn(8)
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> params = cell.init(jax.random.key(0), xs[0])
+      >>> frozen = params._replace(alpha=jnp.array([-50.0]), beta=jnp.array([50.0]))
+      >>> start = jaxrnn.HiddenCarry(jnp.full((2, 8), 0.3))
+      >>> carry, _ = jaxrnn.unroll(cell, frozen, start, xs)
+      >>> bool(jnp.allclose(carry.h, 0.3))  # none of the new state, all of the old
+      True
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

@@ -83,6 +83,16 @@ def gru(
     References: Cho et al., 2014, "Learning phrase representations using RNN encoder-decoder for
     statistical machine translation"; reset after the product: Appleyard, Kočiský and Blunsom, 2016,
     "Optimizing performance of recurrent neural networks on GPUs".
+
+    Example:
+      >>> cell = jaxrnn.gru(8)
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> params = cell.init(jax.random.key(0), xs[0])
+      >>> carry, ys = jaxrnn.unroll(cell, params, None, xs)
+      >>> carry.h.shape, ys.shape, params.recurrent_bias.shape
+      ((2, 8), (5, 2, 8), (8,))
+      >>> jax.eval_shape(jaxrnn.gru(8, reset_after=False).init, jax.random.key(0), xs[0])._fields
+      ('kernel', 'recurrent_kernel', 'bias')
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

@@ -55,6 +55,13 @@ def indrnn(
 
     References: Li, Li, Cook, Zhu and Gao, 2018, "Independently recurrent neural network (IndRNN):
     building a longer and deeper RNN".
+
+    Example:
+      >>> cell = jaxrnn.indrnn(2)
+      >>> params = jaxrnn.cells.IndRNNParams(jnp.eye(2), jnp.array([1.0, 0.5]), jnp.zeros(2))
+      >>> xs = jnp.array([[8.0, 8.0], [0.0, 0.0], [0.0, 0.0]])  # (T, I)
+      >>> jaxrnn.unroll(cell, params, None, xs)[1].tolist()  # one unit keeps, the other forgets
+      [[8.0, 8.0], [8.0, 4.0], [8.0, 2.0]]
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

@@ -52,6 +52,16 @@ def janet(
 
     References: van der Westhuizen and Lasenby, 2018, "The unreasonable effectiveness of the forget
     gate"; the biases: Tallec and Ollivier, 2018, "Can recurrent neural networks warp time?".
+
+    Example:
+      >>> cell = jaxrnn.janet(8, bias_init=jaxrnn.initializers.chrono(50, gates="fg"))
+      >>> params = cell.init(jax.random.key(0), jnp.ones((2, 4)))  # (B, I)
+      >>> params.kernel.shape, params.recurrent_kernel.shape
+      ((4, 16), (8, 16))
+      >>> bool((params.bias[:8] >= 0).all()), bool((params.bias[:8] <= np.log(50)).all())  # f
+      (True, True)
+      >>> params.bias[8:].sum().tolist()  # g
+      0.0
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

@@ -56,6 +56,17 @@ def layer_norm_gru(
       ValueError, TypeError: `hidden_size` is not a positive integer, or `use_bias` is not a bool.
 
     References: Ba, Kiros and Hinton, 2016, "Layer normalization".
+
+    Example:
+      >>> cell = jaxrnn.layer_norm_gru(8)
+      >>> x = jax.random.normal(jax.random.key(0), (2, 4))  # (B, I)
+      >>> params = cell.init(jax.random.key(1), x)
+      >>> params.gain.shape, params.recurrent_gain.shape
+      ((24,), (24,))
+      >>> _, y = jaxrnn.step(cell, params, None, 10 * x)
+      >>> _, same = jaxrnn.step(cell, params, None, 1000 * x)  # the scale of x does not matter
+      >>> bool(jnp.allclose(y, same, atol=1e-2))
+      True
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

@@ -58,6 +58,12 @@ def layer_norm_lstm(
       ValueError, TypeError: `hidden_size` is not a positive integer, or `use_bias` is not a bool.
 
     References: Ba, Kiros and Hinton, 2016, "Layer normalization".
+
+    Example:
+      >>> cell = jaxrnn.layer_norm_lstm(8, use_bias=False)
+      >>> params = jax.eval_shape(cell.init, jax.random.key(0), jnp.ones((2, 4)))  # (B, I)
+      >>> params.gain.shape, params.cell_gain.shape, params.cell_bias.shape, params.bias
+      ((32,), (8,), (8,), None)
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

@@ -51,6 +51,14 @@ def li_gru(
 
     References: Ravanelli, Brakel, Omologo and Bengio, 2018, "Light gated recurrent units for speech
     recognition".
+
+    Example:
+      >>> model = jaxrnn.stack(jaxrnn.layer_norm(), jaxrnn.rnn(jaxrnn.li_gru(8)))
+      >>> xs = jnp.arange(40.0).reshape(5, 2, 4)  # (T, B, I)
+      >>> params = model.init(jax.random.key(0), xs)
+      >>> carry, ys = model.apply(params, None, xs)
+      >>> bool((ys >= 0).all())  # a mean of values of relu
+      True
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

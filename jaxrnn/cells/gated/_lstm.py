@@ -66,6 +66,16 @@ def lstm(
 
     References: Hochreiter and Schmidhuber, 1997, "Long short-term memory"; Gers, Schmidhuber and
     Cummins, 2000, "Learning to forget: continual prediction with LSTM".
+
+    Example:
+      >>> cell = jaxrnn.lstm(8)
+      >>> xs = jnp.ones((50, 2, 4))  # (T, B, I)
+      >>> params = cell.init(jax.random.key(0), xs[0])
+      >>> params.bias[8:16].tolist()  # of gate f
+      [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+      >>> carry, ys = jaxrnn.unroll(cell, params, None, xs)
+      >>> ys.shape, carry.h.shape, carry.c.shape
+      ((50, 2, 8), (2, 8), (2, 8))
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

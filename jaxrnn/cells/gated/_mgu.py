@@ -59,6 +59,17 @@ def mgu(
       ValueError, TypeError: `hidden_size` is not a positive integer, or `use_bias` is not a bool.
 
     References: Zhou, Wu, Zhang and Zhou, 2016, "Minimal gated unit for recurrent neural networks".
+
+    Example:
+      >>> cell = jaxrnn.mgu(8)
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> params = cell.init(jax.random.key(0), xs[0])
+      >>> params.kernel.shape, params.recurrent_kernel.shape  # gates f n
+      ((4, 16), (8, 16))
+      >>> closed = params._replace(bias=jnp.where(jnp.arange(16) < 8, -50.0, 0.0))  # f is almost 0
+      >>> carry, _ = jaxrnn.unroll(cell, closed, None, xs)
+      >>> bool(jnp.allclose(carry.h, 0.0))
+      True
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

@@ -56,6 +56,14 @@ def minimal_rnn(
 
     References: Chen, 2017, "MinimalRNN: toward more interpretable and trainable recurrent neural
     networks".
+
+    Example:
+      >>> cell = jaxrnn.minimal_rnn(8)
+      >>> params = cell.init(jax.random.key(0), jnp.ones((2, 4)))  # (B, I)
+      >>> start = jaxrnn.HiddenCarry(jnp.ones((2, 8)))
+      >>> carry, ys = jaxrnn.unroll(cell, params, start, jnp.zeros((50, 2, 4)))
+      >>> bool((ys[1:] <= ys[:-1]).all())  # without inputs it goes to 0
+      True
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

@@ -59,6 +59,13 @@ def multiplicative_lstm(
       ValueError, TypeError: `hidden_size` is not a positive integer, or `use_bias` is not a bool.
 
     References: Krause, Lu, Murray and Renals, 2016, "Multiplicative LSTM for sequence modelling".
+
+    Example:
+      >>> model = jaxrnn.stack(jaxrnn.embed(100, 4), jaxrnn.rnn(jaxrnn.multiplicative_lstm(8)))
+      >>> text = jax.ShapeDtypeStruct((50, 2), jnp.int32)  # (T, B), symbols
+      >>> _, params = jax.eval_shape(model.init, jax.random.key(0), text)
+      >>> params.factor_kernel.shape, params.state_kernel.shape, params.recurrent_kernel.shape
+      ((4, 8), (8, 8), (8, 32))
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

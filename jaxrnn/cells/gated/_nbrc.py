@@ -51,6 +51,17 @@ def nbrc(
 
     References: Vecoven, Ernst and Drion, 2021, "A bio-inspired bistable recurrent cell allows for
     long-lasting memory".
+
+    Example:
+      >>> cell = jaxrnn.nbrc(8)
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> params = cell.init(jax.random.key(0), xs[0])
+      >>> params.kernel.shape, params.recurrent_kernel.shape  # gates a c n, and a c
+      ((4, 24), (8, 16))
+      >>> holds = params._replace(bias=jnp.where(jnp.arange(24) // 8 == 1, 50.0, 0.0))  # σ(c) = 1
+      >>> carry, _ = jaxrnn.unroll(cell, holds, jaxrnn.HiddenCarry(0.5 * jnp.ones((2, 8))), xs)
+      >>> bool(jnp.allclose(carry.h, 0.5))
+      True
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

@@ -70,6 +70,17 @@ def peephole_lstm(
         an activation is not a function.
 
     References: Gers and Schmidhuber, 2000, "Recurrent nets that time and count".
+
+    Example:
+      >>> cell = jaxrnn.peephole_lstm(8)
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> params = cell.init(jax.random.key(0), xs[0])
+      >>> params.peephole.shape, params.peephole.sum().tolist()
+      ((24,), 0.0)
+      >>> _, ys = jaxrnn.unroll(cell, params, None, xs)
+      >>> _, same = jaxrnn.unroll(jaxrnn.lstm(8), jaxrnn.cells.LSTMParams(*params[:3]), None, xs)
+      >>> bool(jnp.allclose(ys, same, atol=1e-3))  # it starts as an LSTM
+      True
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

@@ -64,6 +64,16 @@ def projected_lstm(
 
     References: Sak, Senior and Beaufays, 2014, "Long short-term memory recurrent neural network
     architectures for large scale acoustic modeling".
+
+    Example:
+      >>> cell = jaxrnn.projected_lstm(64, 16)
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> params = jax.eval_shape(cell.init, jax.random.key(0), xs[0])
+      >>> params.recurrent_kernel.shape, params.projection.shape
+      ((16, 256), (64, 16))
+      >>> carry, ys = jax.eval_shape(jaxrnn.rnn(cell).apply, params, None, xs)
+      >>> carry.h.shape, carry.c.shape, ys.shape
+      ((2, 16), (2, 64), (5, 2, 16))
     """
     check_size("hidden_size", hidden_size)
     check_size("projection_size", projection_size)

@@ -51,6 +51,15 @@ def ran(
       ValueError, TypeError: `hidden_size` is not a positive integer, or `use_bias` is not a bool.
 
     References: Lee, Levy and Zettlemoyer, 2017, "Recurrent additive networks".
+
+    Example:
+      >>> cell = jaxrnn.ran(1)
+      >>> bias = jnp.array([50.0, 50.0, 0.0])  # both gates open
+      >>> params = jaxrnn.cells.RANParams(jnp.array([[0.0, 0.0, 1.0]]), jnp.zeros((1, 2)), bias)
+      >>> xs = jnp.array([[1.0], [2.0], [-0.5]])  # (T, I)
+      >>> carry, ys = jaxrnn.unroll(cell, params, None, xs)
+      >>> carry.c.tolist(), bool(jnp.allclose(carry.h, jnp.tanh(2.5)))  # the sum of the inputs
+      ([2.5], True)
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

@@ -55,6 +55,12 @@ def rhn(
       ValueError, TypeError: a size is not a positive integer, or `use_bias` is not a bool.
 
     References: Zilly, Srivastava, Koutník and Schmidhuber, 2017, "Recurrent highway networks".
+
+    Example:
+      >>> cell = jaxrnn.rhn(8, depth=3)
+      >>> params = jax.eval_shape(cell.init, jax.random.key(0), jnp.ones((2, 4)))  # (B, I)
+      >>> params.recurrent_kernel.shape, [kernel.shape for kernel in params.deeper_kernels]
+      ((8, 16), [(8, 16), (8, 16)])
     """
     check_size("hidden_size", hidden_size)
     check_size("depth", depth)

@@ -67,6 +67,13 @@ def scrn(
 
     References: Mikolov, Joulin, Chopra, Mathieu and Ranzato, 2015, "Learning longer memory in
     recurrent neural networks".
+
+    Example:
+      >>> cell, one = jaxrnn.scrn(1, 1, alpha=0.5), jnp.ones((1, 1))
+      >>> params = jaxrnn.cells.SCRNParams(one, one, one, one, jnp.zeros(1))
+      >>> carry, ys = jaxrnn.unroll(cell, params, None, jnp.ones((4, 1)))  # (T, I)
+      >>> carry.s.tolist(), ys.shape  # 1 - 0.5 ** 4, and the output is h and s
+      ([0.9375], (4, 2))
     """
     check_size("hidden_size", hidden_size)
     check_size("slow_size", slow_size)

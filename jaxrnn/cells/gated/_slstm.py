@@ -60,6 +60,16 @@ def slstm(
       ValueError, TypeError: `hidden_size` is not a positive integer, or `use_bias` is not a bool.
 
     References: Beck et al., 2024, "xLSTM: extended long short-term memory".
+
+    Example:
+      >>> cell = jaxrnn.heads(jaxrnn.slstm(4), 2)
+      >>> xs = jnp.ones((5, 3, 4))  # (T, B, I)
+      >>> params = jax.eval_shape(cell.init, jax.random.key(0), xs[0])
+      >>> params.recurrent_kernel.shape  # a block for each head
+      (2, 4, 16)
+      >>> carry, ys = jax.eval_shape(jaxrnn.rnn(cell).apply, params, None, xs)
+      >>> carry._fields, carry.c.shape, ys.shape
+      (('h', 'c', 'n', 'm'), (3, 2, 4), (5, 3, 8))
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

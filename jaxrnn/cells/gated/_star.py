@@ -52,6 +52,13 @@ def star(
 
     References: Turkoglu, D'Aronco, Wegner and Schindler, 2022, "Gating revisited: deep multi-layer
     RNNs that can be trained".
+
+    Example:
+      >>> model = jaxrnn.stack(jaxrnn.dense(8), *10 * [jaxrnn.rnn(jaxrnn.star(8))])
+      >>> xs = jax.ShapeDtypeStruct((50, 2, 4), jnp.float32)  # (T, B, I)
+      >>> params = jax.eval_shape(model.init, jax.random.key(0), xs)
+      >>> len(params), params[1].kernel.shape, params[1].recurrent_kernel.shape
+      (11, (8, 16), (8, 8))
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

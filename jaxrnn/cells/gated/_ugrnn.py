@@ -58,6 +58,14 @@ def ugrnn(
 
     References: Collins, Sohl-Dickstein and Sussillo, 2017, "Capacity and trainability in recurrent
     neural networks".
+
+    Example:
+      >>> cell = jaxrnn.ugrnn(8, activation=jax.nn.relu)
+      >>> params = cell.init(jax.random.key(0), jnp.ones((2, 4)))  # (B, I)
+      >>> params.kernel.shape, params.recurrent_kernel.shape
+      ((4, 16), (8, 16))
+      >>> params.bias.tolist() == 8 * [1.0] + 8 * [0.0]  # g, c
+      True
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

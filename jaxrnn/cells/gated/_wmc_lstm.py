@@ -66,6 +66,12 @@ def wmc_lstm(
       ValueError, TypeError: `hidden_size` is not a positive integer, or `use_bias` is not a bool.
 
     References: Landi, Baraldi, Cornia and Cucchiara, 2021, "Working memory connections for LSTM".
+
+    Example:
+      >>> cell = jaxrnn.wmc_lstm(8)
+      >>> params = cell.init(jax.random.key(0), jnp.ones((2, 4)))  # (B, I)
+      >>> params.recurrent_kernel.shape, params.memory_kernel.shape  # gates i f g o, and i f o
+      ((8, 32), (8, 24))
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

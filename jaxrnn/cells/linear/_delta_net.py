@@ -55,6 +55,14 @@ def delta_net(
     References: Schlag, Irie and Schmidhuber, 2021, "Linear transformers are secretly fast weight
     programmers"; Yang et al., 2024, "Parallelizing linear transformers with the delta rule over
     sequence length".
+
+    Example:
+      >>> cell = jaxrnn.delta_net(8, 2)
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> params = cell.init(jax.random.key(0), xs[0])
+      >>> carry, ys = jaxrnn.unroll(cell, params, None, xs)
+      >>> carry.state.shape, ys.shape  # a matrix for each head
+      ((2, 2, 4, 4), (5, 2, 8))
     """
     check_heads(hidden_size, num_heads)
 

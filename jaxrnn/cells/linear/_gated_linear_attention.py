@@ -66,6 +66,16 @@ def gated_linear_attention(
 
     References: Yang et al., 2024, "Gated linear attention transformers with hardware-efficient
     training".
+
+    Example:
+      >>> cell = jaxrnn.gated_linear_attention(8, 2, decay_rank=3)
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> params = jax.eval_shape(cell.init, jax.random.key(0), xs[0])
+      >>> params.decay_kernel.shape, params.decay_up_kernel.shape
+      ((4, 3), (3, 8))
+      >>> carry, ys = jax.eval_shape(jaxrnn.rnn(cell).apply, params, None, xs)
+      >>> carry.state.shape, ys.shape
+      ((2, 2, 4, 4), (5, 2, 8))
     """
     size = check_heads(hidden_size, num_heads)
     check_size("decay_rank", decay_rank)

@@ -74,6 +74,14 @@ def hgrn(
 
     References: Qin, Yang and Zhong, 2023, "Hierarchically gated recurrent neural network for
     sequence modeling".
+
+    Example:
+      >>> cell = jaxrnn.hgrn(8, lower_bound=0.9)
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> params = jax.eval_shape(cell.init, jax.random.key(0), xs[0])
+      >>> carry, ys = jax.eval_shape(jaxrnn.rnn(cell).apply, params, None, xs)
+      >>> carry.state.shape, carry.state.dtype, ys.shape
+      ((2, 8), dtype('complex64'), (5, 2, 8))
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

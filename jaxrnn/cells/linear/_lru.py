@@ -69,6 +69,16 @@ def lru(
         range.
 
     References: Orvieto et al., 2023, "Resurrecting recurrent neural networks for long sequences".
+
+    Example:
+      >>> cell = jaxrnn.lru(16, most_phase=0.3)  # slow rotations, for long sequences
+      >>> xs = jnp.ones((50, 2, 4))  # (T, B, I)
+      >>> params = jax.eval_shape(cell.init, jax.random.key(0), xs[0])
+      >>> params.kernel.shape, params.output_kernel.shape
+      ((4, 32), (32, 4))
+      >>> carry, ys = jax.eval_shape(jaxrnn.rnn(cell).apply, params, None, xs)
+      >>> carry.state.shape, carry.state.dtype, ys.shape
+      ((2, 16), dtype('complex64'), (50, 2, 4))
     """
     check_size("state_size", state_size)
     decay_init, phase_init = ring(least_radius, most_radius), log_phase(most_phase)

@@ -54,6 +54,14 @@ def mamba(state_size: int = 16, *, step_rank: int | None = None) -> Cell:
 
     References: Gu and Dao, 2023, "Mamba: linear-time sequence modeling with selective state
     spaces".
+
+    Example:
+      >>> model = jaxrnn.stack(jaxrnn.causal_conv(None, 3), jaxrnn.rnn(jaxrnn.mamba(16)))
+      >>> xs = jax.ShapeDtypeStruct((50, 2, 4), jnp.float32)  # (T, B, I)
+      >>> params = jax.eval_shape(model.init, jax.random.key(0), xs)
+      >>> (_, carry), ys = jax.eval_shape(model.apply, params, None, xs)
+      >>> jax.tree.leaves(carry)[0].shape, ys.shape  # 16 states for each of 4 features
+      ((2, 4, 16), (50, 2, 4))
     """
     check_size("state_size", state_size)
     if step_rank is not None:

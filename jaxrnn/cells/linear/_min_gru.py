@@ -52,6 +52,15 @@ def min_gru(
         `activation` is not a function.
 
     References: Feng, Tung, Ahmed, Bengio and Hajimirsadeghi, 2024, "Were RNNs all we needed?".
+
+    Example:
+      >>> cell = jaxrnn.min_gru(8)
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> params = cell.init(jax.random.key(0), xs[0])
+      >>> _, ys = jaxrnn.unroll(cell, params, None, xs, implementation="scan")
+      >>> _, same = jaxrnn.unroll(cell, params, None, xs, implementation="associative")
+      >>> bool(jnp.allclose(ys, same, atol=1e-3))  # step by step, and in parallel
+      True
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

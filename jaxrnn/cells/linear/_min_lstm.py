@@ -52,6 +52,16 @@ def min_lstm(
         `activation` is not a function.
 
     References: as of `jaxrnn.min_gru`.
+
+    Example:
+      >>> cell = jaxrnn.min_lstm(8, jnp.tanh)
+      >>> xs = 100 * jnp.ones((20, 2, 4))  # (T, B, I)
+      >>> params = cell.init(jax.random.key(0), xs[0])
+      >>> [leaf.shape for leaf in params]  # no recurrent kernel
+      [(4, 24), (24,)]
+      >>> _, ys = jaxrnn.unroll(cell, params, None, xs)
+      >>> bool((jnp.abs(ys) <= 1.001).all())  # the range of tanh
+      True
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

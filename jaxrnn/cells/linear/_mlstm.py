@@ -73,6 +73,15 @@ def mlstm(
         `hidden_size`.
 
     References: Beck et al., 2024, "xLSTM: extended long short-term memory".
+
+    Example:
+      >>> cell = jaxrnn.mlstm(8, 2)
+      >>> params = cell.init(jax.random.key(0), jnp.ones((3, 4)))  # (B, I)
+      >>> params.gate_bias.tolist()  # i of both heads, f of both heads
+      [0.0, 0.0, 3.0, 6.0]
+      >>> carry = cell.init_carry(params, jnp.ones((3, 4)))
+      >>> carry.state.shape, carry.normalizer.shape, carry.log_scale.shape
+      ((3, 2, 4, 4), (3, 2, 4), (3, 2))
     """
     size = check_heads(hidden_size, num_heads)
 

@@ -53,6 +53,14 @@ def qrnn(
         `activation` is not a function.
 
     References: Bradbury, Merity, Xiong and Socher, 2017, "Quasi-recurrent neural networks".
+
+    Example:
+      >>> layer = jaxrnn.stack(jaxrnn.causal_conv(4, 2), jaxrnn.rnn(jaxrnn.qrnn(8)))
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> params = jax.eval_shape(layer.init, jax.random.key(0), xs)
+      >>> (before, memory), ys = jax.eval_shape(layer.apply, params, None, xs)
+      >>> before.inputs.shape, memory.c.shape, ys.shape  # the input before, and the memory
+      ((2, 1, 4), (2, 8), (5, 2, 8))
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

@@ -50,6 +50,16 @@ def retention(
 
     References: Sun et al., 2023, "Retentive network: a successor to transformer for large language
     models".
+
+    Example:
+      >>> cell = jaxrnn.retention(8, 4)
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> params = cell.init(jax.random.key(0), xs[0])
+      >>> params.kernel.shape, params.bias  # blocks q k v g
+      ((4, 32), None)
+      >>> carry, ys = jaxrnn.unroll(cell, params, None, xs)
+      >>> carry.state.shape, ys.shape  # heads of 2 x 2
+      ((2, 4, 2, 2), (5, 2, 8))
     """
     size = check_heads(hidden_size, num_heads)
     decays = tuple(1 - 2.0 ** (-5 - head) for head in range(num_heads))

@@ -54,6 +54,15 @@ def rg_lru(
 
     References: De et al., 2024, "Griffin: mixing gated linear recurrences with local attention for
     efficient language models".
+
+    Example:
+      >>> layer = jaxrnn.stack(jaxrnn.dense(8), jaxrnn.rnn(jaxrnn.rg_lru(8)))
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> params = jax.eval_shape(layer.init, jax.random.key(0), xs)
+      >>> params[1].kernel.shape  # gates r i; no recurrent kernel
+      (8, 16)
+      >>> jax.eval_shape(layer.apply, params, None, xs)[1].shape
+      (5, 2, 8)
     """
     check_size("hidden_size", hidden_size)
     scale = check_positive("scale", scale)

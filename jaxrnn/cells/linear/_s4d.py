@@ -73,6 +73,14 @@ def s4d(
 
     References: Gu, Gupta, Goel and Ré, 2022, "On the parameterization and initialization of
     diagonal state space models".
+
+    Example:
+      >>> cell = jaxrnn.s4d(16, eigenvalue_init=jaxrnn.initializers.s4d_inv())
+      >>> xs = jnp.ones((50, 2, 4))  # (T, B, I)
+      >>> params = jax.eval_shape(cell.init, jax.random.key(0), xs[0])
+      >>> carry, ys = jax.eval_shape(jaxrnn.rnn(cell).apply, params, None, xs)
+      >>> carry.state.shape, ys.shape  # 16 complex numbers for each feature
+      ((2, 4, 16), (50, 2, 4))
     """
     check_size("state_size", state_size)
     check_discretization(discretization)

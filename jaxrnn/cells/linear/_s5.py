@@ -85,6 +85,16 @@ def s5(
 
     References: Smith, Warrington and Linderman, 2023, "Simplified state space layers for sequence
     modeling".
+
+    Example:
+      >>> cell = jaxrnn.s5(16, discretization="bilinear")
+      >>> xs = jnp.ones((50, 2, 4))  # (T, B, I)
+      >>> params = jax.eval_shape(cell.init, jax.random.key(0), xs[0])
+      >>> params.kernel.shape, params.output_kernel.shape
+      ((4, 32), (32, 4))
+      >>> carry, ys = jax.eval_shape(jaxrnn.rnn(cell).apply, params, None, xs)
+      >>> carry.state.shape, ys.shape  # 16 complex numbers for all features
+      ((2, 16), (50, 2, 4))
     """
     check_size("state_size", state_size)
     check_discretization(discretization)

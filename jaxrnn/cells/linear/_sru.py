@@ -59,6 +59,13 @@ def sru(
     References: Lei, Zhang, Wang, Dai and Artzi, 2018, "Simple recurrent units for highly
     parallelizable recurrence"; the first version: Lei and Zhang, 2017, "Training RNNs as fast as
     CNNs".
+
+    Example:
+      >>> model = jaxrnn.stack(jaxrnn.rnn(jaxrnn.sru(8)), jaxrnn.rnn(jaxrnn.sru(8)))
+      >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
+      >>> first, second = jax.eval_shape(model.init, jax.random.key(0), xs)
+      >>> first.highway_kernel.shape, second.highway_kernel  # 8 features come in already
+      ((4, 8), None)
     """
     check_size("hidden_size", hidden_size)
     check_bool("use_bias", use_bias)

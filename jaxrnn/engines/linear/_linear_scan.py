@@ -63,6 +63,14 @@ def linear_scan(
 
     References: Blelloch, 1990, "Prefix sums and their applications"; Martin and Cundy, 2018,
     "Parallelizing linear recurrent neural nets over sequence length".
+
+    Example:
+      >>> a, b = jnp.full((4, 1), 0.5), jnp.ones((4, 1))  # (T, N)
+      >>> jaxrnn.linear_scan(a, b).ravel().tolist()
+      [1.0, 1.5, 1.75, 1.875]
+      >>> resets = jnp.array([False, False, True, False])
+      >>> jaxrnn.linear_scan(a, b, jnp.array([2.0]), resets=resets).ravel().tolist()
+      [2.0, 2.0, 1.0, 1.5]
     """
     check_bool("reverse", reverse)
     check_coefficients(("a", a), ("b", b))

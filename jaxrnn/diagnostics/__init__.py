@@ -7,6 +7,7 @@ exponents, fixed points, gates, states, memory. Attributions say what a score ow
 
 from jaxrnn.diagnostics._attribution import IntegratedGradients, integrated_gradients, saliency
 from jaxrnn.diagnostics._carry_gradients import CarryGradients, carry_gradients
+from jaxrnn.diagnostics._check_health import check_health
 from jaxrnn.diagnostics._context_length import ContextLength, context_length
 from jaxrnn.diagnostics._contextual_decomposition import Decomposition, contextual_decomposition
 from jaxrnn.diagnostics._dead_units import dead_units
@@ -43,6 +44,7 @@ __all__ = [
     "Saturation",
     "SingularValues",
     "carry_gradients",
+    "check_health",
     "context_length",
     "contextual_decomposition",
     "dead_units",

@@ -13,6 +13,7 @@ from jaxrnn.diagnostics._contextual_decomposition import Decomposition, contextu
 from jaxrnn.diagnostics._dead_units import dead_units
 from jaxrnn.diagnostics._diagnose import Report, diagnose
 from jaxrnn.diagnostics._effective_rank import effective_rank
+from jaxrnn.diagnostics._feature_occlusion import feature_occlusion
 from jaxrnn.diagnostics._findings import Finding, Measures
 from jaxrnn.diagnostics._first_nonfinite import NonFinite, first_nonfinite
 from jaxrnn.diagnostics._fixed_points import FixedPoints, fixed_points
@@ -50,6 +51,7 @@ __all__ = [
     "dead_units",
     "diagnose",
     "effective_rank",
+    "feature_occlusion",
     "first_nonfinite",
     "fixed_points",
     "gate_saturation",

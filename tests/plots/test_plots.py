@@ -8,7 +8,9 @@ import pytest
 pytest.importorskip("matplotlib")
 
 import matplotlib.style
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 import jaxrnn
 from jaxrnn import diagnostics, plots
@@ -84,6 +86,47 @@ def test_ax_is_checked(name):
 def test_a_picture_is_drawn_in_every_style(name, style, tmp_path):
     with matplotlib.style.context(style):
         CALLS[name](None).savefig(tmp_path / "picture.png", dpi=40)
+
+
+def texts_of(figure, monkeypatch):
+    """The boxes in points of all texts that are drawn, which is not every one that there is."""
+    found, draw = {}, Text.draw
+
+    def recorded(text, renderer, *args, **kwargs):
+        if text.get_text().strip():
+            box = text.get_window_extent(renderer)
+            found[text] = np.array([[box.x0, box.y0], [box.x1, box.y1]])
+        draw(text, renderer, *args, **kwargs)
+
+    monkeypatch.setattr(Text, "draw", recorded)
+    figure.set_dpi(72)
+    FigureCanvasAgg(figure).draw()
+    monkeypatch.undo()
+    return found
+
+
+@pytest.mark.parametrize("width", [4, 8])
+@pytest.mark.parametrize("name", CALLS)
+def test_no_text_is_cut_off_or_on_another(name, width, monkeypatch):
+    figure = Figure((width, 0.7 * width), layout="constrained")
+    CALLS[name](figure.subplots())
+    texts = texts_of(figure, monkeypatch)
+    boxes = np.array(list(texts.values()))
+    labels = [text.get_text() for text in texts]
+    assert (boxes[:, 0] >= -1).all(), labels
+    assert (boxes[:, 1] <= figure.bbox.max + 1).all(), labels
+    low = np.maximum(boxes[:, None, 0], boxes[None, :, 0])
+    high = np.minimum(boxes[:, None, 1], boxes[None, :, 1])
+    on = (high - low > 1).all(axis=-1) & ~np.eye(len(boxes), dtype=bool)
+    assert not on.any(), [(labels[i], labels[j]) for i, j in np.argwhere(on)]
+
+
+@pytest.mark.parametrize("name", ["gradient_norms", "attributions", "learning_curves", "forecast"])
+def test_steps_are_whole(name, monkeypatch):
+    figure = Figure((8, 4), layout="constrained")
+    ax = figure.subplots()
+    CALLS[name](ax)
+    assert all(place == round(place) for place in ax.get_xticks())
 
 
 def test_gradient_norms_are_means_of_logarithms_on_a_logarithmic_axis():

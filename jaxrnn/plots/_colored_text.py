@@ -31,7 +31,7 @@ def colored_text(
     Args:
       pieces: T letters or words. Words are drawn with spaces between them; a line feed among
         letters ends the line.
-      values: (T,), one for each piece.
+      values: (T,), one for each piece; NaN for a piece that has no color, such as an end of a line.
       limits: the values at the ends of the colors; None means from -m to m, with m the largest
         absolute value.
       label: what the values are, under the color bar.
@@ -62,7 +62,11 @@ def colored_text(
     scale = ScalarMappable(Normalize(*limits), colormaps[COLORS])
     for piece, number, (line, column) in zip(pieces, numbers, places, strict=True):
         shown = piece.replace("\n", "⏎")
-        color = scale.to_rgba(number)
+        color = scale.to_rgba(number) if np.isfinite(number) else None
+        if color is None:
+            shown = piece.strip("\n")
+            _write(ax, column + len(shown) / 2, line + 0.5, shown, color, size)
+            continue
         ax.fill_between([column, column + len(shown)], line + 0.08, line + 0.92, color=color)
         for i, letter in enumerate(shown):
             _write(ax, column + i + 0.5, line + 0.5, letter, color, size)
@@ -72,17 +76,21 @@ def colored_text(
 
 def _fill(ax, num_lines, num_columns):
     """Sets the limits, so that letters are no larger than on a Figure of their own; their size."""
-    place, (width, height) = ax.get_position(), ax.figure.get_size_inches()
-    width, height = place.width * width, place.height * height
+    place, size = ax.get_position(), ax.figure.bbox.size / ax.figure.dpi
+    width, height = place.width * size[0], place.height * size[1]
     ax.set_xlim(0, max(num_columns, width / LETTER))
     ax.set_ylim(max(num_lines, height / LINE), 0)
     return min(9, 72 * width / num_columns / 0.62, 72 * height / num_lines / 1.2)
 
 
 def _write(ax, x, y, letter, color, size):
-    light = np.dot(color[:3], (0.299, 0.587, 0.114)) > 0.45
+    ink = {} if color is None else {"color": _on(color)}
     style = {"ha": "center", "va": "center", "family": "monospace", "fontsize": size}
-    ax.text(x, y, letter, color="black" if light else "white", **style)
+    ax.text(x, y, letter, **ink, **style)
+
+
+def _on(color):
+    return "black" if np.dot(color[:3], (0.299, 0.587, 0.114)) > 0.45 else "white"
 
 
 def _laid_out(pieces, width):
@@ -91,7 +99,7 @@ def _laid_out(pieces, width):
     line = column = 0
     places = []
     for piece in pieces:
-        if column and column + len(piece) > width:
+        if column and column + len(piece) > width and piece != "\n":
             line, column = line + 1, 0
         places.append((line, column))
         column += len(piece) + gap

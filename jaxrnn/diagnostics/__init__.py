@@ -5,6 +5,7 @@ troubles and names cures. Others measure one thing each: gradients and Jacobians
 exponents, fixed points, gates, states, memory. Attributions say what a score owes to each input.
 """
 
+from jaxrnn.diagnostics._attention_weights import attention_weights
 from jaxrnn.diagnostics._attribution import IntegratedGradients, integrated_gradients, saliency
 from jaxrnn.diagnostics._carry_gradients import CarryGradients, carry_gradients
 from jaxrnn.diagnostics._check_health import check_health
@@ -44,6 +45,7 @@ __all__ = [
     "Report",
     "Saturation",
     "SingularValues",
+    "attention_weights",
     "carry_gradients",
     "check_health",
     "context_length",

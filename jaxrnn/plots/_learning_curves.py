@@ -54,6 +54,7 @@ def learning_curves(
     for i, (label, curve) in enumerate(curves.items()):
         places, values = _points(curve)
         style = line_style(i) | ({"marker": "."} if len(values) <= 20 else {})
+        style |= {"linewidth": 0.8} if len(values) > 200 else {}  # which are noisy
         ax.plot(places, values, label=label, **style)
         are_whole &= bool((places == np.round(places)).all())
     for name, value in (baselines or {}).items():

@@ -116,6 +116,7 @@ def test_training_stops_where_only_the_gradient_is_not_finite():
         trained(model, params, [XS], lambda ys: jnp.log(0 * ys).sum())
 
 
+@pytest.mark.thorough
 def test_other_inputs_than_those_that_gave_nan():
     cell = jaxrnn.elman(H)
     params = cell.init(jax.random.key(1), XS[0])

@@ -20,10 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import shared
-from matplotlib.figure import Figure
 
 import jaxrnn
-from jaxrnn import checkpoint, decode, losses, training
+from jaxrnn import checkpoint, decode, losses, plots, training
 
 RUN = {  # these define a run: they are stored in the checkpoint, and --resume reads them from there
     "cell": (("lstm", "gru", "elman"), "recurrent cell"),
@@ -198,14 +197,11 @@ def sample(config, params, options):
 def draw_losses(path, history):
     """Plots the losses over the number of characters read."""
     train, held_out, steps = (np.array(history[name]) for name in HISTORY)
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(train, "C0", linewidth=0.7, alpha=0.5, label="train, each step")
-    axes.plot(steps, held_out, "C1o-", label=f"held-out, {held_out[-1]:.2f} at last")
-    axes.axhline(XZ_BITS, color="0.4", linestyle="--", label=f"xz on the same text, {XZ_BITS}")
-    axes.set(xlabel="training steps", ylabel="loss (bits per character)")
-    axes.set_ylim(top=held_out.max() + 1.5)  # cut off the first steps, which start at 6
-    axes.legend()
+    curves = {"train, each step": train, f"held-out, {held_out[-1]:.2f} at last": (steps, held_out)}
+    baselines = {f"xz on the same text, {XZ_BITS}": XZ_BITS}
+    names = {"xlabel": "training step", "ylabel": "loss (bits per character)"}
+    figure = plots.learning_curves(curves, baselines=baselines, **names)
+    figure.axes[0].set_ylim(top=held_out.max() + 1.5)  # cut off the first steps, which start at 6
     shared.save_picture(figure, path)
 
 

@@ -4,16 +4,17 @@ import itertools
 
 import jax
 import jax.numpy as jnp
-import matplotlib.figure
+import matplotlib
 import numpy as np
 import shared
+
+from jaxrnn import plots
 
 VOICES = "soprano", "alto", "tenor", "bass"
 LOWEST, PITCHES, LONGEST, BAR = 30, 58, 16, 16  # MIDI pitch below all; lengths in sixteenths
 HELD_OUT = 36  # chorales
 PASSAGE, COMMON = 6, 0.3  # beats; share of passages by which a chorale is a copy of another
 TICKS, TEMPO, ORGAN = 24, 750_000, 19  # of MIDI in a sixteenth; microseconds of a beat; program
-COLORS = "tab:orange", "tab:green", "tab:purple", "tab:blue"
 
 
 def read(seed):
@@ -116,20 +117,8 @@ def variable_length(number):
 
 def draw(chords, start, path):
     """The piano roll of MIDI pitches (T, 4), with a line at `start`."""
-    axes = (figure := matplotlib.figure.Figure((8, 3.6), layout="constrained")).subplots()
-    for voice, color in reversed(list(enumerate(COLORS))):
-        pitches = chords[:, voice]
-        ends = np.append(np.flatnonzero(np.diff(pitches)) + 1, len(pitches))
-        starts = np.append(0, ends[:-1])
-        sounds = pitches[starts] > 0
-        spans = pitches[starts][sounds], (starts[sounds] + 0.1) / 4, (ends[sounds] - 0.1) / 4
-        axes.hlines(*spans, color=color, linewidth=3, label=VOICES[voice])
-    axes.axvline(start / 4, color="black", linewidth=1)
-    axes.set(xlabel="beat", ylabel="pitch", xlim=(0, len(chords) / 4))
-    axes.set_yticks(range(36, 85, 12), [f"C{octave}" for octave in range(2, 7)])
-    axes.set_ylim(35, 82)
-    axes.grid(axis="y", alpha=0.3)
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles[::-1], labels[::-1], loc="outside lower center", ncols=4, frameon=False)
+    figure = plots.piano_roll(chords, names=VOICES)
+    (axes,) = figure.axes
+    axes.axvline(start / 4, color=matplotlib.rcParams["text.color"], linewidth=1)
     axes.set_title("left: beginning of a held-out chorale, right: by the network", fontsize=10)
     shared.save_picture(figure, path)

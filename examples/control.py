@@ -17,6 +17,7 @@ import shared
 from matplotlib.figure import Figure
 
 import jaxrnn
+from jaxrnn import plots
 
 OPTIONS = {"updates": (300, "rollouts to learn from, for each of the two policies")}
 QUICK = {"updates": 2}
@@ -128,18 +129,18 @@ def main(arguments=None):
     options, began = shared.options(__doc__, OPTIONS, QUICK, arguments), time.monotonic()
     figure, returns = Figure((8, 3.6), layout="constrained"), []
     curves, path = figure.subplots(1, 2)
-    for forgets, name, color in ((False, "memory", "tab:blue"), (True, "no memory", "tab:orange")):
-        params, lengths = train(forgets, options.updates)
+    lengths, angles = {}, {}
+    for forgets, name in ((False, "memory"), (True, "no memory")):
+        params, lengths[name] = train(forgets, options.updates)
         new = begin(params, jax.random.key(1), 64)
         states, *_, done = rollout(params, new, jax.random.key(2), forgets, LIMIT)[1]
         ends = np.where(done.any(axis=0), done.argmax(axis=0) + 1, LIMIT)
         returns.append(ends.mean())
-        curves.plot(lengths, color=color, label=name)
-        seconds, angles = TICK * np.arange(ends[0]), np.degrees(states[: ends[0], 0, 2])
-        path.plot(seconds, angles, color=color, label=name)
-    curves.set(xlabel="rollouts", ylabel=f"steps per episode, at most {LIMIT}")
-    path.set(xlabel="time of a new episode (s)", ylabel="angle of the pole (degrees)")
-    curves.legend()
+        angles[name] = TICK * np.arange(ends[0]), np.degrees(states[: ends[0], 0, 2])
+    label = f"steps per episode, at most {LIMIT}"
+    plots.learning_curves(lengths, xlabel="rollout", ylabel=label, ax=curves)
+    names = {"xlabel": "time of a new episode (s)", "ylabel": "angle of the pole (degrees)"}
+    plots.learning_curves(angles, **names, ax=path)
     shared.save_picture(figure, options.out / "control.png")
     score = f"held-out return {returns[0]:.0f} of {LIMIT} steps (no memory: {returns[1]:.0f})"
     print(f"{score}, {time.monotonic() - began:.0f} s")

@@ -15,13 +15,12 @@ import time
 
 import jax
 import jax.numpy as jnp
-import matplotlib.figure
 import numpy as np
 import optax
 import shared
 
 import jaxrnn
-from jaxrnn import decode, losses
+from jaxrnn import decode, losses, plots
 
 OPTIONS = {
     "epochs": (16, "passes over the training digits"),
@@ -121,13 +120,8 @@ def pixel_bits(digits, held_out):
 def draw(real, drawn, path):
     """Draws a row of held-out digits, and below them rows of digits that the network drew."""
     digits = np.concatenate([real[1:], drawn], axis=1).T.reshape(-1, CLASSES, SIDE, SIDE)
-    pictures = np.pad(digits, ((0, 0), (0, 0), (2, 2), (2, 2)))  # a margin
-    sheet = pictures.swapaxes(1, 2).reshape(-1, CLASSES * (SIDE + 4))
-    axes = (figure := matplotlib.figure.Figure((8, 4.9), layout="constrained")).subplots()
-    axes.imshow(sheet, cmap="gray_r")
-    axes.axhline(SIDE + 3.5, color="tab:orange")
-    axes.set_title("above: held-out digits, below: drawn by the network", fontsize=10)
-    axes.set_axis_off()
+    rows = ["held out"] + ["drawn"] * (len(digits) - 1)
+    figure = plots.images(digits, rows=rows)
     shared.save_picture(figure, path)
 
 

@@ -18,7 +18,7 @@ import shared
 from matplotlib.figure import Figure
 
 import jaxrnn
-from jaxrnn import decode, losses, training
+from jaxrnn import decode, losses, plots, training
 
 OPTIONS = {"steps": (400, "optimizer steps at most; the best number is chosen")}
 QUICK = {"steps": 10}
@@ -121,28 +121,28 @@ def study(axes, which, x, most):
     z = ((x - mean) / std).astype(np.float32)
     order = min(ORDERS, key=lambda p: autoregress(z, p, rows)[2][check[p:]].std())
     starts = np.linspace(0.8 * len(x) + 1, len(x) - length, ORIGINS).astype(int)
-    after, steps = starts + np.arange(length)[:, None], np.arange(1 - length, length + 1)
-    for number, model, color in ((0, f"AR({order})", "tab:orange"), (most, "GRU", "tab:blue")):
+    after = starts + np.arange(length)[:, None]
+    for ax, (number, model) in zip(axes, ((0, f"AR({order})"), (most, "GRU")), strict=True):
         found = bands(fit(z, order, rows, check, number), z, order, starts, length)
         one, many = (mean + std * y for y in found)
         short = score(one[held_out[order:]], x[held_out], unit)
         long = score(many[real[after]], x[after][real[after]], f"{unit} in {length} {time_unit}")
         print(f"held-out loss, {name}, {model}: {short}; {long}; {time.process_time():.0f} CPU s")
-        joined = np.concatenate([one[-2 * length : -length], many[:, -1]]).T
-        axes.fill_between(steps, joined[0], joined[-1], color=color, alpha=0.3, label=model)
-        axes.plot(steps, joined[4], color=color)
-    axes.plot(steps, x[-2 * length :], "k.-", markersize=3, linewidth=0.6, label="measured")
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False)
-    axes.axvline(0.5, color="gray", linestyle=":")
-    axes.set(xlabel=f"{time_unit} after the last that was read", ylabel=f"{name} ({unit})")
+        low, center, high = many[:, -1, [0, 4, 8]].T
+        band = {"low": low, "high": high, "level": 0.8, "truth": x[-length:]}
+        labels = {"xlabel": f"{time_unit} from the first unread", "ylabel": f"{name} ({unit})"}
+        plots.forecast(x[-2 * length : -length], center, **band, **labels, ax=ax)
+        ax.set_title(model)
+        ax.get_legend().remove()  # one is enough
 
 
 def main(arguments=None):
-    """Forecasts each series: before the dotted line step by step, after it on its own."""
+    """Forecasts each series, and draws the end of it."""
     options = shared.options(__doc__, OPTIONS, QUICK, arguments)
-    figure = Figure((8, 8), layout="constrained")
+    panels = (figure := Figure((8, 8), layout="constrained")).subplots(len(NAMES), 2, sharey="row")
     for which, x in shared.until_interrupted(list(enumerate(load()))):
-        study(figure.add_subplot(len(NAMES), 1, which + 1), which, x.astype(float), options.steps)
+        study(panels[which], which, x.astype(float), options.steps)
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     shared.save_picture(figure, options.out / "forecast.png")
 
 

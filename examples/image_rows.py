@@ -19,7 +19,7 @@ import optax
 import shared
 
 import jaxrnn
-from jaxrnn import losses
+from jaxrnn import losses, plots
 
 OPTIONS = {
     "by": (("rows", "pixels"), "what the network reads at each step"),
@@ -128,16 +128,13 @@ def draw(pictures, classes, read, path):
     """Draws how often each digit was read as each, and some that were misread."""
     figure = matplotlib.figure.Figure(figsize=(8, 4), dpi=100, layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=(1.1, 1))
-    axes, counts = left.subplots(), np.zeros((CLASSES, CLASSES), int)
-    np.add.at(counts, (classes, read), 1)
-    axes.imshow(np.minimum(counts, 8), cmap="Blues", vmax=12)  # mistakes are few, and must be seen
-    for (row, column), count in np.ndenumerate(counts):
-        axes.text(column, row, count or "", ha="center", va="center", fontsize=9)
-    axes.set(xlabel="read as", ylabel="digit", xticks=range(CLASSES), yticks=range(CLASSES))
-    grid = right.subplots(4, 5, subplot_kw={"frame_on": False, "xticks": [], "yticks": []})
-    for axes, i in zip(grid.flat, np.flatnonzero(read != classes), strict=False):
-        axes.imshow(pictures[i], cmap="gray_r")
-        axes.set_title(f"{classes[i]} as {read[i]}", fontsize=9)
+    plots.confusion(classes, read, names=range(CLASSES), ax=left.subplots())
+    misread = np.flatnonzero(read != classes)[:20]
+    shown = np.full((20, *pictures.shape[1:]), np.nan)
+    shown[: len(misread)] = pictures[misread]
+    titles = [f"{classes[i]} as {read[i]}" for i in misread] + [""] * (20 - len(misread))
+    sheet = shown.reshape(4, 5, *shown.shape[1:])
+    plots.images(sheet, titles=np.reshape(titles, (4, 5)), limits=(0, 1), ax=right.subplots())
     shared.save_picture(figure, path)
 
 

@@ -12,12 +12,13 @@ import time
 
 import jax
 import jax.numpy as jnp
-import matplotlib.figure
 import numpy as np
 import optax
 import shared
+from matplotlib.figure import Figure
 
 import jaxrnn
+from jaxrnn import plots
 
 NETWORKS, LENGTHS = ("gru", "min_gru", "lru", "s5"), ("196", "1024")
 OPTIONS = {
@@ -131,18 +132,16 @@ def train(model, digits, steps, options):
 def draw(curves, path):
     """Draws the held-out accuracy over the passes for each length, and the time of a pass."""
     lengths, names = (list(dict.fromkeys(part)) for part in zip(*curves, strict=True))
-    figure = matplotlib.figure.Figure(figsize=(9, 3.5), dpi=100, layout="constrained")
+    figure = Figure(figsize=(9, 3.5), dpi=100, layout="constrained")
     *panels, last = figure.subplots(1, len(lengths) + 1)
     for panel, steps in zip(panels, lengths, strict=True):
-        for name in names:
-            scores = [100 * score for _, score in curves[steps, name]]
-            panel.plot(range(1, len(scores) + 1), scores, marker=".", label=name)
-        panel.set(title=f"{steps:,} steps", xlabel="passes", ylabel="held-out accuracy in %")
-    for name in names:
-        fastest = [min(seconds for seconds, _ in curves[steps, name]) for steps in lengths]
-        last.plot(lengths, fastest, marker=".", label=name)
-    last.set(title="Time", xlabel="steps", ylabel="seconds a pass", xlim=0, ylim=0)
-    panels[0].legend()
+        scores = {name: [100 * score for _, score in curves[steps, name]] for name in names}
+        plots.learning_curves(scores, xlabel="pass", ylabel="held-out accuracy in %", ax=panel)
+        panel.set_title(f"{steps:,} steps")
+    times = {n: [min(s for s, _ in curves[steps, n]) for steps in lengths] for n in names}
+    times = {name: (lengths, seconds) for name, seconds in times.items()}
+    plots.learning_curves(times, xlabel="steps", ylabel="seconds a pass", ax=last)
+    last.set(title="Time", xlim=0, ylim=0)
     shared.save_picture(figure, path)
 
 

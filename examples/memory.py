@@ -20,7 +20,7 @@ import shared
 from matplotlib.figure import Figure
 
 import jaxrnn
-from jaxrnn import initializers, losses
+from jaxrnn import initializers, losses, plots
 
 OPTIONS = {
     "steps": (1500, "optimizer steps of a cell at a length; fewer if it has learned the task"),
@@ -33,7 +33,7 @@ HIDDEN, BATCH, CHUNK = 64, 32, 20  # features; sequences; steps a program
 RATES = {"Elman": 1e-3, "IRNN": 1e-3, "GRU": 1e-2, "LSTM": 1e-2}  # without gates 1e-2 diverges
 SYMBOLS, KINDS = 5, 8  # how many symbols are to be copied, and of how many
 SOLVED = 0.005  # training ends at this loss
-COLORS = {"Elman": "tab:gray", "IRNN": "tab:orange", "GRU": "tab:blue", "LSTM": "black"}
+CELLS = "Elman", "IRNN", "GRU", "LSTM"
 
 
 def make_optimizer(name):
@@ -114,7 +114,7 @@ def gradient_norms(name, length):
 def main(arguments=None):
     """Trains each cell at each length, and draws the scores, and gradients through time."""
     options, began = shared.options(__doc__, OPTIONS, QUICK, arguments), time.monotonic()
-    cells, shares = list(COLORS)[-options.cells :], (4, 1)[-options.lengths :]
+    cells, shares = CELLS[-options.cells :], (4, 1)[-options.lengths :]
     lengths = {"adding": [options.longest // share for share in shares]}
     lengths["copying"] = [length // 2 for length in lengths["adding"]]
     jobs = [(task, name, length) for task in lengths for name in cells for length in lengths[task]]
@@ -123,18 +123,18 @@ def main(arguments=None):
         found[task, name, length] = learn(name, task, length, options.steps)
     figure = Figure((8, 3.6), layout="constrained")
     axes = figure.subplots(1, 3)
-    for name in cells:
-        for ax, task in zip(axes, lengths, strict=False):
-            scores = [found[task, name, length] for length in lengths[task]]
-            ax.plot(lengths[task], scores, "o-", color=COLORS[name], label=name)
-        norms = gradient_norms(name, options.longest)
-        axes[2].semilogy(np.arange(len(norms)), norms[::-1], color=COLORS[name])
-    axes[0].set(yscale="log", xlabel="adding: steps", ylabel="squared error of the sum")
-    axes[0].axhline(1 / 6, color="gray", linestyle=":")
-    axes[1].set(xlabel="copy memory: delay (steps)", ylabel="share of symbols that are right")
-    axes[1].axhline(1 / KINDS, color="gray", linestyle=":")
-    axes[2].set(xlabel="steps before the last", ylabel="gradient at the start")
-    axes[0].legend()
+    labels = {"adding": "squared error of the sum", "copying": "share of symbols that are right"}
+    guesses = {"adding": 1 / 6, "copying": 1 / KINDS}
+    for ax, task in zip(axes, lengths, strict=False):
+        places = np.array(lengths[task])
+        scores = {
+            name: (places, np.array([found[task, name, n] for n in places])) for name in cells
+        }
+        given = {"xlabel": f"{task}: steps", "baselines": {"guess": guesses[task]}}
+        plots.learning_curves(scores, ylabel=labels[task], log=task == "adding", ax=ax, **given)
+    norms = {name: gradient_norms(name, options.longest)[::-1] for name in cells}
+    label = {"xlabel": "steps before the last", "ylabel": "gradient at the start"}
+    plots.learning_curves(norms, **label, log=True, ax=axes[2])
     shared.save_picture(figure, options.out / "memory.png")
     for task, guess in zip(lengths, ("error (guess: 0.167)", "accuracy (0.125)"), strict=True):
         scores = ", ".join(f"{name} {found[task, name, lengths[task][-1]]:.4f}" for name in cells)

@@ -12,13 +12,12 @@ import re
 import time
 
 import jax
-import matplotlib.figure
 import numpy as np
 import optax
 import shared
 
 import jaxrnn
-from jaxrnn import data, losses
+from jaxrnn import data, losses, plots
 
 OPTIONS = {
     "folds": (5, "fifths of the sentences that are held out, one after the other", 1, 5),
@@ -129,20 +128,12 @@ def draw(params, encode, texts, path):
     curves = np.split(jax.nn.sigmoid(read(params, prefixes)), np.cumsum(list(map(len, texts)))[:-1])
     changes = [np.diff(curve, prepend=0.5) for curve in curves]
     turns = np.array([abs(change.sum()) - np.abs(change).sum() for change in changes])
-    axes = (figure := matplotlib.figure.Figure((8, 3.4), layout="constrained")).subplots()
-    axes.set(xlim=(0, WIDTH + 5), ylim=(DRAWN, -1))
-    axes.set_title(
-        "probability of a positive sentence, word by word: orange down, purple up", size=9
-    )
-    axes.set_axis_off()
-    for row, i in enumerate(np.argsort(turns)[:DRAWN]):
-        axes.text(WIDTH, row, f"{curves[i][-1]:.2f}", va="center")
-        column = 0
-        for word, change in zip(texts[i], changes[i], strict=True):
-            color = matplotlib.colormaps["PuOr"](0.5 + np.clip(0.5 * change, -0.3, 0.3))
-            box = {"facecolor": color, "edgecolor": "none"}
-            axes.text(column, row, word, family="monospace", size=9, va="center", bbox=box)
-            column += len(word) + 1
+    pieces, values = [], []
+    for i in np.argsort(turns)[:DRAWN]:  # a line each, with the probability at its end
+        pieces += [*texts[i], f"{curves[i][-1]:.2f}", "\n"]
+        values += [*changes[i].tolist(), np.nan, np.nan]
+    label = "change of the probability of a positive sentence"
+    figure = plots.colored_text(pieces, values, limits=(-0.6, 0.6), label=label, width=WIDTH + 5)
     shared.save_picture(figure, path)
 
 

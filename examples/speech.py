@@ -15,7 +15,7 @@ import shared
 from matplotlib.figure import Figure
 
 import jaxrnn
-from jaxrnn import data, decode, losses
+from jaxrnn import data, decode, losses, plots
 
 OPTIONS = {
     "model": (("two-way", "streaming", "transducer"), "layers, and the loss"),
@@ -110,11 +110,9 @@ def draw(x, chances, path):
     """The picture of frames (T, MELS), and of the probabilities (steps, SYMBOLS) of the symbols."""
     figure = Figure((8, 4.5), layout="constrained")
     above, below = figure.subplots(2)
-    above.imshow(x.T, "gray_r", origin="lower", aspect="auto")
-    below.imshow(chances.T, "gray_r", origin="lower", aspect="auto")
-    above.set(xlabel="frame (20 ms)", ylabel="mel band")
-    below.set(xlabel="step (40 ms)", ylabel="probability of digits")
-    below.set_yticks(range(SYMBOLS), ["blank", *range(10)])
+    plots.sequence(x, xlabel="frame (20 ms)", ylabel="mel band", label="log energy", ax=above)
+    given = {"xlabel": "step (40 ms)", "ylabel": "symbol", "features": ["blank", *range(10)]}
+    plots.sequence(chances, limits=(0, 1), label="probability", ax=below, **given)
     shared.save_picture(figure, path)
 
 

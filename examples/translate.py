@@ -19,7 +19,7 @@ import optax
 import shared
 
 import jaxrnn
-from jaxrnn import data, decode, losses, plots
+from jaxrnn import data, decode, diagnostics, losses, plots
 
 OPTIONS = {
     "task": (("dates", "verses"), "what to translate"),
@@ -52,12 +52,12 @@ def numbered(texts, count):
 
 
 def make_model(size, num_sources, num_answers):
-    """The encoder, (S, B) to (S, B, 2H), the decoder without its logits, and with them."""
+    """The encoder, (S, B) to (S, B, 2H), the part of the decoder that attends, and the decoder."""
     both, dropout = jaxrnn.bidirectional(jaxrnn.lstm(size)), jaxrnn.dropout(DROPOUT)
     encoder = jaxrnn.stack(jaxrnn.embed(num_sources, size), dropout, both, dropout)
     attending = jaxrnn.rnn(jaxrnn.attention(jaxrnn.lstm(2 * size), 2 * size))
     reader = jaxrnn.stack(jaxrnn.embed(num_answers, size), attending)
-    return encoder, reader, jaxrnn.stack(reader, jaxrnn.dense(num_answers))
+    return encoder, attending, jaxrnn.stack(reader, jaxrnn.dense(num_answers))
 
 
 def read(encoder, params, batch, key=None):
@@ -106,11 +106,10 @@ def translate(model, params, batch):
 def draw(model, params, batch, pairs, path):
     """The picture of where the decoder looks in the longest source for each token of its answer."""
     i, (source, answer) = max(enumerate(pairs), key=lambda each: len(each[1][0]))
-    context, inputs = read(model[0], params[0], batch), np.maximum(batch.labels.T[:-1], 0)
-    _, ys = model[1].apply(params[1][0], None, inputs, context=context)
-    entries = context["memory"][i, : len(source)]
-    queries = ys[: len(answer), i, : entries.shape[1]] @ params[1][0][1].query
-    weights = jax.nn.softmax(queries @ entries.T)
+    vectors = params[1][0][0].embedding[np.maximum(batch.labels.T[: len(answer)], 0)]
+    context = read(model[0], params[0], batch)
+    weights = diagnostics.attention_weights(model[1], params[1][0][1], vectors, context)
+    weights = weights[:, i, : len(source)]
     figure = plots.attention_map(weights, sources=source, targets=answer)
     shared.save_picture(figure, path)
 

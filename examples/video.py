@@ -12,13 +12,12 @@ import time
 
 import jax
 import jax.numpy as jnp
-import matplotlib.figure
 import numpy as np
 import optax
 import shared
 
 import jaxrnn
-from jaxrnn import decode, losses
+from jaxrnn import decode, losses, plots
 
 OPTIONS = {
     "steps": (350, "training steps, each on new films"),
@@ -124,19 +123,16 @@ def predict(model, params, films):
 
 def draw(frames, predicted, alone, path):
     """Draws every frame of a film, and below them the two kinds of predictions."""
-    figure = matplotlib.figure.Figure(figsize=(8, 4.3), dpi=100, layout="constrained")
     rows = {
         "read": frames[:SEEN],
         "what followed": frames[SEEN:],
         "next frame": predicted,
         "alone": alone,
     }
-    grid = figure.subplots(len(rows), SEEN, subplot_kw={"xticks": [], "yticks": []})
-    for (name, shown), line in zip(rows.items(), grid, strict=True):
-        line[0].set_ylabel(name)
-        for number, (frame, axes) in enumerate(zip(shown, line, strict=True)):
-            axes.imshow(frame, cmap="gray_r", vmin=0, vmax=1)
-            axes.set_title(f"{number + (0 if name == 'read' else SEEN)}", fontsize=9)
+    numbers = [range(SEEN), *[range(SEEN, FRAMES)] * 3]
+    figure = plots.images(
+        np.stack(list(rows.values())), rows=list(rows), titles=numbers, limits=(0, 1)
+    )
     shared.save_picture(figure, path)
 
 

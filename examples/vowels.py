@@ -18,7 +18,7 @@ import optax
 import shared
 
 import jaxrnn
-from jaxrnn import data, losses
+from jaxrnn import data, losses, plots
 
 OPTIONS = {
     "epochs": (60, "passes over the 270 training series"),
@@ -133,16 +133,16 @@ def draw(series, with_masks, without, path):
     ends = min(series, key=len), max(series, key=len)
     for axes, xs in zip(left.subplots(2, sharex=True), ends, strict=True):
         padded = np.pad(xs, ((0, BUCKET - len(xs)), (0, 0)), constant_values=np.nan)
-        shown = axes.imshow(padded.T, cmap="PuOr", vmin=-3, vmax=3, aspect="auto")
-        axes.set_facecolor("lightgray")
-        axes.set_ylabel("coefficient")
-    axes.set_xlabel("step (gray: padding)")
-    left.colorbar(shown, ax=left.axes, label="deviations")
+        given = {"limits": (-3, 3), "label": "deviations", "ylabel": "coefficient"}
+        plots.sequence(padded, xlabel="step (hatched: padding)", **given, ax=axes)
     axes = right.subplots()
-    axes.axhline(100 * with_masks, label="with masks", color="tab:blue")
-    axes.plot(LENGTHS, 100 * np.array(without), "o--", label="without masks", color="tab:orange")
-    axes.set(xlabel="steps after padding", ylabel="held-out accuracy, %", ylim=(0, 103))
-    axes.legend()
+    curve, baselines = (
+        (np.array(LENGTHS), 100 * np.array(without)),
+        {"with masks": 100 * with_masks},
+    )
+    given = {"xlabel": "steps after padding", "ylabel": "held-out accuracy, %"}
+    plots.learning_curves({"without masks": curve}, baselines=baselines, **given, ax=axes)
+    axes.set_ylim(0, 108)
     shared.save_picture(figure, path)
 
 

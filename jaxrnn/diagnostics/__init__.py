@@ -5,13 +5,16 @@ troubles and names cures. Others measure one thing each: gradients and Jacobians
 exponents, fixed points, gates, states, memory. Attributions say what a score owes to each input.
 """
 
+from jaxrnn.diagnostics._attention_weights import attention_weights
 from jaxrnn.diagnostics._attribution import IntegratedGradients, integrated_gradients, saliency
 from jaxrnn.diagnostics._carry_gradients import CarryGradients, carry_gradients
+from jaxrnn.diagnostics._check_health import check_health
 from jaxrnn.diagnostics._context_length import ContextLength, context_length
 from jaxrnn.diagnostics._contextual_decomposition import Decomposition, contextual_decomposition
 from jaxrnn.diagnostics._dead_units import dead_units
 from jaxrnn.diagnostics._diagnose import Report, diagnose
 from jaxrnn.diagnostics._effective_rank import effective_rank
+from jaxrnn.diagnostics._feature_occlusion import feature_occlusion
 from jaxrnn.diagnostics._findings import Finding, Measures
 from jaxrnn.diagnostics._first_nonfinite import NonFinite, first_nonfinite
 from jaxrnn.diagnostics._fixed_points import FixedPoints, fixed_points
@@ -42,12 +45,15 @@ __all__ = [
     "Report",
     "Saturation",
     "SingularValues",
+    "attention_weights",
     "carry_gradients",
+    "check_health",
     "context_length",
     "contextual_decomposition",
     "dead_units",
     "diagnose",
     "effective_rank",
+    "feature_occlusion",
     "first_nonfinite",
     "fixed_points",
     "gate_saturation",

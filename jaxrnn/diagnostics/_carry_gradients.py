@@ -48,7 +48,8 @@ def carry_gradients(
         found.norms.h  # (T, B)
 
     It is one backward pass, without the gradients of the parameters: a zero is added to each carry,
-    and the loss is differentiated with respect to these zeros. Cells run without native kernels.
+    and the loss is differentiated with respect to these zeros. A cell runs by the engine that
+    `jaxrnn.unroll` would choose for it, so it takes about as long as a training step.
 
     Args:
       model: a cell, or a layer that can stream. A layer is run one step at a time, which is slower;

@@ -16,14 +16,8 @@ from jaxrnn._core.types import Cell, Layer, Params
 from jaxrnn.diagnostics._carry_gradients import carry_gradients
 from jaxrnn.diagnostics._dead_units import dead_units
 from jaxrnn.diagnostics._effective_rank import effective_rank
-from jaxrnn.diagnostics._findings import (
-    CURES_OF_NONFINITE,
-    Finding,
-    Measures,
-    along_last,
-    findings_of,
-)
-from jaxrnn.diagnostics._first_nonfinite import first_nonfinite
+from jaxrnn.diagnostics._findings import Finding, Measures, along_last, findings_of
+from jaxrnn.diagnostics._not_finite import loss_through, not_finite
 from jaxrnn.diagnostics._parts import recurrent_parts
 from jaxrnn.diagnostics._saturation import gate_saturation
 from jaxrnn.engines._unroll import unroll
@@ -56,7 +50,8 @@ def diagnose(
 
         print(diagnose(model, params, xs, lambda ys: loss_of(ys, targets)))
 
-    It looks at each recurrent part of a stack, on the longest sequence of the batch:
+    It looks at each recurrent part of a stack, and at both directions of a bidirectional layer, on
+    the longest sequence of the batch:
 
     - gradients of the last output that vanish or explode on their way to the first step;
     - tanhs that are saturated, so that no gradient passes. Sigmoids near their ends are reported
@@ -66,8 +61,9 @@ def diagnose(
       the first step and leaf.
 
     Args:
-      model: a cell or a layer. A stack is taken apart, down to `jaxrnn.rnn`; another layer is
-        looked at as a whole if it can stream, and else listed as skipped.
+      model: a cell or a layer. A stack and a bidirectional layer are taken apart, down to
+        `jaxrnn.rnn`; another layer is looked at as a whole if it can stream, and else listed as
+        skipped. The gradient of a part that runs backward goes from the first step to the last.
       params: from its `init`.
       xs: inputs (T, ..., I).
       loss: ``ys -> value``, a scalar, from the outputs of the model.
@@ -95,41 +91,17 @@ def diagnose(
     value, findings, measures = math.nan, [], []
     for part in parts:
         inputs = inputs_of(part.cell, part.before(xs))
-        place = first_nonfinite(part.cell, part.params, None, inputs, mask=part.mask)
-        if place is not None:
-            cure = CURES_OF_NONFINITE[place.place.split(".")[0].split("[")[0]]
-            findings.append(Finding("not finite", part.name, str(place), cure))
+        found = not_finite(part, inputs)
+        if found is not None:
+            findings.append(found)
             break  # what comes after is not finite either
-        value = _value(part, inputs, loss, findings)
+        value, found = loss_through(part, xs, inputs, loss)
+        findings += [] if found is None else [found]
         measures.append(_measure(part, _longest(part, inputs)))
         findings += findings_of(measures[-1])
     if not parts and isinstance(model, Layer):
         value = float(loss(model.apply(params, None, xs, mask=mask)[1]))
     return Report(value, findings, measures, skipped)
-
-
-def _value(part, inputs, loss, findings):
-    """The loss; adds a finding if it or its gradient is not finite."""
-
-    def of_outputs(ys):
-        return loss(part.after(inputs, ys))
-
-    run = jax.jit(
-        lambda params, inputs: carry_gradients(
-            part.cell, params, None, inputs, of_outputs, mask=part.mask
-        )
-    )
-    found = run(part.params, inputs)
-    value, norms = float(found.value), [np.asarray(n) for n in jax.tree.leaves(found.norms)]
-    bad = [t for n in norms for t in np.flatnonzero(~np.isfinite(n.reshape(len(n), -1)).all(1))]
-    if not math.isfinite(value):
-        cure = "look at the loss: a logarithm of 0, a division by 0, or logits that are too large"
-        findings.append(Finding("not finite", part.name, f"the loss is {value}", cure))
-    elif bad:
-        evidence = f"the gradient of the loss is not finite at step {max(bad)} and before"
-        cure = "look for a derivative that is infinite at 0, such as that of a square root"
-        findings.append(Finding("not finite", part.name, evidence, cure))
-    return value
 
 
 def _longest(part, inputs):

@@ -1,5 +1,6 @@
 """Training health: what an optimizer sees, recorded in its state."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +19,8 @@ class HealthState(NamedTuple):
     gradient_norms: Any  # float32 () for each parameter array
     update_ratios: Any  # float32 () for each parameter array: |update| / |parameters|
     num_clipped: jax.Array  # int32 (), updates whose gradient was clipped
-    num_nonfinite: jax.Array  # int32 (), updates whose gradient held NaN or infinity
+    num_nonfinite: jax.Array  # int32 (), updates that held NaN or infinity, and were not made
+    first_nonfinite: jax.Array  # int32 (), the number of the first of them, from 0; or -1
 
     @property
     def clip_rate(self) -> jax.Array:
@@ -34,6 +36,9 @@ def record_health(optimizer: Any, *, max_norm: float | None = None) -> Any:
         ...
         updates, opt_state = optimizer.update(grads, opt_state, params)
         opt_state.gradient_norm, opt_state.clip_rate, opt_state.update_ratios
+
+    An update that holds NaN or infinity is not made: it is 0, and the state of `optimizer` stays as
+    it was, so that `check_health` can find where that came from, with the parameters that made it.
 
     Healthy update ratios are around 1e-3. A `clip_rate` near 1 means that clipping sets the
     learning rate, and a `gradient_norm` that jumps means exploding gradients.
@@ -71,7 +76,7 @@ def record_health(optimizer: Any, *, max_norm: float | None = None) -> Any:
     def init(params):
         zero, none = jnp.zeros((), jnp.float32), jnp.zeros((), jnp.int32)
         zeros = jax.tree.map(lambda leaf: zero, params)
-        return HealthState(optimizer.init(params), none, zero, zeros, zeros, none, none)
+        return HealthState(optimizer.init(params), none, zero, zeros, zeros, none, none, none - 1)
 
     def update(grads, state, params=None, **extra):
         if params is None:
@@ -80,13 +85,16 @@ def record_health(optimizer: Any, *, max_norm: float | None = None) -> Any:
             )
         norms = jax.tree.map(_norm, grads)
         norm = _norm_of_all(norms)
-        is_finite = jnp.isfinite(norm)
         is_clipped = jnp.zeros((), bool)
         if max_norm is not None:
-            is_clipped = norm > max_norm
+            is_clipped = (norm > max_norm) & jnp.isfinite(norm)
             factor = max_norm / jnp.where(is_clipped, norm, max_norm)
             grads = jax.tree.map(lambda g: (g * factor.astype(g.dtype)).astype(g.dtype), grads)
         updates, inner = optimizer.update(grads, state.inner, params, **extra)
+        is_finite = jnp.isfinite(norm) & jnp.isfinite(_norm_of_all(jax.tree.map(_norm, updates)))
+        updates = jax.tree.map(lambda u: jnp.where(is_finite, u, jnp.zeros_like(u)), updates)
+        inner = jax.tree.map(functools.partial(jnp.where, is_finite), inner, state.inner)
+        is_first = ~is_finite & (state.num_nonfinite == 0)
         state = HealthState(
             inner,
             state.count + 1,
@@ -95,6 +103,7 @@ def record_health(optimizer: Any, *, max_norm: float | None = None) -> Any:
             jax.tree.map(_ratio, updates, params),
             state.num_clipped + is_clipped.astype(jnp.int32),
             state.num_nonfinite + (~is_finite).astype(jnp.int32),
+            jnp.where(is_first, state.count, state.first_nonfinite),
         )
         return updates, state
 

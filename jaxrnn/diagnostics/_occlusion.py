@@ -23,7 +23,8 @@ def occlusion(
 
         occlusion(score, xs, window=5)  # (T - 4, B)
 
-    It needs no gradient, so the inputs may be symbols, too.
+    It needs no gradient, so the inputs may be symbols, too. `feature_occlusion` covers single
+    features.
 
     Args:
       score: ``xs -> (...)``, one number for each sequence.

@@ -1,6 +1,5 @@
 """A cell that adds an input to its carry before each step, to differentiate with respect to it."""
 
-import functools
 from typing import Any
 
 import jax
@@ -8,8 +7,8 @@ import jax.numpy as jnp
 
 from jaxrnn._core.dependency import floating, with_floating
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.numerics import is_floating
-from jaxrnn._core.types import Cell, WholeStep, is_whole
+from jaxrnn._core.types import Cell, WholeStep, is_whole, nothing
+from jaxrnn.cells._affine import Affine, affine_update
 
 
 @constructor
@@ -22,52 +21,69 @@ def perturbed(cell: Cell) -> Cell:
     def init_carry(params, x):
         return cell.init_carry(params, x[0])
 
+    if is_whole(cell):
+        changed = {"update": WholeStep(_step(cell.update.step))}
+    elif cell.update is affine_update and cell.recur is nothing:
+        changed = _affine(cell)
+    else:
+        changed = _in_update(cell)
+    return cell._replace(init=init, init_carry=init_carry, **changed)
+
+
+def _step(step):
+    def run(params, carry, x):
+        return step(params, _add(carry, x[1]), x[0])
+
+    return run
+
+
+def _affine(cell):
+    """a (h + z) + b = a h + (b + a z): still a linear cell, which runs in parallel over time."""
+
     def project(params, x):
-        x, zeros = x
-        return cell.project(params, x), zeros, _recur_of_zeros(cell.recur, params, zeros)
+        u, zeros = cell.project(params, x[0]), x[1]
+        return Affine(u.a, _add(u.b, jax.tree.map(jnp.multiply, u.a, zeros)), u)
+
+    def output(params, carry, u):
+        return cell.output(params, carry, u.extra)
+
+    return {"project": project, "output": output}
+
+
+def _in_update(cell):
+    """The cell with its `recur` in its `update`, which is given the zeros, as `recur` is not.
+
+    In its place, `recur` is there for the gradient of its weights, which nobody asks for here.
+    """
+
+    def project(params, x):
+        return cell.project(params, x[0]), x[1]
 
     def update(params, carry, u, v):
-        u, zeros, dv = u
-        return cell.update(params, _add(carry, zeros), u, jax.tree.map(jnp.add, v, dv))
+        u, zeros = u
+        carry = _add(carry, zeros)
+        return cell.update(params, carry, u, cell.recur(params, carry))
 
     def output(params, carry, u):
         return cell.output(params, carry, u[0])
 
-    def step(params, carry, x):
-        x, zeros = x
-        return cell.update.step(params, _add(carry, zeros), x)
-
-    if is_whole(cell):
-        return cell._replace(init=init, init_carry=init_carry, update=WholeStep(step))
-    return cell._replace(
-        init=init, init_carry=init_carry, project=project, update=update, output=output
-    )
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _recur_of_zeros(recur, params, zeros):
-    """What zeros in the carry add to v: nothing, without a product; but it has a derivative."""
-    v = jax.eval_shape(recur, params, zeros)
-    return jax.tree.map(zeros_like, v)
-
-
-@_recur_of_zeros.defjvp
-def _recur_of_zeros_jvp(recur, primals, tangents):
-    params, zeros = primals
-    leaves, structure = jax.tree.flatten(zeros)
-    pairs = zip(leaves, structure.flatten_up_to(tangents[1]), strict=True)
-    dleaves = [dleaf for leaf, dleaf in pairs if is_floating(leaf)]
-
-    def of(leaves):
-        return recur(params, with_floating(zeros, leaves))
-
-    _, dv = jax.jvp(of, (floating(zeros),), (dleaves,))
-    return _recur_of_zeros(recur, params, zeros), dv
+    return {"project": project, "recur": nothing, "update": update, "output": output}
 
 
 def _add(carry, zeros):
     pairs = zip(floating(carry), floating(zeros), strict=True)
-    return with_floating(carry, [leaf + zero for leaf, zero in pairs])
+    return with_floating(carry, [_plus_zero(leaf, zero) for leaf, zero in pairs])
+
+
+@jax.custom_jvp
+def _plus_zero(leaf, zero):
+    """The sum. It does not read the zero, which is there for its derivative."""
+    return leaf
+
+
+@_plus_zero.defjvp
+def _plus_zero_jvp(primals, tangents):
+    return primals[0], tangents[0] + tangents[1]
 
 
 def zeros_like(leaf: Any, *lead: int) -> jax.Array:

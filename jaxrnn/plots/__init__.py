@@ -13,12 +13,16 @@ name, as ``from jaxrnn import plots``.
 from jaxrnn.plots._attention_map import attention_map
 from jaxrnn.plots._attributions import attributions
 from jaxrnn.plots._colored_text import colored_text
+from jaxrnn.plots._confusion import confusion
 from jaxrnn.plots._eigenvalues import eigenvalues
 from jaxrnn.plots._forecast import forecast
 from jaxrnn.plots._gate_saturation import gate_saturation
 from jaxrnn.plots._gradient_norms import gradient_norms
+from jaxrnn.plots._images import images
 from jaxrnn.plots._learning_curves import learning_curves
 from jaxrnn.plots._lyapunov_exponents import lyapunov_exponents
+from jaxrnn.plots._piano_roll import piano_roll
+from jaxrnn.plots._sequence import sequence
 from jaxrnn.plots._singular_values import singular_values
 from jaxrnn.plots._trajectories import trajectories
 
@@ -26,12 +30,16 @@ __all__ = [
     "attention_map",
     "attributions",
     "colored_text",
+    "confusion",
     "eigenvalues",
     "forecast",
     "gate_saturation",
     "gradient_norms",
+    "images",
     "learning_curves",
     "lyapunov_exponents",
+    "piano_roll",
+    "sequence",
     "singular_values",
     "trajectories",
 ]

@@ -25,7 +25,7 @@ def attributions(
 
     Args:
       values: (T, F) of one sequence, from `jaxrnn.diagnostics.saliency`, `integrated_gradients` or
-        `occlusion`; or (T,), one for each step.
+        `feature_occlusion`; or (T,), one for each step, from `occlusion`.
       steps: T labels, such as the words that were read.
       features: F labels.
       label: what the values are, with their unit if they have one.

@@ -11,6 +11,7 @@ from jaxrnn._core.checks import check_array, describe
 try:
     from matplotlib import rcParams
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 except ImportError as error:
     raise ImportError(
@@ -53,6 +54,11 @@ def line_style(i: int) -> dict[str, Any]:
     if i >= len(DASHES):
         style |= {"marker": MARKERS[i % len(MARKERS)], "markevery": 0.1, "markersize": 4}
     return style
+
+
+def in_whole_steps(axis: Axis) -> None:
+    """Lets the axis have labels at whole numbers alone: there is no step 2.5."""
+    axis.get_major_locator().set_params(integer=True)
 
 
 def ink() -> str:

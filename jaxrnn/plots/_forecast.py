@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from jaxrnn.diagnostics._states import check_share
-from jaxrnn.plots._axes import Axes, Figure, finish, ink, on_axes, values_of
+from jaxrnn.plots._axes import Axes, Figure, finish, in_whole_steps, ink, on_axes, values_of
 
 
 def forecast(
@@ -66,6 +66,7 @@ def forecast(
     if truth is not None:
         truth = _like("truth", truth, center)
         ax.plot(steps, truth, color=ink(), linewidth=1, marker=".", markersize=4, label="truth")
+    in_whole_steps(ax.xaxis)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     return finish(ax, legend=True)
 

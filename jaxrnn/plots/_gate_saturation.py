@@ -66,7 +66,7 @@ def gate_saturation(
     ax.set(
         xlim=(-0.03, 1.03),
         ylim=(-0.03, 1.03),
-        xlabel="share of steps near the low end",
-        ylabel="share of steps near the high end",
+        xlabel="share near the low end",
+        ylabel="share near the high end",
     )
     return finish(ax, legend=True)

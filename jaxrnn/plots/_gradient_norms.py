@@ -8,7 +8,16 @@ import jax
 import numpy as np
 
 from jaxrnn.diagnostics import CarryGradients
-from jaxrnn.plots._axes import Axes, Figure, by_name, check_type, finish, line_style, on_axes
+from jaxrnn.plots._axes import (
+    Axes,
+    Figure,
+    by_name,
+    check_type,
+    finish,
+    in_whole_steps,
+    line_style,
+    on_axes,
+)
 
 
 def gradient_norms(
@@ -59,6 +68,7 @@ def gradient_norms(
             low, high = _exp(logs.min(axis=1)), _exp(logs.max(axis=1))
             ax.fill_between(steps, low, high, color=style["color"], alpha=0.2, linewidth=0)
     ax.set_yscale("log")
+    in_whole_steps(ax.xaxis)
     ax.set(xlabel="step", ylabel="norm of the gradient")
     return finish(ax, legend=len(lines) > 1 or bool(next(iter(lines))))
 

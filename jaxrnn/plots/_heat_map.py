@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxrnn.plots._axes import COLORS, Axes
+from jaxrnn.plots._axes import COLORS, Axes, in_whole_steps
 
 
 def draw_table(
@@ -19,6 +19,8 @@ def draw_table(
     low, high = limits
     image = ax.imshow(table, COLORS, vmin=low, vmax=high, aspect="auto", interpolation="nearest")
     ax.figure.colorbar(image, ax=ax, label=label)
+    in_whole_steps(ax.xaxis)
+    in_whole_steps(ax.yaxis)
     if columns:
         is_long = max(map(len, columns)) > 1
         ax.set_xticks(range(len(columns)), columns, rotation=90 if is_long else 0)

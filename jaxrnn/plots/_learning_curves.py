@@ -6,7 +6,17 @@ from typing import Any
 import numpy as np
 
 from jaxrnn._core.checks import check_bool
-from jaxrnn.plots._axes import Axes, Figure, by_name, finish, ink, line_style, on_axes, values_of
+from jaxrnn.plots._axes import (
+    Axes,
+    Figure,
+    by_name,
+    finish,
+    in_whole_steps,
+    ink,
+    line_style,
+    on_axes,
+    values_of,
+)
 
 
 def learning_curves(
@@ -48,11 +58,13 @@ def learning_curves(
     """
     check_bool("log", log)
     curves = by_name("curves", curves)
-    ax = on_axes(ax)
+    ax, are_whole = on_axes(ax), True
     for i, (label, curve) in enumerate(curves.items()):
         places, values = _points(curve)
         style = line_style(i) | ({"marker": "."} if len(values) <= 20 else {})
+        style |= {"linewidth": 0.8} if len(values) > 200 else {}  # which are noisy
         ax.plot(places, values, label=label, **style)
+        are_whole &= bool((places == np.round(places)).all())
     for name, value in (baselines or {}).items():
         ax.axhline(value, color=ink(), linewidth=0.6)
         ax.annotate(
@@ -64,6 +76,8 @@ def learning_curves(
             ha="right",
             fontsize="small",
         )
+    if are_whole:
+        in_whole_steps(ax.xaxis)
     if log:
         ax.set_yscale("log")
     ax.set(xlabel=xlabel, ylabel=ylabel)

@@ -12,6 +12,7 @@ from jaxrnn.plots._axes import (
     by_name,
     check_type,
     finish,
+    in_whole_steps,
     ink,
     on_axes,
     values_of,
@@ -53,6 +54,6 @@ def lyapunov_exponents(
         style = {"marker": MARKERS[i % len(MARKERS)], "linestyle": "none", "markersize": 4}
         ax.errorbar(places, rates, errors, label=label, color=f"C{i % 10}", capsize=3, **style)
     ax.axhline(0, color=ink(), linewidth=0.6)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    in_whole_steps(ax.xaxis)
     ax.set(xlabel="index", ylabel="Lyapunov exponent, 1/step")
     return finish(ax, legend="" not in shown)

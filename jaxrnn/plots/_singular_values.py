@@ -3,7 +3,17 @@
 import numpy as np
 
 from jaxrnn.diagnostics import SingularValues
-from jaxrnn.plots._axes import Axes, Figure, check_type, finish, ink, line_style, on_axes, values_of
+from jaxrnn.plots._axes import (
+    Axes,
+    Figure,
+    check_type,
+    finish,
+    in_whole_steps,
+    ink,
+    line_style,
+    on_axes,
+    values_of,
+)
 
 
 def singular_values(values: SingularValues, *, ax: Axes | None = None) -> Figure:
@@ -42,5 +52,6 @@ def singular_values(values: SingularValues, *, ax: Axes | None = None) -> Figure
         ax.plot(np.where(line > 0, line, np.nan), label=label, **line_style(i))
     ax.axhline(1, color=ink(), linewidth=0.6)
     ax.set_yscale("log")
+    in_whole_steps(ax.xaxis)
     ax.set(xlabel="step", ylabel=f"singular value (of {steps.shape[1]})")
     return finish(ax, legend=len(shown) > 1)

@@ -93,6 +93,10 @@ def test_attributions():
         diagnostics.integrated_gradients(total, XS, baseline=jnp.zeros(I))
     with pytest.raises(ValueError, match="`window` must be at most T = 6"):
         diagnostics.occlusion(total, XS, window=7)
+    with pytest.raises(ValueError, match=f"`num_features` must be at most I = {I}, got 9"):
+        diagnostics.feature_occlusion(total, XS, num_features=9)
+    with pytest.raises(ValueError, match="`xs` must have time and features"):
+        diagnostics.feature_occlusion(total, XS[:, 0])
     with pytest.raises(TypeError, match="`params` must be LSTMParams"):
         diagnostics.contextual_decomposition(PARAMS, XS, jnp.ones(6, bool))
 

@@ -52,6 +52,27 @@ def test_a_linear_score_is_attributed_exactly():
     assert_close(two, steps[:-1] + steps[1:], 1e-12)
 
 
+def test_occlusion_is_the_score_with_a_part_of_the_inputs_replaced():
+    """Place by place, by hand: stretches of steps, and of features within them."""
+    _, score = classifier(jaxrnn.gru(H), XS)
+    base = 0.5 * jnp.ones_like(XS)
+    whole, window, features = score(XS), 2, 3
+    rows = jax.jit(lambda xs: diagnostics.occlusion(score, xs, baseline=base, window=window))(XS)
+    options = {"baseline": base, "window": window, "num_features": features}
+    found = jax.jit(lambda xs: diagnostics.feature_occlusion(score, xs, **options))(XS)
+    assert rows.shape == (T - window + 1, B)
+    assert found.shape == (T - window + 1, I - features + 1, B)
+    by_hand, scored = np.array(XS), jax.jit(score)
+    for t in range(T - window + 1):
+        covered = by_hand.copy()
+        covered[t : t + window] = 0.5
+        assert_close(rows[t], whole - scored(covered), 1e-12)
+        for i in range(I - features + 1):
+            covered = by_hand.copy()
+            covered[t : t + window, :, i : i + features] = 0.5
+            assert_close(found[t, i], whole - scored(covered), 1e-12)
+
+
 def test_through_an_embedding():
     """Symbols have no gradient: attributions begin at their vectors."""
     layers = jaxrnn.embed(9, I, dtype=jnp.float64), jaxrnn.rnn(jaxrnn.elman(H)), jaxrnn.pool_last

@@ -8,6 +8,8 @@ import pytest
 import jaxrnn
 from jaxrnn import diagnostics
 from jaxrnn._core.dependency import floating, with_floating
+from jaxrnn.diagnostics._perturbed import perturbed
+from jaxrnn.engines.cpu._library import problem
 from tests.laws.tables import CELLS, H, I, assert_close, noisy
 from tests.marks import later
 
@@ -52,9 +54,10 @@ def test_equal_finite_differences(row):
         assert_close(slope, (at(1e-5) - at(-1e-5)) / 2e-5, 1e-7)
 
 
-def test_norms_masks_and_resets():
+@pytest.mark.parametrize("row", ["lstm", later("lru")])
+def test_norms_masks_and_resets(row):
     """One row is padded, the other is reset: what each is given says what it would be alone."""
-    cell = jaxrnn.lstm(H)
+    cell = CELLS[row].cell
     params, xs = sequence(cell)
     mask = jaxrnn.length_mask(jnp.array([T, 3]), T)
     resets = jnp.zeros((T, B), bool).at[2, 0].set(True)
@@ -71,11 +74,12 @@ def test_norms_masks_and_resets():
     alone = run(xs[:3], None, None)
     second = jax.tree.map(lambda leaf: leaf[:3, 1], found.carries)
     assert_close(second, jax.tree.map(lambda leaf: leaf[:, 1], alone.carries), 1e-12)
-    assert all((leaf[3:, 1] == 0).all() for leaf in found.carries)
+    assert all((leaf[3:, 1] == 0).all() for leaf in jax.tree.leaves(found.carries))
     before = run(xs[:2], None, None)
-    assert_close(found.carries.c[:2, 0], before.carries.c[:, 0], 1e-12)  # the reset stops the rest
-    assert found.norms.h.shape == (T, B)
-    lengths = jax.tree.map(lambda g: jnp.linalg.norm(g, axis=-1), found.carries)
+    first = jax.tree.map(lambda leaf: leaf[:2, 0], found.carries)  # the reset stops the rest
+    assert_close(first, jax.tree.map(lambda leaf: leaf[:, 0], before.carries), 1e-12)
+    lengths = jax.tree.map(lambda g: jnp.linalg.norm(jnp.abs(g), axis=-1), found.carries)
+    assert jax.tree.leaves(lengths)[0].shape == (T, B)
     assert_close(found.norms, lengths, 1e-12)
 
 
@@ -117,10 +121,17 @@ def test_tiny_gradients_have_norms():
     np.testing.assert_allclose(run(xs).norms.h[3:31], expected, rtol=1e-4)
 
 
-@pytest.mark.thorough
-def test_complex_carries_have_real_norms():
-    cell = jaxrnn.lru(H)
-    params, xs = sequence(cell)
-    found = jax.jit(lambda p, xs: diagnostics.carry_gradients(cell, p, None, xs, loss))(params, xs)
-    lengths = jax.tree.map(lambda g: jnp.linalg.norm(jnp.abs(g), axis=-1), found.carries)
-    assert_close(found.norms, lengths, 1e-12)
+@pytest.mark.skipif(problem() is not None, reason="the native kernels were not built")
+@pytest.mark.parametrize(("row", "engine"), [("lstm", "native"), ("lru", "associative")])
+def test_it_runs_by_the_engine_of_the_cell(row, engine):
+    """So that it costs about what the gradient of the parameters costs."""
+    cell, (steps, rows) = CELLS[row].cell, (200, 16)
+    x = jax.ShapeDtypeStruct((rows, I), jnp.float32)
+    params = jax.eval_shape(cell.init, jax.random.key(0), x)
+    carry = jax.eval_shape(cell.init_carry, params, x)
+
+    def with_time(leaf):
+        return jnp.zeros((steps, *leaf.shape), leaf.dtype)
+
+    inputs = jax.tree.map(with_time, (x, carry))
+    assert jaxrnn.explain(perturbed(cell), inputs).implementation == engine

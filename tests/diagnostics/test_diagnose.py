@@ -3,11 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 import jaxrnn
 from jaxrnn import diagnostics
+from jaxrnn.diagnostics._parts import recurrent_parts
 from tests.laws.tables import I
 
 T, B, H = 60, 2, 16
@@ -53,19 +53,88 @@ def test_parts_of_a_stack():
     """The sick part is named, padding is not read, and what cannot stream is listed."""
     well = jaxrnn.rnn(jaxrnn.scornn(H))
     sick = jaxrnn.rnn(elman(0.3)[0], reverse=True)
-    model = jaxrnn.stack(
-        jaxrnn.embed(7, 3), well, sick, jaxrnn.bidirectional(jaxrnn.gru(4)), jaxrnn.pool_last
-    )
+    other = jaxrnn.residual(jaxrnn.bidirectional(jaxrnn.gru(H // 2)))
+    model = jaxrnn.stack(jaxrnn.embed(7, 3), well, sick, other, jaxrnn.pool_last)
     symbols = jax.random.randint(jax.random.key(0), (T, B), 0, 7)
     mask = jaxrnn.length_mask(jnp.array([20, T]), T)
     params = model.init(jax.random.key(1), symbols)
     params = (jax.tree.map(lambda leaf: leaf / 4, params[0]), *params[1:])
     report = diagnostics.diagnose(model, params, symbols, jnp.sum, mask=mask)
-    assert [(f.trouble, f.part) for f in report.findings] == [("vanishing", repr(sick))]
+    assert [(f.trouble, f.part) for f in report.findings] == [("vanishing", f"layer 2, {sick!r}")]
     assert [m.num_steps for m in report.measures] == [T, T]
-    assert report.skipped == ["bidirectional(gru(4))"]
+    assert report.skipped == [f"layer 3, {other!r}"]
     _, y = model.apply(params, None, symbols, mask=mask)
     np.testing.assert_allclose(report.loss, y.sum(), rtol=1e-5)
+
+
+def both_ways():
+    """A bidirectional layer of a cell forward and a stack backward, between two others."""
+    back = jaxrnn.stack(jaxrnn.dense(3), jaxrnn.rnn(jaxrnn.gru(H)))
+    both = jaxrnn.bidirectional(jaxrnn.rnn(jaxrnn.lstm(H)), back, merge="sum")
+    model = jaxrnn.stack(jaxrnn.rnn(jaxrnn.elman(5)), both, jaxrnn.dense(2))
+    return model, model.init(jax.random.key(1), XS)
+
+
+@pytest.mark.thorough
+def test_a_part_says_what_the_model_makes_of_its_outputs():
+    """Which is what the model makes of its inputs; with padding on both sides, in and out of it."""
+    model, params = both_ways()
+    mask = jaxrnn.length_mask(jnp.array([20, T]), T).at[:3, 1].set(False)
+    parts, others = recurrent_parts(model, params, XS, mask)
+    assert [part.name for part in parts] == [
+        "layer 0, rnn(elman(5))",
+        "layer 1, rnn(lstm(16)), forward",
+        "layer 1, layer 1, rnn(gru(16)), backward",
+    ]
+    assert others == []
+    expected = model.apply(params, None, XS, mask=mask)[1]
+    for part in parts:
+        inputs = part.before(XS)
+        _, ys = jaxrnn.unroll(part.cell, part.params, None, inputs, mask=part.mask)
+        np.testing.assert_allclose(part.after(XS, ys), expected, atol=1e-6)
+
+
+@pytest.mark.thorough
+def test_a_bidirectional_layer_is_its_directions():
+    """Each measured as its cell alone; the backward one on the sequence reversed."""
+    cell = jaxrnn.lstm(H)
+    model = jaxrnn.bidirectional(cell)
+    params = model.init(jax.random.key(1), XS)
+    report = diagnostics.diagnose(model, params, XS, jnp.sum)
+    for found, own, xs in zip(report.measures, params, (XS, jnp.flip(XS, 0)), strict=True):
+        alone = diagnostics.diagnose(cell, own, xs, jnp.sum).measures[0]
+        np.testing.assert_allclose(found.transport, alone.transport, rtol=1e-4)
+        assert found.saturation == alone.saturation
+        assert (found.dead, found.size) == (alone.dead, alone.size)
+    names = [found.part for found in report.measures]
+    assert names == ["rnn(lstm(16)), forward", "rnn(lstm(16)), backward"]
+    np.testing.assert_allclose(report.loss, model.apply(params, None, XS)[1].sum(), rtol=1e-4)
+    poisoned = XS.at[17, 1].set(jnp.nan)
+    report = diagnostics.diagnose(model, params, poisoned, jnp.sum)
+    assert report.findings[0].evidence == "`xs` is not finite at step 17"
+
+
+@pytest.mark.thorough
+def test_gradients_in_a_bidirectional_layer_are_those_of_the_model():
+    """The gradient at the first step that a direction reads is that of its initial carry."""
+    model = jaxrnn.bidirectional(jaxrnn.gru(H), merge="mul")
+    params, xs = model.init(jax.random.key(1), XS[:9]), XS[:9]
+
+    def loss(ys):
+        return jnp.sum(ys * ys)
+
+    def whole(carry):
+        return loss(model.apply(params, carry, xs)[1])
+
+    expected = jax.grad(whole)(model.init_carry(params, xs))
+    parts, _ = recurrent_parts(model, params, xs, None)
+    for part, wanted in zip(parts, expected, strict=True):
+
+        def through(ys, part=part):
+            return loss(part.after(xs, ys))
+
+        found = diagnostics.carry_gradients(part.cell, part.params, None, part.before(xs), through)
+        np.testing.assert_allclose(found.carries.h[0], wanted.h, atol=1e-6)
 
 
 def test_not_finite():
@@ -110,27 +179,3 @@ def growing():
 def test_an_overflow_of_the_carry():
     found = diagnostics.first_nonfinite(growing(), (), None, XS)
     assert found == diagnostics.NonFinite(19, "carry.c")
-
-
-def test_record_health():
-    """Against plain norms, and the updates are those of optax."""
-    params = {"a": jnp.array([3.0, 4.0]), "b": jnp.array(0.0)}
-    grads = [{"a": jnp.array([0.3, 0.4]), "b": jnp.array(0.0)}] * 2
-    grads += [{"a": jnp.array([30.0, 40.0]), "b": jnp.array(0.0)}]
-    optimizer = diagnostics.record_health(optax.sgd(0.1), max_norm=1.0)
-    plain = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1))
-    state, other = optimizer.init(params), plain.init(params)
-    update = jax.jit(optimizer.update)
-    for grad in grads:
-        updates, state = update(grad, state, params)
-        expected, other = plain.update(grad, other, params)
-        for name in params:
-            np.testing.assert_allclose(updates[name], expected[name], atol=1e-7)
-    np.testing.assert_allclose(state.gradient_norm, 50, rtol=1e-6)
-    np.testing.assert_allclose(state.clip_rate, 1 / 3, rtol=1e-6)
-    np.testing.assert_allclose(state.update_ratios["a"], 0.1 / 5, rtol=1e-6)
-    assert state.num_nonfinite == 0
-    _, state = update({"a": jnp.array([jnp.nan, 0]), "b": jnp.array(0.0)}, state, params)
-    assert (state.num_nonfinite, state.count) == (1, 4)
-    chained = optax.chain(optimizer, optax.scale(2.0))
-    assert chained.update(grads[0], chained.init(params), params)

@@ -38,6 +38,16 @@ def test_quick(task, tmp_path):
     assert not list((tmp_path / "out").glob("*.part"))
 
 
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_pictures_are_made_by_the_library(path):
+    """So that they hold what its own are tested for: labels, whole steps, gray, narrow figures."""
+    text = path.read_text()
+    assert not re.search(r"\.(plot|semilogy|imshow|hlines|fill_between|scatter|bar)\(", text)
+    if "shared.save_picture(" in text:
+        assert "from jaxrnn import" in text
+        assert re.search(r"\bplots\.", text)
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_is_one_short_file(task):
     most = 250 if task == "char_lm" else 150  # it also has checkpoints that any run can continue

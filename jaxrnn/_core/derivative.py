@@ -49,6 +49,7 @@ class Schedule(NamedTuple):
     keep: Callable  # (u, v) -> kept, linear: such as both, or a sum that `update` reads
     recall: Callable  # (kept, u, v) -> (u, v); reads only the structure of the given u and v
     recurrence: Callable = scan  # the linear recurrence: as `scan`, for a body of ċ and (maps, b)
+    stack: Callable | None = None  # what is stacked to tell the maps: as `stacked`, the default
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
@@ -72,7 +73,7 @@ def _states_jvp(cell, loop, schedule, primals, tangents):
         return floating(over_time(params, out.before, us, vs))
 
     _, b = jax.jvp(update, (params, us, vs), (dparams, dus, dvs))
-    apply_maps, maps = _linear_maps(cell, params, out.before, us, vs)
+    apply_maps, maps = _linear_maps(cell, schedule.stack, params, out.before, us, vs)
 
     def body(dcarry, step):
         linear_map, b = step
@@ -94,42 +95,57 @@ def _recur(cell, params, carry, dcarry):
     )[1]
 
 
-def _linear_maps(cell, params, before, us, vs):
+def _linear_maps(cell, stack, params, before, us, vs):
     """∂update/∂(c, v) at all steps at once: a function (map, ċ, v̇) -> ċ, and the maps (T, ...).
 
-    A map is what the derivative keeps at a step. What depends on the parameters alone, such as a
-    matrix by which `update` multiplies, or a slice of one, is kept once: a stack would be T copies.
+    A map is what the derivative keeps at a step, or what tells it, by the schedule.
     """
+    steps = before, us, vs
+    structure = None
 
-    def residuals(params, step):
+    def leaves_of(params, step):
+        nonlocal structure
         carry, u, v = step
 
         def update(leaves, v):
             return floating(cell.update(params, with_floating(carry, leaves), u, v))
 
-        return jax.linearize(update, floating(carry), v)[1]
-
-    steps = before, us, vs
-    one = jax.tree.map(lambda x: shape_like(x, x.shape[1:], x.dtype), steps)
-    structure = None
-
-    def leaves_of(params, step):
-        nonlocal structure
-        leaves, structure = jax.tree.flatten(residuals(params, step))
+        leaves, structure = jax.tree.flatten(jax.linearize(update, floating(carry), v)[1])
         return leaves
 
-    with jax.disable_jit(False):  # in a program, an array that is there twice is kept twice
-        stacked = dependent(residuals, params, one)
-        run = jax.jit(leaves_of, inline=True)
-        leaves = jax.vmap(run, (None, 0), [0 if f else None for f in stacked])(params, steps)
-    once = [None if flag else leaf for leaf, flag in zip(leaves, stacked, strict=True)]
+    recall, maps = (stack or stacked)(leaves_of, params, steps)
 
     def apply(step, dcarry, dv):
-        step = iter(step)
-        linear = [next(step) if flag else leaf for leaf, flag in zip(once, stacked, strict=True)]
-        return structure.unflatten(linear)(dcarry, dv)
+        return structure.unflatten(recall(step))(dcarry, dv)
 
-    return apply, [leaf for leaf, flag in zip(leaves, stacked, strict=True) if flag]
+    return apply, maps
+
+
+def stacked(leaves_of: Callable, params: Params, steps: Any) -> tuple[Callable, list]:
+    """What ``leaves_of(params, step)`` returns at all steps, each leaf stacked over time.
+
+    What depends on the parameters alone, such as a matrix by which `update` multiplies, or a slice
+    of one, is kept once: a stack would be T copies.
+
+    Returns:
+      A function from the leaves stacked, at one step, to all leaves; and the stacks (T, ...).
+    """
+    with jax.disable_jit(False):  # in a program, an array that is there twice is kept twice
+        varies = dependent(leaves_of, params, one_of(steps))
+        run = jax.jit(leaves_of, inline=True)
+        leaves = jax.vmap(run, (None, 0), [0 if f else None for f in varies])(params, steps)
+    once = [None if flag else leaf for leaf, flag in zip(leaves, varies, strict=True)]
+
+    def recall(step):
+        step = iter(step)
+        return [next(step) if flag else leaf for leaf, flag in zip(once, varies, strict=True)]
+
+    return recall, [leaf for leaf, flag in zip(leaves, varies, strict=True) if flag]
+
+
+def one_of(steps: Any) -> Any:
+    """The shapes of one step of sequences (T, ...)."""
+    return jax.tree.map(lambda x: shape_like(x, x.shape[1:], x.dtype), steps)
 
 
 def _tangent(tree: Any, leaves: list[jax.Array]) -> Any:

@@ -168,6 +168,27 @@ def test_sequences_of_any_shape(shape):
         assert_close(run("pallas", reverse), run("scan", reverse), 1e-12)
 
 
+@few
+def test_within_shard_map(name):
+    """Inputs vary over devices there, and parameters and numbers of the program do not."""
+    ex = cell_example(CELLS[name].cell)
+    mesh = jax.make_mesh((1,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
+    rows = jax.P(None, "d")
+
+    def loss(params, xs, mask, resets):
+        return total(unroller(name, "pallas")(params, None, xs, mask=mask, resets=resets))
+
+    def summed(*args):
+        return jax.lax.psum(loss(*args), "d")
+
+    given = ex.params, ex.xs, ex.mask, ex.resets
+    mapped = jax.shard_map(
+        summed, mesh=mesh, in_specs=(jax.P(), rows, rows, rows), out_specs=jax.P()
+    )
+    got, want = (jax.jit(jax.grad(run, argnums=(0, 1)))(*given) for run in (mapped, loss))
+    assert_close(got, want, 1e-12)
+
+
 @pytest.mark.thorough
 def test_several_batch_axes():
     cell = jaxrnn.lstm(H)

@@ -241,21 +241,44 @@ def test_the_block_of_time_follows_from_what_fits():
     assert _budget.padded_bytes((5, 129), jnp.bfloat16) == 16 * 256 * 2
 
 
-def test_what_a_kernel_moves_and_multiplies():
-    """Forward, of an LSTM without flags: U, u, h and c come in, and h goes out, each once."""
-    num_steps, batch, size = 16, 8, 128
-    cell = jaxrnn.lstm(size)
+def costs(text):
+    """What each kernel of a program moves and multiplies, by its own estimate."""
+    names = ("bytes_accessed", "flops")
+    found = [re.findall(rf"\\22{name}\\22: ?(\d+)", text) for name in names]
+    return [tuple(map(int, numbers)) for numbers in zip(*found, strict=True)]
+
+
+# Arrays (T, B, H) that come in, that are kept and that go out: forward u, the sum u + v of an LSTM
+# or v, and the new carry; backward what is kept, dh' and the cotangents of the carry.
+ARRAYS = {
+    "lstm": (4 + 4 + 2, 5 + 1 + 2),  # kept: the gates and c
+    "gru": (3 + 3 + 1, 5 + 1 + 1),  # kept: both gates, the candidate, its product and h
+    "elman": (1 + 1 + 1, 1 + 1 + 1),
+    "projected_lstm": (8 + 8 + 3, 10 + 1 + 3),  # of P units; H is 2 P
+}
+
+
+@pytest.mark.parametrize("name", ["lstm", *map(later, ["gru", "elman", "projected_lstm"])])
+def test_the_bytes_that_each_kernel_moves(name):
+    """Within 10 % of parameters, inputs, outputs and what is kept, each once."""
+    num_steps, batch, size = 64, 8, 128
+    sizes = (2 * size, size) if name == "projected_lstm" else (size,)
+    cell = getattr(jaxrnn, name)(*sizes)
     params, carry, xs, *_ = shapes_of(cell, (num_steps, batch, I))
+    text = lowered(lambda *args: gradient(cell, *args, None, None), params, carry, xs)
+    kernels = params._replace(kernel=None, bias=None)
+    fixed = sum(x.size for x in jax.tree.leaves(kernels)) + 2 * sum(x.size for x in carry)
+    for (moved, _), arrays in zip(costs(text), ARRAYS[name], strict=True):
+        assert moved == pytest.approx(4 * (fixed + arrays * num_steps * batch * size), rel=0.1)
+
+
+def test_what_a_kernel_multiplies():
+    cell, row = jaxrnn.lstm(128), 8 * 128
+    params, carry, xs, *_ = shapes_of(cell, (16, 8, I))
     text = lowered(lambda *args: forward(cell, *args, None, None), params, carry, xs)
-    cost = {
-        name: int(re.search(rf"{name}\\22: ?(\d+)", text)[1])
-        for name in ("flops", "bytes_accessed")
-    }
-    row = batch * size
-    moved = 4 * size * size + num_steps * (4 + 1) * row + 4 * row
-    assert cost["bytes_accessed"] == 4 * moved
-    products = num_steps * 2 * row * 4 * size
-    assert products < cost["flops"] < 1.1 * products
+    ((_, flops),) = costs(text)
+    products = 16 * 2 * row * 4 * 128
+    assert products < flops < 1.1 * products
 
 
 @pytest.mark.thorough

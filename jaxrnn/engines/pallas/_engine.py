@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxrnn._core.checks import example
 from jaxrnn._core.dependency import floating
-from jaxrnn._core.derivative import Schedule, States, states
+from jaxrnn._core.derivative import Schedule, States, one_of, states
 from jaxrnn._core.loop import Loop
 from jaxrnn._core.noise import batch_axes, without_noise
 from jaxrnn._core.types import Carry, Cell, nothing, unchanged
@@ -19,8 +19,10 @@ from jaxrnn.engines._structure import takes_sum
 from jaxrnn.engines._table import Call
 from jaxrnn.engines.linear._affine_cell import run_affine
 from jaxrnn.engines.linear._linear_scan import states_by_pallas
+from jaxrnn.engines.pallas._cut import cut
 from jaxrnn.engines.pallas._plan import Linear
 from jaxrnn.engines.pallas._primitive import loop as kernel_loop
+from jaxrnn.engines.pallas._programs import simplified
 
 MOST_ROWS = {"gpu": 16}  # of a tile of the batch, by platform: a GPU has many processors
 MOST_ROWS_OF_A_CORE = 256  # elsewhere: what keeps the multipliers of a TPU core busy
@@ -88,7 +90,24 @@ def _schedule(has_rows: bool, keeps_sum: bool) -> Schedule:
     """One object for equal arguments, as JAX compares it."""
     recurrence = functools.partial(_recurrence, has_rows)
     run = functools.partial(_states, has_rows, keeps_sum)
-    return made_of(run, keeps_sum=keeps_sum)._replace(recurrence=recurrence)
+    return made_of(run, keeps_sum=keeps_sum)._replace(recurrence=recurrence, stack=_least)
+
+
+def _least(leaves_of, params, steps):
+    """The `stack` of a `Schedule`: the fewest bytes from which the kernel makes a map."""
+    given, structure = jax.tree.flatten(params)
+    leaves, form = jax.tree.flatten(steps)
+
+    def flat(given, leaves):
+        return leaves_of(structure.unflatten(given), jax.tree.unflatten(form, leaves))
+
+    with jax.disable_jit(False):
+        program = jax.make_jaxpr(flat)(given, one_of(leaves))
+        program = simplified(program, identities=(), keeps_custom=True)
+        first, second = cut(program, len(given))
+        run = jax.jit(first, inline=True)
+        maps = jax.vmap(run, (None, 0))(given, leaves)
+    return functools.partial(second, given), maps
 
 
 def _states(has_rows, keeps_sum, keep, cell, loop, params, carry, us) -> States:

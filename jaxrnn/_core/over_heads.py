@@ -1,7 +1,8 @@
 """A function of a cell, mapped over heads that stand side by side."""
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 
@@ -11,7 +12,8 @@ from jaxrnn._core.types import Cell
 AXIS = -2  # of carries and of what a step hands on; parameters have heads first
 
 
-class OverHeads(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class OverHeads:
     """``function(params, *states)`` for parameters (N, ...) and states (..., N, H).
 
     Engines know it by this type: heads are loops that need nothing of each other.

@@ -2,18 +2,17 @@
 
 import contextlib
 import functools
-import os
 import re
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 import jaxrnn
 from jaxrnn._core.types import is_whole
 from jaxrnn.engines.pallas import _budget, _tpu, _triton
 from tests.laws.tables import CELLS, H, I, assert_close, cell_example, features, total
+from tests.laws.unrolled import results_and_gradients
 from tests.marks import later
 
 SPLIT = [name for name, case in CELLS.items() if not is_whole(case.cell)]
@@ -185,27 +184,10 @@ def test_a_gpu_runs_a_cell_of_the_table_or_the_number_is_named(name):
 def test_the_numbers_of_the_kernel_for_a_gpu(name, monkeypatch):
     """Interpreted, with gates that are arrays of their own."""
     cell = SIZED[name]
-    ex = cell_example(cell, shape=(5, 16, I))
-
-    def run(implementation):
-        def loss(params, carry, xs):
-            out = jaxrnn.unroll(
-                cell,
-                params,
-                carry,
-                xs,
-                mask=ex.mask,
-                resets=ex.resets,
-                implementation=implementation,
-            )
-            return total(out), out
-
-        each = jax.value_and_grad(loss, argnums=(0, 2), has_aux=True)
-        return jax.jit(each)(ex.params, ex.carry, ex.xs)
-
-    want = run("scan")
+    run = functools.partial(results_and_gradients, cell, cell_example(cell, shape=(5, 16, I)))
+    want = run(implementation="scan")
     monkeypatch.setattr(_tpu, "run", _triton.run)
-    assert_close(run("pallas"), want, 1e-12)
+    assert_close(run(implementation="pallas"), want, 1e-12)
 
 
 @pytest.mark.parametrize(
@@ -297,29 +279,3 @@ def test_what_a_kernel_multiplies():
     ((_, flops),) = costs(text)
     products = 16 * 2 * row * 4 * 128
     assert products < flops < 1.1 * products
-
-
-@pytest.mark.thorough
-@pytest.mark.skipif("TPU_LIBRARY_PATH" not in os.environ, reason="needs TPU_LIBRARY_PATH")
-@pytest.mark.parametrize("name", SPLIT)
-def test_the_compiler_of_a_tpu_takes_it(name, monkeypatch):
-    """With `libtpu`, which needs no TPU: `pip download libtpu`, and the path of its libtpu.so."""
-    from jax.experimental import topologies
-
-    cell = CELLS[name].cell
-    if cell.num_feature_axes > 1:
-        pytest.skip("convolutions are refused")
-    if name == "scornn":
-        pytest.skip("what it does before its loop asks for the kind of a TPU that is there")
-    for key, value in {
-        "TPU_SKIP_MDS_QUERY": "1",
-        "TPU_ACCELERATOR_TYPE": "v5litepod-4",
-        "TPU_WORKER_HOSTNAMES": "localhost",
-    }.items():
-        monkeypatch.setenv(key, value)
-    chip = topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x2").devices[:1]
-    mesh = jax.sharding.Mesh(np.array(chip), "x")
-    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    for function in (forward, gradient):
-        run = jax.jit(functools.partial(function, cell), in_shardings=sharding)
-        assert "tpu_custom_call" in run.lower(*shapes_of(cell)).compile().as_text()

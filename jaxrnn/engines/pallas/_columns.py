@@ -136,10 +136,12 @@ def _product(equation, left, right):
     if any([x.shape[1] for x in left] != [y.shape[theirs[0]] for y in ys] for ys in terms):
         raise ValueError("the kernel of a GPU cannot take the product of these sizes apart")
 
+    # Triton multiplies equal dtypes only: the sums of a backward step are wider than its kernel.
+    wide = max((x.dtype for x in pieces), key=lambda dtype: dtype.itemsize)
+
     def dots(ys):
-        total, *others = [
-            lax.dot_general_p.bind(x, y, **kept) for x, y in zip(left, ys, strict=True)
-        ]
+        pairs = [(x.astype(wide), y.astype(wide)) for x, y in zip(left, ys, strict=True)]
+        total, *others = [lax.dot_general_p.bind(x, y, **kept) for x, y in pairs]
         return sum(others, total)
 
     return Columns(map(dots, terms))

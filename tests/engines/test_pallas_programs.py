@@ -219,6 +219,15 @@ def test_what_a_tpu_cannot_hold(kind):
         lowered(functools.partial(forward, cell), *shapes_of(cell), kind=kind)
 
 
+def test_explain_knows_what_a_tpu_cannot_hold():
+    device = jax.sharding.AbstractDevice(device_kind="TPU v4", num_cores=1, platform="tpu")
+    xs = jax.ShapeDtypeStruct((16, 8, I), jnp.float32)
+    with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), (), abstract_device=device)):
+        for cell in (jaxrnn.lstm(1024), jaxrnn.heads(jaxrnn.lstm(1024), 2)):
+            reason = jaxrnn.explain(cell, xs).reasons["pallas"]
+            assert "a TPU v4 has 16 MiB" in reason
+
+
 def test_what_fits_on_some_chips():
     cell = jaxrnn.lstm(1024)  # 16 MiB of parameters
     args = shapes_of(cell)

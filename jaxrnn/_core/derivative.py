@@ -29,9 +29,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.dependency import dependent, floating, with_floating
-from jaxrnn._core.loop import Loop, scan, shape_like, varying_like
+from jaxrnn._core.dependency import floating, with_floating
+from jaxrnn._core.loop import Loop, scan, varying_like
 from jaxrnn._core.numerics import is_floating
+from jaxrnn._core.stacking import stacked
 from jaxrnn._core.types import Carry, Cell, Params
 
 
@@ -49,7 +50,7 @@ class Schedule(NamedTuple):
     keep: Callable  # (u, v) -> kept, linear: such as both, or a sum that `update` reads
     recall: Callable  # (kept, u, v) -> (u, v); reads only the structure of the given u and v
     recurrence: Callable = scan  # the linear recurrence: as `scan`, for a body of ċ and (maps, b)
-    stack: Callable | None = None  # what is stacked to tell the maps: as `stacked`, the default
+    stack: Callable = stacked  # what is stacked over time to tell the maps
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
@@ -113,39 +114,12 @@ def _linear_maps(cell, stack, params, before, us, vs):
         leaves, structure = jax.tree.flatten(jax.linearize(update, floating(carry), v)[1])
         return leaves
 
-    recall, maps = (stack or stacked)(leaves_of, params, steps)
+    recall, maps = stack(leaves_of, params, steps)
 
     def apply(step, dcarry, dv):
         return structure.unflatten(recall(step))(dcarry, dv)
 
     return apply, maps
-
-
-def stacked(leaves_of: Callable, params: Params, steps: Any) -> tuple[Callable, list]:
-    """What ``leaves_of(params, step)`` returns at all steps, each leaf stacked over time.
-
-    What depends on the parameters alone, such as a matrix by which `update` multiplies, or a slice
-    of one, is kept once: a stack would be T copies.
-
-    Returns:
-      A function from the leaves stacked, at one step, to all leaves; and the stacks (T, ...).
-    """
-    with jax.disable_jit(False):  # in a program, an array that is there twice is kept twice
-        varies = dependent(leaves_of, params, one_of(steps))
-        run = jax.jit(leaves_of, inline=True)
-        leaves = jax.vmap(run, (None, 0), [0 if f else None for f in varies])(params, steps)
-    once = [None if flag else leaf for leaf, flag in zip(leaves, varies, strict=True)]
-
-    def recall(step):
-        step = iter(step)
-        return [next(step) if flag else leaf for leaf, flag in zip(once, varies, strict=True)]
-
-    return recall, [leaf for leaf, flag in zip(leaves, varies, strict=True) if flag]
-
-
-def one_of(steps: Any) -> Any:
-    """The shapes of one step of sequences (T, ...)."""
-    return jax.tree.map(lambda x: shape_like(x, x.shape[1:], x.dtype), steps)
 
 
 def _tangent(tree: Any, leaves: list[jax.Array]) -> Any:

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 
 from jaxrnn._core.checks import example
 from jaxrnn._core.dependency import floating
-from jaxrnn._core.derivative import Schedule, States, one_of, states
+from jaxrnn._core.derivative import Schedule, States, states
 from jaxrnn._core.loop import Loop
 from jaxrnn._core.noise import batch_axes, without_noise
 from jaxrnn._core.of_field import unwrapped_params
 from jaxrnn._core.over_heads import AXIS, one_head
+from jaxrnn._core.stacking import one_of
 from jaxrnn._core.types import Carry, Cell, nothing, unchanged
 from jaxrnn.cells._affine import affine_update
 from jaxrnn.engines._scan import with_flags

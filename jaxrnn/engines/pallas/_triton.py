@@ -81,7 +81,7 @@ def run(kernel: Kernel, *, interpret: bool = False) -> list[jax.Array]:
         out_specs=out_specs,
         out_shape=shapes,
         interpret=interpret,
-        compiler_params=_triton().CompilerParams(num_warps=WARPS, num_stages=1),
+        compiler_params=_backend().CompilerParams(num_warps=WARPS, num_stages=1),
         cost_estimate=cost_of(kernel),
         name="jaxrnn_loop",
     )(*(x.astype(_kept(x)) for x in [*kernel.consts, *kernel.carry, *kernel.xs]))
@@ -131,7 +131,7 @@ def _specs(kernel, results):
     return ins, outs
 
 
-def _triton():
+def _backend():
     """Pallas' Triton backend; None where jax has none."""
     try:
         from jax.experimental.pallas import triton
@@ -158,7 +158,7 @@ def _problem(kernel, step):
             f"what it keeps takes {size} bytes, and a block of a GPU has {SHARED_MEMORY} bytes of "
             "shared memory"
         )
-    if _triton() is None:
+    if _backend() is None:
         return (
             "its GPU form needs Pallas' Triton backend, which jax deprecated in 0.11, and jax "
             f"{jax.__version__} has none"

@@ -29,9 +29,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn._core.dependency import dependent, floating, with_floating
-from jaxrnn._core.loop import Loop, scan, shape_like, varying_like
+from jaxrnn._core.dependency import floating, with_floating
+from jaxrnn._core.loop import Loop, scan, varying_like
 from jaxrnn._core.numerics import is_floating
+from jaxrnn._core.stacking import stacked
 from jaxrnn._core.types import Carry, Cell, Params
 
 
@@ -49,6 +50,7 @@ class Schedule(NamedTuple):
     keep: Callable  # (u, v) -> kept, linear: such as both, or a sum that `update` reads
     recall: Callable  # (kept, u, v) -> (u, v); reads only the structure of the given u and v
     recurrence: Callable = scan  # the linear recurrence: as `scan`, for a body of ċ and (maps, b)
+    stack: Callable = stacked  # what is stacked over time to tell the maps
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
@@ -72,7 +74,7 @@ def _states_jvp(cell, loop, schedule, primals, tangents):
         return floating(over_time(params, out.before, us, vs))
 
     _, b = jax.jvp(update, (params, us, vs), (dparams, dus, dvs))
-    apply_maps, maps = _linear_maps(cell, params, out.before, us, vs)
+    apply_maps, maps = _linear_maps(cell, schedule.stack, params, out.before, us, vs)
 
     def body(dcarry, step):
         linear_map, b = step
@@ -94,42 +96,30 @@ def _recur(cell, params, carry, dcarry):
     )[1]
 
 
-def _linear_maps(cell, params, before, us, vs):
+def _linear_maps(cell, stack, params, before, us, vs):
     """∂update/∂(c, v) at all steps at once: a function (map, ċ, v̇) -> ċ, and the maps (T, ...).
 
-    A map is what the derivative keeps at a step. What depends on the parameters alone, such as a
-    matrix by which `update` multiplies, or a slice of one, is kept once: a stack would be T copies.
+    A map is what the derivative keeps at a step, or what tells it, by the schedule.
     """
+    steps = before, us, vs
+    structure = None
 
-    def residuals(params, step):
+    def leaves_of(params, step):
+        nonlocal structure
         carry, u, v = step
 
         def update(leaves, v):
             return floating(cell.update(params, with_floating(carry, leaves), u, v))
 
-        return jax.linearize(update, floating(carry), v)[1]
-
-    steps = before, us, vs
-    one = jax.tree.map(lambda x: shape_like(x, x.shape[1:], x.dtype), steps)
-    structure = None
-
-    def leaves_of(params, step):
-        nonlocal structure
-        leaves, structure = jax.tree.flatten(residuals(params, step))
+        leaves, structure = jax.tree.flatten(jax.linearize(update, floating(carry), v)[1])
         return leaves
 
-    with jax.disable_jit(False):  # in a program, an array that is there twice is kept twice
-        stacked = dependent(residuals, params, one)
-        run = jax.jit(leaves_of, inline=True)
-        leaves = jax.vmap(run, (None, 0), [0 if f else None for f in stacked])(params, steps)
-    once = [None if flag else leaf for leaf, flag in zip(leaves, stacked, strict=True)]
+    recall, maps = stack(leaves_of, params, steps)
 
     def apply(step, dcarry, dv):
-        step = iter(step)
-        linear = [next(step) if flag else leaf for leaf, flag in zip(once, stacked, strict=True)]
-        return structure.unflatten(linear)(dcarry, dv)
+        return structure.unflatten(recall(step))(dcarry, dv)
 
-    return apply, [leaf for leaf, flag in zip(leaves, stacked, strict=True) if flag]
+    return apply, maps
 
 
 def _tangent(tree: Any, leaves: list[jax.Array]) -> Any:

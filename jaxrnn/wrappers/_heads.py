@@ -8,7 +8,8 @@ import jax
 from jaxrnn._core.checks import check_size, describe
 from jaxrnn._core.entry import constructor
 from jaxrnn._core.noise import without_batch
-from jaxrnn._core.types import Cell, check_splits
+from jaxrnn._core.over_heads import AXIS, OverHeads
+from jaxrnn._core.types import Cell, check_splits, unchanged
 
 
 @constructor
@@ -48,7 +49,7 @@ def heads(cell: Cell, num_heads: int) -> Cell:
             f"`heads` needs a cell for inputs (..., I) that draws nothing, got {cell!r}. Wrap the "
             "other way around, as in `jaxrnn.zoneout(jaxrnn.heads(cell, 4), 0.1)`."
         )
-    each = functools.partial(jax.vmap, out_axes=-2)
+    each = functools.partial(jax.vmap, out_axes=AXIS)
 
     def init(key, x):
         params = jax.vmap(lambda key: cell.init(key, x))(jax.random.split(key, num_heads))
@@ -66,19 +67,16 @@ def heads(cell: Cell, num_heads: int) -> Cell:
         return each(lambda params: cell.project(params, x))(params)
 
     def output(params, carry, u):
-        ys = each(cell.output, (0, -2, -2))(params, carry, u)
-        return jax.tree.map(_in_a_row, ys)
+        return jax.tree.map(_in_a_row, OverHeads(cell.output)(params, carry, u))
 
-    recur = each(cell.recur, (0, -2))
-    update = each(cell.update, (0, -2, -2, -2))
     return cell._replace(
         init=init,
         init_carry=init_carry,
         project=project,
-        recur=recur,
-        update=update,
+        recur=OverHeads(cell.recur),
+        update=OverHeads(cell.update),
         output=output,
-        prepare=prepare,
+        prepare=unchanged if cell.prepare is unchanged else prepare,
     )
 
 

@@ -11,6 +11,7 @@ from jaxrnn._core.types import is_whole
 from jaxrnn.engines.pallas import _engine
 from tests.laws.compiled import compilations
 from tests.laws.tables import CELLS, B, H, I, T, assert_close, cell_example, floats, total
+from tests.laws.unrolled import check_rows, results_and_gradients
 from tests.marks import later
 
 SPLIT = [name for name, case in CELLS.items() if not is_whole(case.cell)]
@@ -76,20 +77,8 @@ def test_every_derivative_is_that_of_the_scan(name, reverse):
 
 @few
 def test_vmap_is_a_stack_of_single_runs(name):
-    ex = cell_example(CELLS[name].cell)
-
-    def loss(params, carry, xs, mask, resets):
-        out = unroller(name, "pallas")(params, carry, xs, mask=mask, resets=resets)
-        return total(out), out
-
-    each = jax.value_and_grad(loss, argnums=(0, 2), has_aux=True)
-    run = jax.jit(jax.vmap(each, in_axes=(None, 0, 1, 1, 1)))
-    actual = run(ex.params, ex.carry, ex.xs, ex.mask, ex.resets)
-    each = jax.jit(each)
-    for row in range(B):
-        carry = jax.tree.map(lambda leaf, row=row: leaf[row], ex.carry)
-        want = each(ex.params, carry, ex.xs[:, row], ex.mask[:, row], ex.resets[:, row])
-        assert_close(jax.tree.map(lambda leaf, row=row: leaf[row], actual), want, 1e-12)
+    cell = CELLS[name].cell
+    check_rows(cell, cell_example(cell), implementation="pallas")
 
 
 def twice_mapped(x, axis=0):
@@ -129,43 +118,41 @@ def test_tiles_of_a_batch(tile, monkeypatch):
     monkeypatch.setattr(_engine, "MOST_ROWS_OF_A_CORE", tile)
     cell = jaxrnn.lstm(H)
     ex = cell_example(cell, shape=(T, 8, I))
-
-    def run(implementation):
-        def loss(params, carry, xs):
-            out = jaxrnn.unroll(
-                cell,
-                params,
-                carry,
-                xs,
-                mask=ex.mask,
-                resets=ex.resets,
-                implementation=implementation,
-            )
-            return total(out), out
-
-        each = jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)
-        return jax.jit(each)(ex.params, ex.carry, ex.xs)
-
-    assert_close(run("pallas"), run("scan"), 1e-12)
+    run = functools.partial(results_and_gradients, cell, ex)
+    assert_close(run(implementation="pallas"), run(implementation="scan"), 1e-12)
 
 
 @pytest.mark.parametrize("shape", [(33, B, I), (1, I), (0, B, I), later((T, 0, I))])
 def test_sequences_of_any_shape(shape):
     """33 steps are two whole blocks of an interpreted kernel and one that hangs over."""
-    ex = cell_example(jaxrnn.gru(H), shape=shape)
-
-    def run(implementation, reverse):
-        def loss(params, carry, xs):
-            out = jaxrnn.unroll(
-                jaxrnn.gru(H), params, carry, xs, implementation=implementation, reverse=reverse
-            )
-            return total(out), out
-
-        each = jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)
-        return jax.jit(each)(ex.params, ex.carry, ex.xs)
-
+    cell = jaxrnn.gru(H)
+    ex = cell_example(cell, shape=shape)
     for reverse in (True, False):
-        assert_close(run("pallas", reverse), run("scan", reverse), 1e-12)
+        run = functools.partial(
+            results_and_gradients, cell, ex, mask=None, resets=None, reverse=reverse
+        )
+        assert_close(run(implementation="pallas"), run(implementation="scan"), 1e-12)
+
+
+@few
+def test_within_shard_map(name):
+    """Inputs vary over devices there, and parameters and numbers of the program do not."""
+    ex = cell_example(CELLS[name].cell)
+    mesh = jax.make_mesh((1,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
+    rows = jax.P(None, "d")
+
+    def loss(params, xs, mask, resets):
+        return total(unroller(name, "pallas")(params, None, xs, mask=mask, resets=resets))
+
+    def summed(*args):
+        return jax.lax.psum(loss(*args), "d")
+
+    given = ex.params, ex.xs, ex.mask, ex.resets
+    mapped = jax.shard_map(
+        summed, mesh=mesh, in_specs=(jax.P(), rows, rows, rows), out_specs=jax.P()
+    )
+    got, want = (jax.jit(jax.grad(run, argnums=(0, 1)))(*given) for run in (mapped, loss))
+    assert_close(got, want, 1e-12)
 
 
 @pytest.mark.thorough

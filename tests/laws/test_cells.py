@@ -28,6 +28,7 @@ from tests.laws.tables import (
     over_features,
     total,
 )
+from tests.laws.unrolled import check_rows
 
 every_cell = pytest.mark.parametrize("name", CELLS)
 split_cell = pytest.mark.parametrize("name", [n for n, c in CELLS.items() if not is_whole(c.cell)])
@@ -319,21 +320,8 @@ def test_reverse_is_the_flipped_run_of_the_flipped_sequence(name):
 @pytest.mark.slow_law
 @run_by
 def test_vmap_is_a_stack_of_single_runs(name, implementation):
-    ex = cell_example(CELLS[name].cell)
-    run = functools.partial(jaxrnn.unroll, CELLS[name].cell, implementation=implementation)
-
-    def loss(params, carry, xs, mask, resets):
-        out = run(params, carry, xs, mask=mask, resets=resets)
-        return total(out), out
-
-    each = jax.value_and_grad(loss, argnums=(0, 2), has_aux=True)
-    mapped = jax.jit(jax.vmap(each, in_axes=(None, 0, 1, 1, 1)))
-    actual = mapped(ex.params, ex.carry, ex.xs, ex.mask, ex.resets)
-    each = jax.jit(each)
-    for row in range(B):
-        carry = jax.tree.map(lambda leaf, row=row: leaf[row], ex.carry)
-        want = each(ex.params, carry, ex.xs[:, row], ex.mask[:, row], ex.resets[:, row])
-        assert_close(jax.tree.map(lambda leaf, row=row: leaf[row], actual), want, 1e-12)
+    cell = CELLS[name].cell
+    check_rows(cell, cell_example(cell), implementation=implementation)
 
 
 @pytest.mark.slow_law

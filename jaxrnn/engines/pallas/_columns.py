@@ -26,19 +26,39 @@ class Columns(list):
     """The pieces of an array along its last axis, in order."""
 
 
+class Blocks(list):
+    """The `Columns` of a matrix whose rows are cut too, by which rows are multiplied."""
+
+
 def cuts(size: int, unit: int) -> list[int]:
-    """The widths into which a last axis is cut, each a power of two.
+    """The widths into which an axis is cut, each a power of two: H = 48 is 32 and 16.
+
+    Args:
+      size: of the axis.
+      unit: H; an axis of G*H is cut into G times the same. 0 for an axis that stays whole.
 
     Raises:
-      ValueError: it cannot be.
+      ValueError: it is to stay whole, and is no power of two.
     """
-    width = unit if unit and size % unit == 0 else size
-    if width & (width - 1):
+    if not unit and size & (size - 1):
         raise ValueError(f"Triton takes powers of two, and an axis has {size} numbers")
-    return [width] * (size // width)
+    width = unit if unit and size % unit == 0 else size
+    powers = [1 << i for i in reversed(range(width.bit_length())) if width >> i & 1]
+    return powers * (size // max(width, 1))
 
 
-def evaluate(program: ClosedJaxpr, args: list[Columns], unit: int) -> list[Columns]:
+def multipliers(program: ClosedJaxpr) -> list[bool]:
+    """For each operand whether it is a matrix by which rows are multiplied, and nothing else."""
+    uses = {}
+    for equation in program.jaxpr.eqns:
+        for place, var in enumerate(equation.invars):
+            if not isinstance(var, Literal):
+                right = equation.primitive.name == "dot_general" and place == 1
+                uses.setdefault(var, []).append(right and var.aval.ndim == 2)
+    return [all(uses.get(var, [False])) for var in program.jaxpr.invars]
+
+
+def evaluate(program: ClosedJaxpr, args: list[Columns | Blocks], unit: int) -> list[Columns]:
     """The results of a program on columns; raises for an operation that mixes them.
 
     Args:
@@ -101,24 +121,30 @@ def _binder(equation) -> Callable:
 
 def _product(equation, left, right):
     (ours, theirs), batch = equation.params["dimension_numbers"]
-    if tuple(ours) != (1,) or batch != ((), ()) or left[0].ndim != 2 or right[0].ndim != 2:
+    right = right if isinstance(right, Blocks) else Blocks([right])
+    pieces = [*left, *(piece for row in right for piece in row)]
+    if tuple(ours) != (1,) or batch != ((), ()) or any(x.ndim != 2 for x in pieces):
         raise ValueError("the kernel of a GPU multiplies matrices only")
-    narrow = [n for x in (*left, *right) for n in x.shape if n < 16]
+    narrow = [n for x in pieces for n in x.shape if n < 16]
     if narrow:
         raise ValueError(
             f"Triton multiplies from 16 rows and columns on, and here are {min(narrow)}"
         )
     kept = {**equation.params, "dimension_numbers": (((1,), tuple(theirs)), batch)}
+    # One list of terms for each piece of the result.
+    terms = list(zip(*right, strict=True)) if tuple(theirs) == (0,) else list(right)
+    if any([x.shape[1] for x in left] != [y.shape[theirs[0]] for y in ys] for ys in terms):
+        raise ValueError("the kernel of a GPU cannot take the product of these sizes apart")
 
-    def dot(x, y):
-        return lax.dot_general_p.bind(x, y, **kept)
+    # Triton multiplies equal dtypes only: the sums of a backward step are wider than its kernel.
+    wide = max((x.dtype for x in pieces), key=lambda dtype: dtype.itemsize)
 
-    if tuple(theirs) == (0,) and len(left) == 1:
-        return Columns(dot(left[0], piece) for piece in right)
-    if tuple(theirs) == (1,) and len(left) == len(right):
-        terms = [dot(x, y) for x, y in zip(left, right, strict=True)]
-        return Columns([sum(terms[1:], terms[0])])
-    raise ValueError("the kernel of a GPU cannot take the product of these sizes apart")
+    def dots(ys):
+        pairs = [(x.astype(wide), y.astype(wide)) for x, y in zip(left, ys, strict=True)]
+        total, *others = [lax.dot_general_p.bind(x, y, **kept) for x, y in pairs]
+        return sum(others, total)
+
+    return Columns(map(dots, terms))
 
 
 def _broadcast(value, shape, dimensions, unit):

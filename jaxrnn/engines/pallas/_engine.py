@@ -11,6 +11,9 @@ from jaxrnn._core.dependency import floating
 from jaxrnn._core.derivative import Schedule, States, states
 from jaxrnn._core.loop import Loop
 from jaxrnn._core.noise import batch_axes, without_noise
+from jaxrnn._core.of_field import unwrapped_params
+from jaxrnn._core.over_heads import AXIS, one_head
+from jaxrnn._core.stacking import one_of
 from jaxrnn._core.types import Carry, Cell, nothing, unchanged
 from jaxrnn.cells._affine import affine_update
 from jaxrnn.engines._scan import with_flags
@@ -19,8 +22,10 @@ from jaxrnn.engines._structure import takes_sum
 from jaxrnn.engines._table import Call
 from jaxrnn.engines.linear._affine_cell import run_affine
 from jaxrnn.engines.linear._linear_scan import states_by_pallas
+from jaxrnn.engines.pallas._cut import cut
 from jaxrnn.engines.pallas._plan import Linear
 from jaxrnn.engines.pallas._primitive import loop as kernel_loop
+from jaxrnn.engines.pallas._programs import simplified
 
 MOST_ROWS = {"gpu": 16}  # of a tile of the batch, by platform: a GPU has many processors
 MOST_ROWS_OF_A_CORE = 256  # elsewhere: what keeps the multipliers of a TPU core busy
@@ -75,12 +80,40 @@ def _run_tiles(cell, loop, call, tile):
 
 def _run_rows(cell, loop, call):
     has_rows = bool(batch_axes(without_noise(example(call.xs)), cell.num_feature_axes))
+    one = one_head(cell)
+    if one is not None:
+        return _run_heads(cell, one, loop, call, has_rows)
+    return _outputs(cell, call, *_carries(cell, loop, call, has_rows))
+
+
+def _carries(cell, loop, call, has_rows):
+    """The carry after the last step, the carries after all steps, and u."""
     cell, params, xs = with_flags(cell, call)
     keeps_sum = takes_sum(cell, params, call.carry, example(xs))
     us = cell.project(params, xs)
     plan = _schedule(has_rows, keeps_sum)
     out = states(projected(cell), loop, plan, params, call.carry, us)
-    return out.last, cell.output(params, out.after, us)
+    return out.last, out.after, us
+
+
+def _outputs(cell, call, last, after, us):
+    cell, params, _ = with_flags(cell, call)
+    return last, cell.output(params, after, us)
+
+
+def _run_heads(cell, one, loop, call, has_rows):
+    """Heads need nothing of each other: they are loops side by side, an axis of the grid."""
+    us = cell.project(call.params, call.xs)
+
+    def run(params, carry, initial, us):
+        given = Call(params, carry, initial, us, call.mask, call.resets)
+        return _carries(projected(one), loop, given, has_rows)[:2]
+
+    operands = unwrapped_params(cell, call.params), call.carry, call.initial, us
+    axes = 0, AXIS, AXIS, AXIS
+    last, after = jax.vmap(run, in_axes=axes, out_axes=AXIS)(*operands)
+    cell, call = projected(cell), call._replace(xs=us)
+    return _outputs(cell, call, last, after, with_flags(cell, call)[2])
 
 
 @functools.cache
@@ -88,7 +121,24 @@ def _schedule(has_rows: bool, keeps_sum: bool) -> Schedule:
     """One object for equal arguments, as JAX compares it."""
     recurrence = functools.partial(_recurrence, has_rows)
     run = functools.partial(_states, has_rows, keeps_sum)
-    return made_of(run, keeps_sum=keeps_sum)._replace(recurrence=recurrence)
+    return made_of(run, keeps_sum=keeps_sum)._replace(recurrence=recurrence, stack=_least)
+
+
+def _least(leaves_of, params, steps):
+    """The `stack` of a `Schedule`: the fewest bytes from which the kernel makes a map."""
+    given, structure = jax.tree.flatten(params)
+    leaves, form = jax.tree.flatten(steps)
+
+    def flat(given, leaves):
+        return leaves_of(structure.unflatten(given), jax.tree.unflatten(form, leaves))
+
+    with jax.disable_jit(False):
+        program = jax.make_jaxpr(flat)(given, one_of(leaves))
+        program = simplified(program, identities=(), keeps_custom=True)
+        first, second = cut(program, len(given))
+        run = jax.jit(first, inline=True)
+        maps = jax.vmap(run, (None, 0))(given, leaves)
+    return functools.partial(second, given), maps
 
 
 def _states(has_rows, keeps_sum, keep, cell, loop, params, carry, us) -> States:

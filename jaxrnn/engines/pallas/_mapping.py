@@ -49,7 +49,7 @@ def widened(size: int, operands: Any, dims: Any, program: Any, plan: Plan) -> tu
             x = jnp.moveaxis(x, dim, at)
         moved.append(x)
         axes.append(0 if dim is not None or is_state else None)
-    run = jaxpr_as_fun(simplified(program))
+    run = jaxpr_as_fun(simplified(program, keeps_custom=True))
     step = jax.vmap(lambda *args: run(*args), in_axes=axes[:num_read], axis_size=size)
     plan = plan._replace(has_rows=True)
     program = jax.make_jaxpr(step)(*(plan.one(i, x) for i, x in enumerate(moved[:num_read])))

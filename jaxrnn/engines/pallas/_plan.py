@@ -14,10 +14,12 @@ class Linear(NamedTuple):
       lagged: the transposed order, in which b comes first: ``g = h + b_t``, h' = A_t g, and the
         results are all g.
       transposed: whether the transposes of the maps take their place.
+      absent: which leaves of b are zeros, numbered as those of h: no kernel reads them.
     """
 
     lagged: bool = False
     transposed: bool = False
+    absent: tuple[int, ...] = ()
 
 
 class Plan(NamedTuple):
@@ -77,10 +79,15 @@ def body_of(plan: Plan, program: Any) -> Callable:
     def body(*operands):
         consts, h, sequences = plan.split(operands)
         maps, b = sequences[: -len(h)], sequences[-len(h) :]
+
+        def plus_b(h):
+            absent = plan.linear.absent
+            return [x if i in absent else x + y for i, (x, y) in enumerate(zip(h, b, strict=True))]
+
         if plan.linear.lagged:
-            g = [h + b for h, b in zip(h, b, strict=True)]
+            g = plus_b(h)
             return [*apply(consts, g, maps), *g]
-        new = [h + b for h, b in zip(apply(consts, h, maps), b, strict=True)]
+        new = plus_b(apply(consts, h, maps))
         return [*new, *new]
 
     return body

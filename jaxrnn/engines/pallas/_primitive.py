@@ -112,8 +112,9 @@ def _batch(operands, dims, *, program, plan):
     return out, [at] * plan.num_carry + [at + 1] * (len(out) - plan.num_carry)
 
 
-def _dce(used, equation):
+def _dce(used, *others):
     """Leaves out results of the steps that nothing reads."""
+    equation = others[-1]  # from jax 0.12 on, the rule is told the inputs that are there before it
     if not any(used):
         return [False] * len(equation.invars), None
     plan = equation.params["plan"]
@@ -148,12 +149,18 @@ def _jvp(operands, tangents, *, program, plan):
     elif added:
         db = [b + a for b, a in zip(db, added, strict=True)]
     linear = [*operands[:count], *dh, *operands[count + num_carry : -num_carry], *db]
-    dout = _bind(linear, program, whole._replace(axes=axes))
+    absent = () if added else _absent(tangents[-num_carry:])
+    along = whole._replace(axes=axes, linear=plan.linear._replace(absent=absent))
+    dout = _bind(linear, program, along)
     if added and plan.linear.lagged:
         end = 0 if plan.reverse else -1
         last = [d + a[end] for d, a in zip(dout[:num_carry], added, strict=True)]
         dout = [*last, *dout[num_carry:]]
     return _wanted(out, plan), _wanted(dout, plan)
+
+
+def _absent(arrays):
+    return tuple(i for i, x in enumerate(arrays) if type(x) is ad.Zero)
 
 
 def _wanted(out, plan):
@@ -222,19 +229,21 @@ def _at_all_steps(given, program, plan):
 
 def _transpose(cotangents, *operands, program, plan):
     count, num_carry = plan.num_consts, plan.num_carry
-    cotangents = [ad.instantiate_zeros(c) for c in cotangents]
-    dlast, given = cotangents[:num_carry], iter(cotangents[num_carry:])
+    dlast = [ad.instantiate_zeros(c) for c in cotangents[:num_carry]]
+    given = iter(cotangents[num_carry:])
     states, b = operands[count : count + num_carry], operands[-num_carry:]
     every = tuple(range(len(plan.grid)))
     dresults = [
         next(given) if flag else _zeros_of_results(x, plan)
         for x, flag in zip(dlast, plan.wanted, strict=True)
     ]
+    absent = _absent(dresults)
+    dresults = [ad.instantiate_zeros(x) for x in dresults]
     maps = operands[count + num_carry : -num_carry]
     axes = [*plan.axes[:count], *[every] * num_carry]
     axes += [*plan.axes[count + num_carry : -num_carry], *[every] * num_carry]
     backward = plan._replace(
-        linear=Linear(not plan.linear.lagged, not plan.linear.transposed),
+        linear=Linear(not plan.linear.lagged, not plan.linear.transposed, absent),
         reverse=not plan.reverse,
         axes=tuple(axes),
         wanted=(True,) * num_carry,
@@ -242,15 +251,17 @@ def _transpose(cotangents, *operands, program, plan):
     out = _bind([*operands[:count], *dlast, *maps, *dresults], program, backward)
     numbers = [*range(count, count + num_carry), *range(len(operands) - num_carry, len(operands))]
     result = [None] * len(operands)
+    unread = [len(operands) - num_carry + i for i in plan.linear.absent]
     for i, x, value in zip(numbers, [*states, *b], out, strict=True):
         missing = [axis for axis in every if axis not in plan.axes[i]]
-        if ad.is_undefined_primal(x):
+        if ad.is_undefined_primal(x) and i not in unread:
             result[i] = value.sum([axis + plan.lead(i) for axis in missing]) if missing else value
     return result
 
 
 def _zeros_of_results(last, plan):
-    return jnp.zeros((plan.length, *last.shape), last.dtype)
+    shape = plan.length, *last.shape
+    return ad.Zero(jax.typeof(last).update(shape=shape))
 
 
 def _lower_for(platform):

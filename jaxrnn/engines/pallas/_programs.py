@@ -12,7 +12,8 @@ from jaxrnn.wrappers._clip_carry_gradient import PRIMITIVE as CLIP
 
 VARYING = ("pvary", "pcast")  # of `jax.shard_map`
 TRANSPOSED = (*VARYING, CLIP)  # after transposing: the identity, whose transpose clips
-_CALLS = ("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2")
+CUSTOM = ("custom_jvp_call", "custom_vjp_call")  # calls with a derivative of their own
+_CALLS = ("jit", "pjit", "closed_call", "core_call", "remat2", *CUSTOM)
 
 
 def closed(function: Callable, *shapes: Any) -> tuple[ClosedJaxpr, list[jax.Array]]:
@@ -30,23 +31,27 @@ def closed(function: Callable, *shapes: Any) -> tuple[ClosedJaxpr, list[jax.Arra
     leaves = [leaf for given in shapes for leaf in given]
 
     def run(*arrays):
-        return _evaluate(found.jaxpr, arrays[: len(consts)], arrays[len(consts) :])
+        split = arrays[: len(consts)], arrays[len(consts) :]
+        return _evaluate(found.jaxpr, *split, keeps_custom=True)
 
     # Without the axes of a mesh over which arrays vary in `jax.shard_map`: all vary alike.
     plain = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (*consts, *leaves)]
     return jax.make_jaxpr(run)(*plain), consts
 
 
-def simplified(program: ClosedJaxpr, identities: tuple[str, ...] = VARYING) -> ClosedJaxpr:
+def simplified(
+    program: ClosedJaxpr, identities: tuple[str, ...] = VARYING, *, keeps_custom: bool = False
+) -> ClosedJaxpr:
     """`program` without calls, without choices between platforms and with plain products.
 
     Args:
       program: to simplify.
       identities: names of operations that are taken for the identity.
+      keeps_custom: whether calls with a derivative of their own stay, since it is still needed.
     """
 
     def run(*args):
-        return _evaluate(program.jaxpr, program.consts, args, identities)
+        return _evaluate(program.jaxpr, program.consts, args, identities, keeps_custom)
 
     return jax.make_jaxpr(run)(*program.in_avals)
 
@@ -90,32 +95,35 @@ def hoisted(program: ClosedJaxpr, count: int) -> tuple[Callable, Callable]:
     kept = [var for var in made if var in needed]
 
     def outer(*consts):
-        env = _environment(jaxpr.constvars, program.consts, jaxpr.invars[:count], consts)
-        _run(first, env)
+        env = environment(jaxpr.constvars, program.consts, jaxpr.invars[:count], consts)
+        run_equations(first, env)
         return [env[var] for var in kept]
 
     def inner(values, *others):
-        env = _environment(kept, values, jaxpr.invars[count:], others)
-        _run(rest, env)
-        return [_read(env, var) for var in jaxpr.outvars]
+        env = environment(kept, values, jaxpr.invars[count:], others)
+        run_equations(rest, env)
+        return [read(env, var) for var in jaxpr.outvars]
 
     return outer, inner
 
 
-def _environment(*pairs):
+def environment(*pairs: Sequence) -> dict:
+    """Variables and their values, from lists of the first and the second in turn."""
     env = {}
     for names, values in zip(pairs[::2], pairs[1::2], strict=True):
         env.update(zip(names, values, strict=True))
     return env
 
 
-def _read(env, var):
+def read(env: dict, var: Any) -> Any:
+    """The value of a variable, or of a number that is written in its place."""
     return var.val if isinstance(var, Literal) else env[var]
 
 
-def _run(equations, env):
+def run_equations(equations: Sequence, env: dict) -> None:
+    """Adds to `env` what the equations make of what is in it."""
     for equation in equations:
-        out = _bind(equation, [_read(env, var) for var in equation.invars])
+        out = _bind(equation, [read(env, var) for var in equation.invars])
         env.update(zip(equation.outvars, out, strict=True))
 
 
@@ -138,25 +146,25 @@ class _Row:
         return self.vector[None]
 
 
-def _evaluate(jaxpr, consts, args, identities=VARYING):
+def _evaluate(jaxpr, consts, args, identities=VARYING, keeps_custom=False):
     """The results of a program, with what it calls evaluated in place.
 
     The product of one sequence is written with a row (1, N), which under `jax.vmap` would become
     an axis of size 1 in the middle. So it is taken as the product of a vector.
     """
-    env = _environment(jaxpr.constvars, consts, jaxpr.invars, args)
+    env = environment(jaxpr.constvars, consts, jaxpr.invars, args)
     for equation in jaxpr.eqns:
         if not equation.outvars:
             continue
-        values = [_read(env, var) for var in equation.invars]
+        values = [read(env, var) for var in equation.invars]
         row = _of_row(equation, values)
         if row is not None:
             out = [row]
         else:
             values = [v.whole() if isinstance(v, _Row) else v for v in values]
-            out = _step_into(equation, values, identities)
+            out = _step_into(equation, values, identities, keeps_custom)
         env.update(zip(equation.outvars, out, strict=True))
-    out = [_read(env, var) for var in jaxpr.outvars]
+    out = [read(env, var) for var in jaxpr.outvars]
     return [value.whole() if isinstance(value, _Row) else value for value in out]
 
 
@@ -181,7 +189,7 @@ def _of_row(equation, values):
     return _Row(lax.dot_general_p.bind(first.vector, values[1], **params))
 
 
-def _step_into(equation, values, identities):
+def _step_into(equation, values, identities, keeps_custom):
     name, params = equation.primitive.name, equation.params
     if name in identities:
         return values
@@ -190,11 +198,15 @@ def _step_into(equation, values, identities):
     if name == "pad":
         return [_padded(*values, params["padding_config"])]
     found = params.get("jaxpr", params.get("call_jaxpr")) if name in _CALLS else None
-    if found is None:
+    inner = getattr(found, "jaxpr", found)
+    if inner is None or (keeps_custom and name in CUSTOM and _is_plain(inner)):
         return _bind(equation, values)
-    return _evaluate(
-        getattr(found, "jaxpr", found), getattr(found, "consts", ()), values, identities
-    )
+    return _evaluate(inner, getattr(found, "consts", ()), values, identities, keeps_custom)
+
+
+def _is_plain(jaxpr):
+    """Whether a program is one that arrays of any mesh, and of none, can go through."""
+    return not any(equation.primitive.name in VARYING for equation in jaxpr.eqns)
 
 
 def _padded(x, value, config):

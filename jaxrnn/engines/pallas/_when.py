@@ -31,22 +31,35 @@ def _too_large(cell, call):
     from jaxrnn.engines.pallas._budget import needs_of, problem_with
     from jaxrnn.engines.pallas._engine import run
     from jaxrnn.engines.pallas._kernel import kernel_of
-    from jaxrnn.engines.pallas._primitive import loop_p
+    from jaxrnn.engines.pallas._programs import pruned
 
     loop = Loop(jax.tree.leaves(call.xs)[0].shape[0], reverse=False)
     if loop.length == 0:
         return None
     program = jax.make_jaxpr(lambda call: run(cell, loop, call))(call)
-    for equation in program.eqns:
-        if equation.primitive is loop_p and equation.params["plan"].has_rows:
-            found = []
+    flags = [True] * len(program.out_avals), [True] * len(program.in_avals)
+    for equation in _loops(pruned(program, *flags)[0].jaxpr):
+        found = []
 
-            def look(*operands, params=equation.params, found=found):
-                found.append(needs_of(kernel_of(params["program"], params["plan"], operands)))
-                return ()
+        def look(*operands, params=equation.params, found=found):
+            found.append(needs_of(kernel_of(params["program"], params["plan"], operands)))
+            return ()
 
-            jax.eval_shape(look, *(var.aval for var in equation.invars))
-            problem = problem_with(found[0])
-            if problem:
-                return problem
+        jax.eval_shape(look, *(var.aval for var in equation.invars))
+        problem = problem_with(found[0])
+        if problem:
+            return problem
     return None
+
+
+def _loops(jaxpr):
+    """The loops over rows in a program, which stand within calls with a derivative of their own."""
+    from jaxrnn.engines.pallas._primitive import loop_p
+
+    for equation in jaxpr.eqns:
+        if equation.primitive is loop_p and equation.params["plan"].has_rows:
+            yield equation
+        found = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
+        inner = getattr(found, "jaxpr", found)
+        if hasattr(inner, "eqns"):
+            yield from _loops(inner)

@@ -1,0 +1,151 @@
+"""The fewest bytes that tell a program what it computes: a minimum cut of its graph."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, Literal
+
+from jaxrnn.engines.pallas._columns import ELEMENTWISE
+from jaxrnn.engines.pallas._programs import CUSTOM, VARYING, environment, read, run_equations
+
+MOVES = {"broadcast_in_dim", "concatenate", "iota", "pad", "reshape", "slice", "split", "squeeze"}
+CHEAP = {
+    *ELEMENTWISE,
+    *CUSTOM,
+    *MOVES,
+    *VARYING,
+}  # a kernel computes them again: no products, no sums
+UNBOUNDED = 2**62
+
+
+def cut(program: ClosedJaxpr, count: int) -> tuple[Callable, Callable]:
+    """A program in two parts, with as few bytes as possible handed from the first to the second.
+
+    Of two such cuts the later one is taken, which leaves less to compute to the second part. The
+    second part multiplies no matrices and adds up no rows.
+
+    Args:
+      program: to divide.
+      count: how many of its operands, the first ones, both parts have.
+
+    Returns:
+      ``first(fixed, varying) -> handed`` and ``second(fixed, handed) -> results``, of lists.
+    """
+    jaxpr = program.jaxpr
+    varies = _varying(jaxpr, jaxpr.invars[count:])
+    results = [var for var in jaxpr.outvars if _is_in(var, varies)]
+    handed = _least(jaxpr, varies, results)
+
+    def run(values, outputs):
+        env = environment(jaxpr.constvars, program.consts, *values)
+        run_equations(_needed(jaxpr, outputs, set(env)), env)
+        return [read(env, var) for var in outputs]
+
+    def first(fixed, varying):
+        return run((jaxpr.invars, [*fixed, *varying]), handed)
+
+    def second(fixed, values):
+        return run((jaxpr.invars[:count], fixed, handed, values), jaxpr.outvars)
+
+    return first, second
+
+
+def _is_in(var, variables):
+    return not isinstance(var, Literal) and var in variables
+
+
+def _varying(jaxpr, inputs):
+    """The variables that depend on these inputs."""
+    found = set(inputs)
+    for equation in jaxpr.eqns:
+        if any(_is_in(var, found) for var in equation.invars):
+            found.update(equation.outvars)
+    return found
+
+
+def _needed(jaxpr, outputs, known):
+    """The equations that lead from what is known to the outputs."""
+    wanted, found = {var for var in outputs if not isinstance(var, Literal)} - known, []
+    for equation in reversed(jaxpr.eqns):
+        if wanted.intersection(equation.outvars):
+            found.append(equation)
+            wanted.difference_update(equation.outvars)
+            wanted.update(var for var in equation.invars if not isinstance(var, Literal))
+            wanted -= known
+    return found[::-1]
+
+
+def _least(jaxpr, varies, results):
+    """The variables to hand on: each is a pair of nodes, with an edge of so many bytes."""
+    graph = {"source": {}, "sink": {}}
+    order = [var for var in jaxpr.invars if var in varies]
+
+    def connect(start, end, capacity):
+        graph.setdefault(start, {})[end] = capacity
+        graph.setdefault(end, {}).setdefault(start, 0)
+
+    for var in order:
+        connect("source", (var, 0), UNBOUNDED)
+    for equation in jaxpr.eqns:
+        made = [var for var in equation.outvars if var in varies]
+        order += made
+        is_cheap = equation.primitive.name in CHEAP and not equation.effects
+        for var in made:
+            if not is_cheap:
+                connect("source", (var, 0), UNBOUNDED)
+            for given in equation.invars:
+                if _is_in(given, varies):
+                    connect((given, 1), (var, 0), UNBOUNDED)
+    for var in order:
+        connect((var, 0), (var, 1), _bytes(var.aval))
+    for var in results:
+        connect((var, 1), "sink", UNBOUNDED)
+    _flow(graph)
+    late = _reaching(graph, "sink")
+    return [var for var in order if (var, 1) in late and (var, 0) not in late]
+
+
+def _bytes(aval):
+    """Of an array in a kernel, where a bool is an integer."""
+    dtype = jnp.dtype(jnp.int32) if aval.dtype == jnp.bool else aval.dtype
+    return max(1, aval.size * dtype.itemsize)
+
+
+def _flow(graph):
+    """Takes a largest flow from the capacities, by shortest paths (Edmonds and Karp, 1972)."""
+    while path := _path(graph):
+        size = min(graph[a][b] for a, b in path)
+        for a, b in path:
+            graph[a][b] -= size
+            graph[b][a] += size
+
+
+def _path(graph) -> Sequence:
+    """The edges of a shortest path from the source to the sink; none without one."""
+    came, queue = {"source": None}, deque(["source"])
+    while queue and "sink" not in came:
+        node = queue.popleft()
+        for other, capacity in graph[node].items():
+            if capacity and other not in came:
+                came[other] = node
+                queue.append(other)
+    if "sink" not in came:
+        return []
+    path, node = [], "sink"
+    while came[node] is not None:
+        path.append((came[node], node))
+        node = came[node]
+    return path
+
+
+def _reaching(graph, end):
+    """The nodes with a path to `end`."""
+    found, queue = {end}, deque([end])
+    while queue:
+        node = queue.popleft()
+        for other in graph[node]:
+            if graph[other][node] and other not in found:
+                found.add(other)
+                queue.append(other)
+    return found

@@ -39,7 +39,7 @@ def affine(scale: float = 1.0, shift: float = 0.0) -> Activation:
       scale: the slope.
       shift: the value at 0.
 
-    Example:
+    Examples:
       >>> jaxrnn.activations.affine(0.5, 1.0)(jnp.array([-2.0, 0.0, 2.0])).tolist()
       [0.0, 1.0, 2.0]
     """
@@ -53,7 +53,7 @@ def leaky_relu(slope: float = 0.01) -> Activation:
     Args:
       slope: for negative x.
 
-    Example:
+    Examples:
       >>> jaxrnn.activations.leaky_relu(0.25)(jnp.array([-4.0, 0.0, 4.0])).tolist()
       [-1.0, 0.0, 4.0]
     """
@@ -67,7 +67,7 @@ def thresholded_relu(threshold: float = 1.0) -> Activation:
     Args:
       threshold: the greatest x that becomes 0.
 
-    Example:
+    Examples:
       >>> jaxrnn.activations.thresholded_relu(2.0)(jnp.array([1.0, 2.0, 3.0])).tolist()
       [0.0, 0.0, 3.0]
     """
@@ -84,7 +84,7 @@ def elu(scale: float = 1.0) -> Activation:
     References: Clevert, Unterthiner and Hochreiter, 2016, "Fast and accurate deep network learning
     by exponential linear units (ELUs)".
 
-    Example:
+    Examples:
       >>> jaxrnn.activations.elu(scale=2.0)(jnp.array([-100.0, 0.0, 3.0])).tolist()
       [-2.0, 0.0, 3.0]
     """
@@ -99,7 +99,7 @@ def scaled_tanh(scale: float = 1.7159, slope: float = 2 / 3) -> Activation:
       scale: the limit for large x.
       slope: multiplies x.
 
-    Example:
+    Examples:
       >>> f = jaxrnn.activations.scaled_tanh()
       >>> f(jnp.array([-1.0, 0.0, 1.0])).round(3).tolist()  # it maps -1 and 1 to themselves
       [-1.0, 0.0, 1.0]
@@ -117,7 +117,7 @@ def hard_sigmoid(slope: float = 0.2, shift: float = 0.5) -> Activation:
       slope: multiplies x.
       shift: the value at 0.
 
-    Example:
+    Examples:
       >>> jaxrnn.activations.hard_sigmoid()(jnp.array([-3.0, 0.0, 1.25, 3.0])).tolist()
       [0.0, 0.5, 0.75, 1.0]
       >>> jaxrnn.lstm(64, gate_activation=jaxrnn.activations.hard_sigmoid())
@@ -138,7 +138,7 @@ def clipped(activation: Activation, limit: float) -> Activation:
       TypeError: `activation` is not a function.
       ValueError: `limit` is a number below 0.
 
-    Example:
+    Examples:
       >>> f = jaxrnn.activations.clipped(jax.nn.relu, 6.0)
       >>> f(jnp.array([-1.0, 3.0, 9.0])).tolist()
       [0.0, 3.0, 6.0]

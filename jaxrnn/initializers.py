@@ -68,7 +68,7 @@ def per_gate(initializer: Initializer, num_gates: int) -> Initializer:
       ValueError, TypeError: `initializer` is not a function, `num_gates` is not a positive integer,
         or, when it draws, the last axis is not a multiple of G.
 
-    Example:
+    Examples:
       >>> eye = lambda key, shape, dtype: jnp.eye(*shape, dtype=dtype)
       >>> init = jaxrnn.initializers.per_gate(eye, 3)
       >>> init(jax.random.key(0), (2, 6)).tolist()  # three blocks (2, 2)
@@ -102,7 +102,7 @@ def in_float32(initializer: Initializer) -> Initializer:
     Raises:
       TypeError: `initializer` is not a function.
 
-    Example:
+    Examples:
       >>> init = jaxrnn.initializers.in_float32(jax.nn.initializers.orthogonal())
       >>> init(jax.random.key(0), (4, 4), jnp.bfloat16).dtype
       dtype(bfloat16)
@@ -127,7 +127,7 @@ def orthogonal(num_gates: int = 1, *, scale: float = 1.0) -> Initializer:
     Raises:
       ValueError, TypeError: as `per_gate`, or `scale` is not a finite number.
 
-    Example:
+    Examples:
       >>> kernel = jaxrnn.initializers.orthogonal(4)(jax.random.key(0), (3, 12))  # (H, G*H)
       >>> gates = [kernel[:, 3 * g : 3 * g + 3] for g in range(4)]
       >>> [bool(jnp.allclose(gate @ gate.T, jnp.eye(3), atol=1e-5)) for gate in gates]
@@ -147,7 +147,7 @@ def glorot_uniform(num_gates: int = 1) -> Initializer:
     Raises:
       ValueError, TypeError: as `per_gate`.
 
-    Example:
+    Examples:
       >>> kernel = jaxrnn.initializers.glorot_uniform(4)(jax.random.key(0), (2, 16))  # (I, G*H)
       >>> bool(jnp.abs(kernel).max() <= 1)  # sqrt(6 / (I + H)), where I = 2 and H = 4
       True
@@ -167,7 +167,7 @@ def identity(num_gates: int = 1, *, scale: float = 1.0) -> Initializer:
       ValueError, TypeError: as `per_gate`, `scale` is not a finite number, or the shape drawn has
         other than two axes.
 
-    Example:
+    Examples:
       >>> init = jaxrnn.initializers.identity(scale=0.5)
       >>> init(jax.random.key(0), (2, 2)).tolist()
       [[0.5, 0.0], [0.0, 0.5]]
@@ -196,7 +196,7 @@ def unit_forget_bias(*, gates: str = "ifgo", forget: float = 1.0) -> Initializer
       ValueError, TypeError: `gates` is not a string with an ``f``, `forget` is not a finite number,
         or the shape drawn is not (G*H,).
 
-    Example:
+    Examples:
       >>> jaxrnn.initializers.unit_forget_bias()(jax.random.key(0), (8,)).tolist()  # i f g o
       [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
       >>> bias_init = jaxrnn.initializers.unit_forget_bias(forget=2.0)
@@ -231,7 +231,7 @@ def chrono(max_time: float, *, gates: str = "ifgo") -> Initializer:
       ValueError, TypeError: `max_time` is not a finite number above 2, `gates` is not a string with
         an ``f`` or ``z``, or the shape drawn is not (G*H,).
 
-    Example:
+    Examples:
       >>> init = jaxrnn.initializers.chrono(100, gates="ifgo")
       >>> i, f, g, o = init(jax.random.key(0), (32,)).reshape(4, 8)
       >>> bool((f >= 0).all()), bool((f < np.log(99)).all()), bool((i == -f).all())

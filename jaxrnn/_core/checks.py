@@ -43,7 +43,7 @@ def as_path(path: Any) -> pathlib.Path:
 def check_size(name: str, value: Any) -> None:
     """Raises TypeError or ValueError, naming `name`, unless `value` is a positive integer.
 
-    Example:
+    Examples:
       >>> jaxrnn.authoring.check_size("hidden_size", 128)
       >>> jaxrnn.authoring.check_size("hidden_size", 0)
       Traceback (most recent call last):
@@ -68,7 +68,7 @@ def check_count(name: str, value: Any) -> None:
 def check_bool(name: str, value: Any) -> None:
     """Raises TypeError, naming `name`, unless `value` is True or False.
 
-    Example:
+    Examples:
       >>> jaxrnn.authoring.check_bool("use_bias", 1)
       Traceback (most recent call last):
       TypeError: `use_bias` must be True or False, got 1.
@@ -82,7 +82,7 @@ def check_rate(name: str, value: Any) -> float | jax.Array:
 
     A traced scalar, as in a sweep by `jax.vmap`, is returned as it is: its value is not known.
 
-    Example:
+    Examples:
       >>> jaxrnn.authoring.check_rate("rate", jnp.float32(0.25))
       0.25
       >>> jaxrnn.authoring.check_rate("rate", 1)
@@ -103,7 +103,7 @@ def check_rate(name: str, value: Any) -> float | jax.Array:
 def check_positive(name: str, value: Any) -> float:
     """`value` as a float. Raises TypeError or ValueError, naming `name`, unless it is in (0, ∞).
 
-    Example:
+    Examples:
       >>> jaxrnn.authoring.check_positive("time_step", np.float32(0.5))  # a plain float
       0.5
       >>> jaxrnn.authoring.check_positive("time_step", 0)
@@ -135,7 +135,7 @@ def is_traced_scalar(value: Any) -> bool:
 def check_key(key: Any, name: str = "key") -> None:
     """Raises TypeError or ValueError, naming `name`, unless `key` is one key of `jax.random`.
 
-    Example:
+    Examples:
       >>> jaxrnn.authoring.check_key(jax.random.split(jax.random.key(0)), "noise_key")
       Traceback (most recent call last):
       ValueError: `noise_key` must be a single key, got key<fry>(2,). Did you pass the whole...
@@ -173,7 +173,7 @@ def _key_width():
 def check_params(params: Any, expected: type) -> None:
     """Raises TypeError unless `params` is an instance of the NamedTuple `expected`.
 
-    Example:
+    Examples:
       >>> params = jaxrnn.gru(4).init(jax.random.key(0), jnp.zeros((3, 5)))
       >>> jaxrnn.authoring.check_params(params, jaxrnn.cells.LSTMParams)
       Traceback (most recent call last):
@@ -191,7 +191,7 @@ def check_features(x: Any, size: int | None = None, dtype: Any = None) -> None:
 
     Raises: ValueError for another shape, TypeError for another dtype or for no array.
 
-    Example:
+    Examples:
       >>> x = jnp.zeros((3, 5))  # (B, I)
       >>> jaxrnn.authoring.check_features(x, 5, x.dtype)
       >>> jaxrnn.authoring.check_features(x.astype(int))

@@ -49,7 +49,7 @@ def context_field(context: Any, name: str, *, example: Any = None, optional: boo
     Raises:
       ValueError: there is no context, or it lacks the field.
 
-    Example:
+    Examples:
       >>> context = {"speaker": jnp.ones((3, 2))}  # (B, D)
       >>> jaxrnn.authoring.context_field(context, "speaker").shape
       (3, 2)

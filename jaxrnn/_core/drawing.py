@@ -24,7 +24,7 @@ def draw(
       TypeError: `init` is not a function, or returns no array of this dtype.
       ValueError: it returns another shape.
 
-    Example:
+    Examples:
       >>> zeros = jax.nn.initializers.zeros
       >>> jaxrnn.authoring.draw("bias", zeros, jax.random.key(0), (8,), jnp.float32).shape
       (8,)

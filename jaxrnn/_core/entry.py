@@ -59,7 +59,7 @@ def constructor(build: Callable) -> Callable:
     Raises:
       TypeError: `build` is not a function; later, if it returns neither a `Cell` nor a `Layer`.
 
-    Example:
+    Examples:
       >>> @jaxrnn.constructor
       ... def tagger(num_tags):
       ...     return jaxrnn.stack(jaxrnn.bidirectional(jaxrnn.lstm(64)), jaxrnn.dense(num_tags))

@@ -26,7 +26,7 @@ def length_mask(lengths: jax.Array, num_steps: int) -> jax.Array:
       ValueError: T is below 0; or a length is below 0 or above T, where the lengths are known, that
         is, in NumPy or in an array on a CPU, outside `jit`.
 
-    Example:
+    Examples:
       >>> mask = jaxrnn.length_mask(np.array([2, 3]), 4)  # lengths of 2 sequences, padded to T = 4
       >>> mask.shape
       (4, 2)

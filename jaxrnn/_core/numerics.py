@@ -21,7 +21,7 @@ def matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Returns:
       ``(..., N)``; float32 for a bfloat16 or float16 kernel, otherwise of the kernel's dtype.
 
-    Example:
+    Examples:
       >>> x = jnp.full((2, 300), 1, jnp.bfloat16)  # (B, I)
       >>> kernel = jnp.full((300, 4), 1, jnp.bfloat16)
       >>> y = jaxrnn.authoring.matmul(x, kernel)
@@ -57,7 +57,7 @@ def affine(x: jax.Array, kernel: jax.Array, bias: jax.Array | None) -> jax.Array
     Returns:
       ``(..., N)``, in the dtype of the sums.
 
-    Example:
+    Examples:
       >>> x, kernel = jnp.ones((7, 3, 5)), jnp.ones((5, 4))
       >>> jaxrnn.authoring.affine(x, kernel, jnp.arange(4.0))[0, 0].tolist()
       [5.0, 6.0, 7.0, 8.0]
@@ -73,7 +73,7 @@ def affine(x: jax.Array, kernel: jax.Array, bias: jax.Array | None) -> jax.Array
 def add_bias(rows: jax.Array, bias: jax.Array | None) -> jax.Array:
     """Rows (..., N) plus a bias (N,), in the dtype of the rows. A bias of None adds nothing.
 
-    Example:
+    Examples:
       >>> rows = jnp.zeros((2, 3))
       >>> jaxrnn.authoring.add_bias(rows, jnp.arange(3, dtype=jnp.bfloat16)).dtype
       dtype('float32')
@@ -86,7 +86,7 @@ def add_bias(rows: jax.Array, bias: jax.Array | None) -> jax.Array:
 def over_rows(vector: jax.Array, rows: jax.Array) -> jax.Array:
     """A vector (N,) beside rows (..., N): with as many axes, and in their dtype.
 
-    Example:
+    Examples:
       >>> gain = jnp.ones(4, jnp.bfloat16)  # (N,)
       >>> aligned = jaxrnn.authoring.over_rows(gain, jnp.zeros((7, 3, 4)))
       >>> aligned.shape, aligned.dtype
@@ -131,7 +131,7 @@ def _spread_by_product(shape, dbias):
 def sum_dtype(dtype: Any) -> jnp.dtype:
     """The dtype in which products of `dtype` are summed: float32, or `dtype` itself if it is wider.
 
-    Example:
+    Examples:
       >>> [str(jaxrnn.authoring.sum_dtype(d)) for d in ("bfloat16", "float32", "float64")]
       ['float32', 'float32', 'float64']
     """
@@ -155,7 +155,7 @@ def wide_update(update: Callable) -> Callable:
       before, and the new one has the dtype of the old one. Where the dtypes agree, as in float32
       and float64, nothing is cast.
 
-    Example:
+    Examples:
       >>> @jaxrnn.authoring.wide_update
       ... def update(params, carry, u, v):
       ...     assert carry.dtype == u.dtype == jnp.float32  # widened
@@ -192,7 +192,7 @@ def tanh(x: jax.Array) -> jax.Array:
     Returns:
       The values of `jnp.tanh`.
 
-    Example:
+    Examples:
       >>> slope = jax.grad(jaxrnn.authoring.tanh)
       >>> float(slope(0.0)), float(slope(100.0))
       (1.0, 0.0)

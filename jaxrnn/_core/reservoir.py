@@ -21,7 +21,7 @@ def spectral(radius: float, *, density: float = 1.0) -> Callable[..., jax.Array]
     Raises:
       ValueError, TypeError: an argument is out of its range, or the shape drawn is not (N, N).
 
-    Example:
+    Examples:
       >>> init = jaxrnn.initializers.spectral(0.9, density=0.5)
       >>> kernel = init(jax.random.key(0), (20, 20))
       >>> round(float(np.abs(np.linalg.eigvals(kernel)).max()), 2)

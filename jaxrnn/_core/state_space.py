@@ -30,7 +30,7 @@ def ring(least_radius: float = 0.9, most_radius: float = 0.999) -> Callable[...,
     Raises:
       ValueError, TypeError: the radii are not in order, or not above 0 and below 1.
 
-    Example:
+    Examples:
       >>> nu = jaxrnn.initializers.ring(0.9, 0.99)(jax.random.key(0), (64,))
       >>> radius = jnp.exp(-jnp.exp(nu))
       >>> bool(radius.min() > 0.899), bool(radius.max() < 0.991)
@@ -62,7 +62,7 @@ def log_phase(most_phase: float = 2 * math.pi) -> Callable[..., jax.Array]:
     Raises:
       ValueError, TypeError: `most_phase` is not a finite number above 0.
 
-    Example:
+    Examples:
       >>> init = jaxrnn.initializers.log_phase(most_phase=0.1)  # for long sequences
       >>> phases = jnp.exp(init(jax.random.key(0), (64,)))
       >>> bool(phases.min() > 0), bool(phases.max() < 0.1001)
@@ -90,7 +90,7 @@ def log_step(least_step: float = 1e-3, most_step: float = 1e-1) -> Callable[...,
     Raises:
       ValueError, TypeError: the steps are not in order, or not above 0.
 
-    Example:
+    Examples:
       >>> init = jaxrnn.initializers.log_step(0.01, 1.0)
       >>> steps = jnp.exp(init(jax.random.key(0), (64,)))
       >>> bool(steps.min() > 0.0099), bool(steps.max() < 1.0001)
@@ -116,7 +116,7 @@ def s4d_lin() -> Callable[..., jax.Array]:
 
     The shape ends in 2N: N real parts, then N imaginary parts.
 
-    Example:
+    Examples:
       >>> re, im = jaxrnn.initializers.s4d_lin()(None, (6,)).reshape(2, 3)
       >>> re.tolist(), (im / jnp.pi).round(3).tolist()
       ([-0.5, -0.5, -0.5], [0.0, 1.0, 2.0])
@@ -131,7 +131,7 @@ def s4d_inv() -> Callable[..., jax.Array]:
     The shape ends in 2N: N real parts, then N imaginary parts. They are close to the
     eigenvalues of `hippo_legs`, and most of them are slow.
 
-    Example:
+    Examples:
       >>> re, im = jaxrnn.initializers.s4d_inv()(None, (6,)).reshape(2, 3)
       >>> re.tolist(), (im * jnp.pi * 5).round().tolist()
       ([-0.5, -0.5, -0.5], [150.0, 30.0, 6.0])
@@ -150,7 +150,7 @@ def s4d_real() -> Callable[..., jax.Array]:
 
     The shape ends in 2N: N real parts, then N zeros.
 
-    Example:
+    Examples:
       >>> jaxrnn.initializers.s4d_real()(None, (6,)).tolist()  # N = 3
       [-1.0, -2.0, -3.0, 0.0, 0.0, 0.0]
     """
@@ -169,7 +169,7 @@ def hippo_legs(num_blocks: int = 1) -> Callable[..., jax.Array]:
     Raises:
       ValueError, TypeError: `num_blocks` is not a positive integer, or does not fit the shape.
 
-    Example:
+    Examples:
       >>> values = jaxrnn.initializers.hippo_legs(num_blocks=2)(None, (8,))  # N = 4
       >>> values[:4].tolist()
       [-0.5, -0.5, -0.5, -0.5]
@@ -195,7 +195,7 @@ def hippo_legs_kernel(num_blocks: int = 1) -> Callable[..., jax.Array]:
     Args:
       num_blocks: as in `hippo_legs`.
 
-    Example:
+    Examples:
       >>> init = jaxrnn.initializers.hippo_legs_kernel()
       >>> init(jax.random.key(0), (5, 16)).shape  # (I, 2N)
       (5, 16)
@@ -223,7 +223,7 @@ def hippo_legs_output_kernel(num_blocks: int = 1) -> Callable[..., jax.Array]:
     Args:
       num_blocks: as in `hippo_legs`.
 
-    Example:
+    Examples:
       >>> init = jaxrnn.initializers.hippo_legs_output_kernel(num_blocks=4)
       >>> init(jax.random.key(0), (16, 3)).shape  # (2N, O): blocks of 2 of the N = 8 states
       (16, 3)

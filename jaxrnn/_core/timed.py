@@ -35,7 +35,7 @@ def features(x: Any) -> Any:
 
     Args: `x`, a step or a sequence, `jaxrnn.Timed` or not.
 
-    Example:
+    Examples:
       >>> timed = jaxrnn.Timed(x=jnp.zeros((7, 3, 5)), dt=jnp.ones((7, 3)))
       >>> jaxrnn.authoring.features(timed).shape
       (7, 3, 5)
@@ -57,7 +57,7 @@ def gaps(x: Timed, dtype: Any) -> jax.Array:
       x: a step or a sequence.
       dtype: of the result.
 
-    Example:
+    Examples:
       >>> step = jaxrnn.Timed(x=jnp.zeros((3, 5)), dt=jnp.array([0.5, 0.0, -1.0]))
       >>> jaxrnn.authoring.gaps(step, jnp.float32).tolist()
       [[0.5], [0.0], [nan]]

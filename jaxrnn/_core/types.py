@@ -23,7 +23,7 @@ def hidden(params: Params, carry: Carry, u: Any) -> Any:
     Raises:
       TypeError: the carry is a tuple without a field ``h``.
 
-    Example:
+    Examples:
       >>> carry = jaxrnn.LSTMCarry(h=jnp.ones(4), c=jnp.zeros(4))
       >>> jaxrnn.authoring.hidden(None, carry, None).tolist()
       [1.0, 1.0, 1.0, 1.0]
@@ -43,7 +43,7 @@ def unchanged(params: Params, context: Any) -> Params:
 
     Args: `params`, which it returns, and `context`, which it does not read.
 
-    Example:
+    Examples:
       >>> params = {"kernel": jnp.ones((5, 4))}
       >>> jaxrnn.authoring.unchanged(params, context=None) is params
       True
@@ -58,7 +58,7 @@ def nothing(params: Params, carry: Carry) -> tuple:
 
     Args: `params` and `carry`, as for every ``recur``.
 
-    Example:
+    Examples:
       >>> jaxrnn.authoring.nothing(None, jnp.zeros(4))
       ()
       >>> jaxrnn.lru(4).recur is jaxrnn.authoring.nothing  # a linear cell
@@ -170,7 +170,7 @@ def from_step(
     Raises:
       TypeError: an argument is not a function.
 
-    Example:
+    Examples:
       >>> def step(params, carry, x):
       ...     largest = jnp.maximum(carry, x)
       ...     return largest, x - largest

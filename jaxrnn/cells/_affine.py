@@ -33,7 +33,7 @@ def affine_update(params: Params, carry: Carry, u: Affine, v: tuple) -> Carry:
       u: an `Affine`.
       v: (), from ``recur=nothing``.
 
-    Example:
+    Examples:
       >>> u = jaxrnn.authoring.Affine(a=jnp.array([0.5, 1.0]), b=jnp.array([1.0, 2.0]))
       >>> h = jnp.array([4.0, 4.0])
       >>> jaxrnn.authoring.affine_update(None, h, u, ()).tolist()

@@ -99,7 +99,7 @@ def draw_gates(
       ValueError, TypeError: `key` is not one key, x is not floating (..., I), or an initializer
         returns another shape or dtype.
 
-    Example:
+    Examples:
       >>> zeros, ones = jax.nn.initializers.zeros, jax.nn.initializers.ones
       >>> inits = zeros, jaxrnn.initializers.orthogonal(3), ones
       >>> x = jax.ShapeDtypeStruct((5,), jnp.float32)  # H = 4, G = 3
@@ -132,7 +132,7 @@ def draw_each(key: jax.Array, x: jax.Array, **parts: tuple[Initializer | None, t
     Raises:
       ValueError, TypeError: as `draw_gates`.
 
-    Example:
+    Examples:
       >>> ones = jax.nn.initializers.ones
       >>> key, x = jax.random.key(0), jnp.zeros((3, 5), jnp.bfloat16)
       >>> leak, gain = jaxrnn.authoring.draw_each(key, x, leak=(ones, (4,)), gain=(None, (4,)))
@@ -171,7 +171,7 @@ def of_gates(
     Returns:
       A `Cell`, whose output is the field h of the carry.
 
-    Example:
+    Examples:
       >>> def update(params, carry, u, v):
       ...     return jaxrnn.HiddenCarry(jnp.tanh(u + v))
       >>> zeros = jax.nn.initializers.zeros
@@ -202,7 +202,7 @@ def zero_carry(
     Returns:
       ``(params, x) -> carry``, with the batch axes of x (..., I).
 
-    Example:
+    Examples:
       >>> types = jaxrnn.cells.LSTMParams, jaxrnn.LSTMCarry
       >>> init_carry = jaxrnn.authoring.zero_carry(*types, 4, 6)
       >>> params = jaxrnn.cells.LSTMParams(jnp.zeros((5, 16)), jnp.zeros((4, 16)), None)
@@ -231,7 +231,7 @@ def project(params: Params, x: jax.Array) -> jax.Array:
     Raises:
       ValueError, TypeError: x has other features than the kernel, or another dtype.
 
-    Example:
+    Examples:
       >>> params = jaxrnn.cells.GRUParams(jnp.ones((5, 12)), None, jnp.ones(12), None)
       >>> u = jaxrnn.authoring.project(params, jnp.ones((7, 3, 5)))  # all steps at once
       >>> u.shape, float(u[0, 0, 0])
@@ -248,7 +248,7 @@ def recur(params: Params, carry: Carry) -> jax.Array:
       params: with `recurrent_kernel` (H, G*H).
       carry: with `h` (..., H).
 
-    Example:
+    Examples:
       >>> params = jaxrnn.cells.LSTMParams(None, 2 * jnp.ones((4, 16)), None)
       >>> v = jaxrnn.authoring.recur(params, jaxrnn.LSTMCarry(jnp.ones((3, 4)), None))
       >>> v.shape, float(v[0, 0])

@@ -81,7 +81,7 @@ def decaying_update(params: Params, carry: MatrixCarry, u: Access, v: tuple) -> 
     References: Yang et al., 2024, "Gated linear attention transformers with hardware-efficient
     training".
 
-    Example:
+    Examples:
       >>> k, v = jnp.array([[1.0, 0.0]]), jnp.array([[5.0, 7.0]])  # one head: N = 1
       >>> u = jaxrnn.authoring.Access(query=k, key=k, value=v, gate=jnp.log(jnp.array([[0.5]])))
       >>> carry = jaxrnn.authoring.MatrixCarry(jnp.full((1, 2, 2), 4.0))
@@ -104,7 +104,7 @@ def delta_update(params: Params, carry: MatrixCarry, u: Access, v: tuple) -> Mat
     References: Schlag, Irie and Schmidhuber, 2021, "Linear transformers are secretly fast weight
     programmers".
 
-    Example:
+    Examples:
       >>> k, v = jnp.array([[1.0, 0.0]]), jnp.array([[5.0, 7.0]])  # one head: N = 1
       >>> u = jaxrnn.authoring.Access(query=k, key=k, value=v, gate=jnp.ones((1, 1)))
       >>> carry = jaxrnn.authoring.MatrixCarry(jnp.full((1, 2, 2), 4.0))
@@ -142,7 +142,7 @@ def recall(carry: MatrixCarry, query: jax.Array) -> jax.Array:
       carry: S.
       query: q, (..., N, K).
 
-    Example:
+    Examples:
       >>> carry = jaxrnn.authoring.MatrixCarry(jnp.array([[[5.0, 7.0], [4.0, 4.0]]]))
       >>> jaxrnn.authoring.recall(carry, jnp.array([[1.0, 0.0]])).tolist()
       [[5.0, 7.0]]

@@ -12,7 +12,7 @@ def normalize(x: jax.Array) -> jax.Array:
     Args:
       x: floating ``(..., N)``. 1e-5 is added to its variance.
 
-    Example:
+    Examples:
       >>> y = jaxrnn.authoring.normalize(jnp.array([[1.0, 3.0], [20.0, 40.0]]))
       >>> y.round(3).tolist()
       [[-1.0, 1.0], [-1.0, 1.0]]

@@ -42,7 +42,7 @@ def save(
       OSError: the file cannot be written. The old file is left unchanged.
       ImportError: safetensors is not installed.
 
-    Example:
+    Examples:
       >>> params = jaxrnn.gru(4).init(jax.random.key(0), jnp.zeros((3, 5)))
       >>> jaxrnn.checkpoint.save("gru.safetensors", params, metadata={"hidden_size": "4"})
       >>> sorted(jaxrnn.checkpoint.read_weights("gru.safetensors").arrays)
@@ -73,7 +73,7 @@ def load(path: str | os.PathLike, like: Params) -> Params:
       OSError: the file cannot be read.
       ImportError: safetensors is not installed.
 
-    Example:
+    Examples:
       >>> cell, x = jaxrnn.gru(4), jnp.zeros((3, 5))
       >>> params = cell.init(jax.random.key(0), x)
       >>> jaxrnn.checkpoint.save("gru.safetensors", params)

@@ -110,7 +110,7 @@ def read_weights(path: str | os.PathLike) -> Weights:
       OSError: the file cannot be read.
       ImportError: safetensors is not installed.
 
-    Example:
+    Examples:
       >>> params = {"scale": jnp.arange(3.0), "layers": (jnp.zeros(2),)}
       >>> jaxrnn.checkpoint.save("model.safetensors", params, metadata={"step": "100"})
       >>> weights = jaxrnn.checkpoint.read_weights("model.safetensors")

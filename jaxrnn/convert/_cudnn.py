@@ -43,7 +43,7 @@ def from_cudnn(
       ValueError, TypeError: the length of the vector does not match the sizes, or a size is not a
         positive integer.
 
-    Example:
+    Examples:
       >>> H, I = 4, 5
       >>> vector = np.zeros(4 * H * (I + H + 2), np.float32)  # (N,)
       >>> layer, params = jaxrnn.convert.from_cudnn(vector, input_size=I, hidden_size=H)
@@ -85,7 +85,7 @@ def to_cudnn(params: Params) -> jax.Array:
     Raises:
       ValueError, TypeError: the network cannot be converted. Only LSTMs are supported.
 
-    Example:
+    Examples:
       >>> layer = jaxrnn.bidirectional(jaxrnn.lstm(4))
       >>> params = layer.init(jax.random.key(0), jnp.zeros((7, 3, 5)))
       >>> jaxrnn.convert.to_cudnn(params).shape  # 2 directions, 4H (I + H + 2) each

@@ -32,7 +32,7 @@ def from_equinox(source: Any) -> Network:
     Raises:
       ValueError, TypeError: a weight is missing or unexpected, or has the wrong shape or dtype.
 
-    Example:
+    Examples:
       >>> arrays = {
       ...     "weight_ih": np.zeros((16, 5), np.float32),
       ...     "weight_hh": np.zeros((16, 4), np.float32),
@@ -58,7 +58,7 @@ def to_equinox(params: Params) -> Any:
     Raises:
       ValueError, TypeError: Equinox has no such cell, or a layer is bidirectional.
 
-    Example:
+    Examples:
       >>> params = jaxrnn.lstm(4).init(jax.random.key(0), jnp.zeros((3, 5)))
       >>> cell = jaxrnn.convert.to_equinox(params)  # an `equinox.nn.LSTMCell`
       >>> cell.input_size, cell.hidden_size, cell.weight_ih.shape

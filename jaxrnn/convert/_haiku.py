@@ -46,7 +46,7 @@ def from_haiku(params: Mapping, *, activation: Activation | None = None) -> Netw
     Raises:
       ValueError, TypeError: a weight is missing or unexpected, or has the wrong shape or dtype.
 
-    Example:
+    Examples:
       >>> arrays = {"w": np.zeros((9, 16), np.float32), "b": np.zeros(16, np.float32)}
       >>> layer, params = jaxrnn.convert.from_haiku({"lstm/linear": arrays})
       >>> layer, params.bias.reshape(4, 4)[:, 0].tolist()  # gates i f g o: Haiku adds 1 to f
@@ -73,7 +73,7 @@ def to_haiku(params: Params, *, name: str | None = None) -> dict[str, dict[str, 
     Raises:
       ValueError, TypeError: Haiku has no such cell, or a layer is bidirectional.
 
-    Example:
+    Examples:
       >>> params = jaxrnn.lstm(4).init(jax.random.key(0), jnp.zeros((3, 5)))
       >>> arrays = jaxrnn.convert.to_haiku(params, name="model/~/lstm")
       >>> {module: sorted(each) for module, each in arrays.items()}

@@ -45,7 +45,7 @@ def from_keras(source: Any, *, activation: Activation | None = None) -> Network:
         read the one before it, or has an activation that jaxrnn lacks; or a weight is missing or
         unexpected, or has the wrong shape or dtype.
 
-    Example:
+    Examples:
       >>> arrays = {  # of a `keras.layers.GRU(4)`
       ...     "kernel": np.zeros((5, 12), np.float32),
       ...     "recurrent_kernel": np.zeros((4, 12), np.float32),
@@ -77,7 +77,7 @@ def to_keras(params: Params) -> list[np.ndarray]:
     Raises:
       ValueError, TypeError: Keras has no such layer, or the shapes are inconsistent.
 
-    Example:
+    Examples:
       >>> layer = jaxrnn.stack(jaxrnn.rnn(jaxrnn.lstm(4)), jaxrnn.dropout(0.1), jaxrnn.dense(2))
       >>> params = layer.init(jax.random.key(0), jnp.zeros((7, 3, 5)))
       >>> weights = jaxrnn.convert.to_keras(params)  # for `sequential.set_weights`

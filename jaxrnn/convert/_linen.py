@@ -31,7 +31,7 @@ def from_linen(variables: Mapping, *, activation: Activation | None = None) -> N
     Raises:
       ValueError, TypeError: a weight is missing or unexpected, or has the wrong shape or dtype.
 
-    Example:
+    Examples:
       >>> kernel, bias = np.zeros((5, 4), np.float32), np.zeros(4, np.float32)
       >>> cell = {"i": {"kernel": kernel, "bias": bias}, "h": {"kernel": kernel[:4]}}
       >>> variables = {"params": {"cell": cell}}  # of an `nn.RNN(nn.SimpleCell(4))`
@@ -63,7 +63,7 @@ def to_linen(params: Params) -> dict[str, Any]:
     Raises:
       ValueError, TypeError: Flax has no such cell, or the shapes are inconsistent.
 
-    Example:
+    Examples:
       >>> params = jaxrnn.lstm(4).init(jax.random.key(0), jnp.zeros((3, 5)))
       >>> variables = jaxrnn.convert.to_linen(params)  # for `nn.RNN(nn.LSTMCell(4))`
       >>> sorted(variables["params"]["cell"])

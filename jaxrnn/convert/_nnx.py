@@ -33,7 +33,7 @@ def from_nnx(source: Any, *, activation: Activation | None = None) -> Network:
       ValueError, TypeError: a module has other activations, `reverse` or another `merge_fn`; or a
         weight is missing or unexpected, or has the wrong shape or dtype.
 
-    Example:
+    Examples:
       >>> i = {"kernel": np.zeros((5, 12), np.float32), "bias": np.zeros(12, np.float32)}
       >>> h = {"kernel": np.zeros((4, 12), np.float32)}
       >>> state = {"cell": {"dense_i": i, "dense_h": h}}  # of an `nnx.RNN` of a GRUCell
@@ -61,7 +61,7 @@ def to_nnx(params: Params) -> dict[str, Any]:
     Raises:
       ValueError, TypeError: nnx has no such cell, or the shapes are inconsistent.
 
-    Example:
+    Examples:
       >>> params = jaxrnn.elman(4).init(jax.random.key(0), jnp.zeros((3, 5)))
       >>> state = jaxrnn.convert.to_nnx(params)
       >>> jax.tree.map(jnp.shape, state)

@@ -52,7 +52,7 @@ def from_onnx(model: Any, *, activation: Activation | None = None) -> Network:
         has an activation that is not in the ONNX specification; or a weight is computed in the
         graph, or has the wrong shape or dtype.
 
-    Example:
+    Examples:
       >>> weights = jaxrnn.gru(4).init(jax.random.key(0), jnp.zeros((3, 5)))
       >>> model = jaxrnn.convert.to_onnx(weights)  # or `onnx.load(path)`
       >>> layer, params = jaxrnn.convert.from_onnx(model)

@@ -65,7 +65,7 @@ def to_onnx(
       ValueError, TypeError: ONNX has no such operator, the shapes are inconsistent, or `streaming`
         is requested for a bidirectional layer.
 
-    Example:
+    Examples:
       >>> params = jaxrnn.gru(4).init(jax.random.key(0), jnp.zeros((3, 5)))
       >>> graph = jaxrnn.convert.to_onnx(params, streaming=True).graph
       >>> [value.name for value in graph.input], [value.name for value in graph.output]

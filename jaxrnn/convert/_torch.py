@@ -54,7 +54,7 @@ def from_torch(source: Any, *, prefix: str = "", activation: Activation | None =
         child has no jaxrnn layer, or does not read as many features as the one before it returns;
         or a file is not a valid safetensors file. Pickles are never opened.
 
-    Example:
+    Examples:
       >>> H, I = 4, 5
       >>> state_dict = {  # of a module with `self.encoder = torch.nn.GRU(I, H, bias=False)`
       ...     "encoder.weight_ih_l0": np.zeros((3 * H, I), np.float32),
@@ -87,7 +87,7 @@ def to_torch(params: Params) -> dict[str, Any]:
     Raises:
       ValueError, TypeError: torch has no such cell, or the layers do not fit into one module.
 
-    Example:
+    Examples:
       >>> params = jaxrnn.gru(4).init(jax.random.key(0), jnp.zeros((3, 5)))
       >>> state_dict = jaxrnn.convert.to_torch(params)  # for `torch.nn.GRU(5, 4)`
       >>> [(name, *tensor.shape) for name, tensor in state_dict.items()]

@@ -39,7 +39,7 @@ def bucket_length(length: int, *, smallest: int = 16) -> int:
       ValueError, TypeError: `length` is not a non-negative integer, or `smallest` is not a positive
         integer.
 
-    Example:
+    Examples:
       >>> [jaxrnn.data.bucket_length(n) for n in (0, 16, 17, 100)]
       [16, 16, 32, 128]
       >>> jaxrnn.data.bucket_length(100, smallest=25)
@@ -69,7 +69,7 @@ def pad_to_bucket(sequences: Sequence[Any], *, smallest: int = 16) -> Padded:
       ValueError, TypeError: `sequences` differ in structure, feature shape or dtype, or `smallest`
         is not a positive integer.
 
-    Example:
+    Examples:
       >>> batch = jaxrnn.data.pad_to_bucket([[1, 2, 3], [4]], smallest=2)
       >>> batch.xs.T.tolist()  # xs: (T, B)
       [[1, 2, 3, 0], [4, 0, 0, 0]]

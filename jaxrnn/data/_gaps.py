@@ -26,7 +26,7 @@ def time_gaps(times: Any, mask: Any = None) -> np.ndarray:
       ValueError: `times` has no time axis, the mask does not fit, or the times of real steps are
         not in order, or not finite.
 
-    Example:
+    Examples:
       >>> times = np.array([1.0, 1.5, 0.0, 4.0])  # (T,)
       >>> mask = np.array([True, True, False, True])
       >>> jaxrnn.data.time_gaps(times, mask).tolist()

@@ -99,7 +99,7 @@ def minibatches(
         not arrays (N, ...); a size is not a positive integer; `seed` or `epoch` is not an integer
         of 0 or more; or `drop_remainder` leaves nothing.
 
-    Example:
+    Examples:
       >>> sequences = [np.ones((n, 2), np.float32) for n in (3, 40, 9, 30)]
       >>> batches = jaxrnn.data.minibatches(sequences, 2, labels=np.arange(4))
       >>> [(batch.xs.shape, batch.labels.tolist()) for batch in batches]

@@ -46,7 +46,7 @@ def pack(sequences: Sequence[Any], length: int, *, num_rows: int | None = None) 
       ValueError, TypeError: `sequences` differ in structure, feature shape or dtype, one is longer
         than `length`, or they need more than `num_rows` rows.
 
-    Example:
+    Examples:
       >>> packed = jaxrnn.data.pack([[1, 2, 3], [4, 5, 6], [7]], length=4)
       >>> packed.xs.T.tolist()  # xs: (T, R)
       [[1, 2, 3, 7], [4, 5, 6, 0]]
@@ -92,7 +92,7 @@ def unpack(ys: Any, segment_ids: Any, num_sequences: int) -> list[Any]:
       ValueError, TypeError: `segment_ids` are not integers (T, R), or do not match `ys` or
         `num_sequences`.
 
-    Example:
+    Examples:
       >>> packed = jaxrnn.data.pack([[1, 2, 3], [4, 5, 6], [7]], length=4)
       >>> doubled = jaxrnn.data.unpack(2 * packed.xs, packed.segment_ids, 3)
       >>> [sequence.tolist() for sequence in doubled]

@@ -27,7 +27,7 @@ def segment_resets(segment_ids: jax.Array, previous: jax.Array | None = None) ->
       ValueError, TypeError: `segment_ids` are not integers (T, ...), or the shape or dtype of
         `previous` does not match them.
 
-    Example:
+    Examples:
       >>> ids = jnp.array([0, 0, 2, 2, 5])  # (T,)
       >>> jaxrnn.data.segment_resets(ids).tolist()
       [False, False, True, False, True]

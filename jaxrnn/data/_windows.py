@@ -33,7 +33,7 @@ def pack_windows(sequences: Sequence[Any], window: int, num_rows: int) -> Packed
       ValueError, TypeError: `sequences` differ in structure, feature shape or dtype, or `window` or
         `num_rows` is not a positive integer.
 
-    Example:
+    Examples:
       >>> packed = jaxrnn.data.pack_windows([[1, 2, 3], [4, 5], [6, 7]], window=2, num_rows=2)
       >>> packed.xs.T.tolist()  # xs: (T, R), in two windows
       [[1, 2, 3, 0], [4, 5, 6, 7]]

@@ -76,7 +76,7 @@ def beam_search(
     References: Graves, 2012, "Sequence transduction with recurrent neural networks"; Wu et al.,
     2016, "Google's neural machine translation system" (the length penalty).
 
-    Example:
+    Examples:
       >>> p = jnp.array([[1.0, 0, 0, 0], [0.4, 0.3, 0.3, 0], [1, 0, 0, 0], [0, 0.6, 0.4, 0]])
       >>> model, params = jaxrnn.embed(4, 4), jaxrnn.layers.EmbedParams(jnp.log(p))  # bigrams
       >>> best = jaxrnn.decode.beam_search(model, params, jnp.array([3]), beams=2, length=2, stop=0)

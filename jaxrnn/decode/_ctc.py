@@ -50,7 +50,7 @@ def ctc_greedy(logits: jax.Array, mask: jax.Array | None = None, *, blank: int =
     References: Graves et al., 2006, "Connectionist temporal classification: labelling unsegmented
     sequence data with recurrent neural networks".
 
-    Example:
+    Examples:
       >>> frames = jnp.array([1, 1, 0, 1, 2, 2])  # the most likely symbols; 0 is the blank
       >>> best = jaxrnn.decode.ctc_greedy(10 * jnp.eye(3)[frames])
       >>> best.symbols[best.mask].tolist()
@@ -95,7 +95,7 @@ def ctc_beam_search(
     References: Hannun et al., 2014, "First-pass large vocabulary continuous speech recognition
     using bi-directional recurrent DNNs".
 
-    Example:
+    Examples:
       >>> p = jnp.array([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2]])  # (T, K)
       >>> best = jaxrnn.decode.ctc_beam_search(jnp.log(p), beams=4)
       >>> best.symbols[:, 0].tolist()  # label 1, by the alignments 01, 10 and 11

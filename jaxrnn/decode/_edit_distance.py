@@ -38,7 +38,7 @@ def edit_distance(
     References: Levenshtein, 1966, "Binary codes capable of correcting deletions, insertions, and
     reversals".
 
-    Example:
+    Examples:
       >>> read, written = (jnp.array([*map(ord, word)]) for word in ("kitten", "sitting"))
       >>> int(jaxrnn.decode.edit_distance(read, written))
       3
@@ -92,7 +92,7 @@ def error_rate(
     Raises:
       ValueError, TypeError: as in `edit_distance`.
 
-    Example:
+    Examples:
       >>> symbols = jnp.array([[1, 1], [2, 5], [3, 3]])  # (S, B)
       >>> targets = jnp.array([[1, 1], [2, 2], [3, 0]])  # (U, B)
       >>> target_mask = jaxrnn.length_mask(jnp.array([3, 2]), 3)

@@ -82,7 +82,7 @@ def generate(
 
     References: Graves, 2013, "Generating sequences with recurrent neural networks".
 
-    Example:
+    Examples:
       >>> model = jaxrnn.embed(5, 5)  # logits by the last symbol; here n + 1 follows n
       >>> params = jaxrnn.layers.EmbedParams(100 * jnp.roll(jnp.eye(5), 1, axis=1))
       >>> prompt = jnp.array([[0, 2]])  # (P, B)

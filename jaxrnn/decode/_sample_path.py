@@ -81,7 +81,7 @@ def sample_path(
 
     References: Graves, 2013, "Generating sequences with recurrent neural networks".
 
-    Example:
+    Examples:
       >>> model = jaxrnn.dense(1, use_bias=False)
       >>> params = jaxrnn.layers.DenseParams(jnp.array([[2.0]]), None)  # each step doubles
       >>> prompt, double = jnp.array([[1.0]]), lambda key, y: y  # (P, I)

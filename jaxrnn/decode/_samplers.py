@@ -24,7 +24,7 @@ def greedy(key: jax.Array | None, logits: jax.Array) -> jax.Array:
     Returns:
       A symbol, int32.
 
-    Example:
+    Examples:
       >>> int(jaxrnn.decode.greedy(None, jnp.array([0.0, 5.0, 1.0, 5.0])))
       1
     """
@@ -62,7 +62,7 @@ def categorical(
     Holtzman et al., 2020, "The curious case of neural text degeneration" (top-p); Nguyen et al.,
     2024, "Turning up the heat: min-p sampling for creative and coherent LLM outputs".
 
-    Example:
+    Examples:
       >>> logits = jnp.log(jnp.array([0.5, 0.3, 0.15, 0.05]))  # (V,)
       >>> draw = jaxrnn.decode.categorical(temperature=0.7, top_p=0.75)  # leaves 0 and 1
       >>> keys = jax.random.split(jax.random.key(0), 1000)

@@ -77,7 +77,7 @@ def scheduled_sampling(
     References: Bengio, Vinyals, Jaitly and Shazeer, 2015, "Scheduled sampling for sequence
     prediction with recurrent neural networks".
 
-    Example:
+    Examples:
       >>> model, xs = jaxrnn.embed(5, 5), jnp.zeros(4, int)  # logits by the last symbol
       >>> params = jaxrnn.layers.EmbedParams(jnp.roll(jnp.eye(5), 1, axis=1))  # n + 1 follows n
       >>> for rate in (0.0, 1.0):  # teacher forcing, and free running

@@ -44,7 +44,7 @@ def attention_weights(
     References: Bahdanau, Cho and Bengio, 2015, "Neural machine translation by jointly learning to
     align and translate".
 
-    Example:
+    Examples:
       >>> import jax, jax.numpy as jnp, jaxrnn
       >>> decoder = jaxrnn.attention(jaxrnn.gru(8), 6)
       >>> xs, memory = jnp.ones((5, 2, 3)), jnp.ones((2, 7, 6))

@@ -47,7 +47,7 @@ def saliency(score: Callable[[Any], jax.Array], xs: Any) -> Any:
     References: Simonyan, Vedaldi and Zisserman, 2014, "Deep inside convolutional networks:
     visualising image classification models and saliency maps".
 
-    Example:
+    Examples:
       >>> score = lambda xs: 2 * xs[1, :, 0] - xs[2, :, 1]  # (T, B, I) -> (B,)
       >>> gradient = jaxrnn.diagnostics.saliency(score, jnp.zeros((3, 4, 2)))
       >>> gradient[:, 0].tolist()
@@ -92,7 +92,7 @@ def integrated_gradients(
 
     References: Sundararajan, Taly and Yan, 2017, "Axiomatic attribution for deep networks".
 
-    Example:
+    Examples:
       >>> score = lambda xs: jnp.sum(xs**3, axis=(0, -1))  # (T, B, I) -> (B,)
       >>> xs = jnp.arange(3.0)[:, None, None]
       >>> found = jaxrnn.diagnostics.integrated_gradients(score, xs)

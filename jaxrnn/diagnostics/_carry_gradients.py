@@ -78,7 +78,7 @@ def carry_gradients(
     References: Pascanu, Mikolov and Bengio, 2013, "On the difficulty of training recurrent neural
     networks".
 
-    Example:
+    Examples:
       >>> cell, xs = jaxrnn.elman(2, use_bias=False), jnp.zeros((4, 3, 1))  # (T, B, I)
       >>> params = jaxrnn.cells.ElmanParams(jnp.zeros((1, 2)), 0.5 * jnp.eye(2), None)
       >>> loss = lambda ys: jnp.sum(ys[2, :, 0])  # of step 2

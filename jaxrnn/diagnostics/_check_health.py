@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxrnn._core.checks import check_flags, check_sequence, describe
+from jaxrnn._core.checks import check_sequence, describe
+from jaxrnn._core.flags import check_flags
 from jaxrnn._core.timed import inputs_of
 from jaxrnn._core.types import Cell, Layer, Params
 from jaxrnn.diagnostics._findings import Finding
@@ -55,7 +56,7 @@ def check_health(
     References: Pascanu, Mikolov and Bengio, 2013, "On the difficulty of training recurrent neural
     networks", for gradients that explode.
 
-    Example:
+    Examples:
       >>> import jax, jax.numpy as jnp, jaxrnn, optax
       >>> xs = jnp.ones((20, 3, 4)).at[7].set(jnp.nan)
       >>> model = jaxrnn.rnn(jaxrnn.gru(8))

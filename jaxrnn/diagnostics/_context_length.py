@@ -54,7 +54,7 @@ def context_length(
     References: Khandelwal, He, Qi and Jurafsky, 2018, "Sharp nearby, fuzzy far away: how neural
     language models use context".
 
-    Example:
+    Examples:
       >>> model, xs = jaxrnn.causal_conv(2, 3), jnp.ones((8, 2))  # it sees three steps
       >>> params = model.init(jax.random.key(0), xs)
       >>> found = jaxrnn.diagnostics.context_length(model, params, xs, lengths=[1, 2, 3, 4, 5])

@@ -45,7 +45,7 @@ def contextual_decomposition(params: LSTMParams, xs: jax.Array, phrase: jax.Arra
     References: Murdoch, Liu and Yu, 2018, "Beyond word importance: contextual decomposition to
     extract interactions from LSTMs".
 
-    Example:
+    Examples:
       >>> cell, xs = jaxrnn.lstm(4), jnp.ones((7, 2))
       >>> params = jaxrnn.cells.LSTMParams(jnp.ones((2, 16)), jnp.ones((4, 16)), jnp.zeros(16))
       >>> phrase = jnp.array([0, 0, 1, 1, 0, 0, 0], bool)  # steps 2 and 3

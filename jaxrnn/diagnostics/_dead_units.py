@@ -28,7 +28,7 @@ def dead_units(
     References: Maas, Hannun and Ng, 2013, "Rectifier nonlinearities improve neural network acoustic
     models".
 
-    Example:
+    Examples:
       >>> states = jnp.array([[0.5, 0.0, 1.0], [0.7, 0.0, 1.0], [0.2, 0.0, 9.0]])  # (T, H)
       >>> jaxrnn.diagnostics.dead_units(states).tolist()
       [False, True, False]

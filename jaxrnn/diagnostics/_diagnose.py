@@ -76,7 +76,7 @@ def diagnose(
     Raises:
       ValueError, TypeError: an argument does not fit the others.
 
-    Example:
+    Examples:
       >>> cell, xs = jaxrnn.elman(2, use_bias=False), jnp.sin(jnp.arange(50.0))[:, None, None]
       >>> params = jaxrnn.cells.ElmanParams(jnp.ones((1, 2)), 0.1 * jnp.eye(2), None)
       >>> report = jaxrnn.diagnostics.diagnose(cell, params, xs, lambda ys: jnp.sum(ys[-1]))

@@ -29,7 +29,7 @@ def effective_rank(states: jax.Array, *, mask: jax.Array | None = None) -> jax.A
 
     References: Roy and Vetterli, 2007, "The effective rank: a measure of effective dimensionality".
 
-    Example:
+    Examples:
       >>> rng = np.random.default_rng(0)
       >>> line = rng.normal(size=(100, 1)) * np.ones(8)  # (T, H)
       >>> ball = rng.normal(size=(1000, 8))

@@ -42,7 +42,7 @@ def feature_occlusion(
 
     References: Zeiler and Fergus, 2014, "Visualizing and understanding convolutional networks".
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> from jaxrnn import diagnostics
       >>> xs = jnp.array([[1.0, 2.0], [3.0, 4.0]])  # T = 2, I = 2

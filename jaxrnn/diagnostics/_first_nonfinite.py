@@ -57,7 +57,7 @@ def first_nonfinite(
     Raises:
       ValueError, TypeError: an argument does not fit the others, or a layer cannot stream.
 
-    Example:
+    Examples:
       >>> cell, xs = jaxrnn.elman(2, use_bias=False), jnp.ones((7, 3, 1))
       >>> params = jaxrnn.cells.ElmanParams(jnp.ones((1, 2)), jnp.eye(2), None)
       >>> jaxrnn.diagnostics.first_nonfinite(cell, params, None, xs) is None

@@ -71,7 +71,7 @@ def fixed_points(
     References: Sussillo and Barak, 2013, "Opening the black box: low-dimensional dynamics in
     high-dimensional recurrent neural networks".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.elman(1, use_bias=False)
       >>> params = jaxrnn.cells.ElmanParams(jnp.zeros((1, 1)), jnp.array([[2.0]]), None)
       >>> starts = jaxrnn.HiddenCarry(jnp.array([[-1.0], [0.1], [1.0]]))  # (S, H)

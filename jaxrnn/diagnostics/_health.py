@@ -59,7 +59,7 @@ def record_health(optimizer: Any, *, max_norm: float | None = None) -> Any:
     References: Pascanu, Mikolov and Bengio, 2013, "On the difficulty of training recurrent neural
     networks", for clipping the norm.
 
-    Example:
+    Examples:
       >>> optimizer = jaxrnn.diagnostics.record_health(optax.sgd(0.1), max_norm=1.0)
       >>> params, grads = jnp.ones(4), jnp.full(4, 3.0)
       >>> updates, state = optimizer.update(grads, optimizer.init(params), params)

@@ -31,7 +31,7 @@ def jacobians(model: Cell | Layer, params: Params, carry: Carry | None, xs: Any)
       ValueError, TypeError: an argument does not fit the others, T is 0, `xs` has batch axes, or a
         layer cannot stream.
 
-    Example:
+    Examples:
       >>> cell, xs = jaxrnn.elman(2, use_bias=False), jnp.zeros((7, 1))  # (T, I)
       >>> kernel = jnp.array([[0.5, 1.0], [0.0, 2.0]])
       >>> params = jaxrnn.cells.ElmanParams(jnp.zeros((1, 2)), kernel, None)

@@ -56,7 +56,7 @@ def linear_probe(
     References: Alain and Bengio, 2017, "Understanding intermediate layers using linear classifier
     probes".
 
-    Example:
+    Examples:
       >>> states = jnp.float32(np.random.default_rng(0).normal(size=(200, 2, 4)))  # (T, B, H)
       >>> targets = states[..., :1] - states[..., 1:2]
       >>> probe = jaxrnn.diagnostics.linear_probe(states, targets)

@@ -64,7 +64,7 @@ def lyapunov_exponents(
     for smooth dynamical systems"; Engelken, Wolf and Abbott, 2023, "Lyapunov spectra of chaotic
     recurrent neural networks".
 
-    Example:
+    Examples:
       >>> cell, xs = jaxrnn.elman(2, use_bias=False), jnp.zeros((100, 1))
       >>> params = jaxrnn.cells.ElmanParams(jnp.zeros((1, 2)), 0.5 * jnp.eye(2), None)
       >>> found = jaxrnn.diagnostics.lyapunov_exponents(cell, params, None, xs)

@@ -53,7 +53,7 @@ def memory_capacity(
 
     References: Jaeger, 2001, "Short term memory in echo state networks".
 
-    Example:
+    Examples:
       >>> signal = jnp.float32(np.random.default_rng(0).uniform(-1, 1, 1000))  # (T,)
       >>> states = jnp.stack([jnp.roll(signal, k) for k in (1, 2, 3)], axis=-1)  # a delay line
       >>> found = jaxrnn.diagnostics.memory_capacity(states, signal, max_delay=5, warmup=3)

@@ -41,7 +41,7 @@ def occlusion(
 
     References: Zeiler and Fergus, 2014, "Visualizing and understanding convolutional networks".
 
-    Example:
+    Examples:
       >>> score = lambda xs: xs.sum((0, -1))  # (T, B, I) -> (B,)
       >>> xs = jnp.arange(4.0)[:, None, None]
       >>> jaxrnn.diagnostics.occlusion(score, xs, window=2)[:, 0].tolist()

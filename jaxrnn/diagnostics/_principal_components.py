@@ -42,7 +42,7 @@ def principal_components(
 
     References: Pearson, 1901, "On lines and planes of closest fit to systems of points in space".
 
-    Example:
+    Examples:
       >>> states = np.random.default_rng(0).normal(size=(100, 3, 4)) * [10, 1, 0.1, 0.1]
       >>> found = jaxrnn.diagnostics.principal_components(jnp.float32(states), num=2)  # (T, B, H)
       >>> found.projections.shape, bool(found.shares[0] > 0.9)

@@ -57,7 +57,7 @@ def gate_saturation(
 
     References: Karpathy, Johnson and Li, 2016, "Visualizing and understanding recurrent networks".
 
-    Example:
+    Examples:
       >>> kernel = jnp.array([0.0, 100.0, 1.0, 1.0]) * jnp.ones((2, 1))  # H = 1, gates i f g o
       >>> params = jaxrnn.cells.LSTMParams(kernel, jnp.ones((1, 4)), None)
       >>> cell, xs = jaxrnn.lstm(1, use_bias=False), jnp.ones((20, 2))  # (T, I)

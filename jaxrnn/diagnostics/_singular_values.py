@@ -64,7 +64,7 @@ def singular_values(
     through dynamical isometry"; Halko, Martinsson and Tropp, 2011, "Finding structure with
     randomness".
 
-    Example:
+    Examples:
       >>> cell, xs = jaxrnn.elman(2, use_bias=False), jnp.zeros((3, 1))
       >>> params = jaxrnn.cells.ElmanParams(jnp.zeros((1, 2)), jnp.diag(jnp.array([0.5, 2])), None)
       >>> found = jaxrnn.diagnostics.singular_values(cell, params, None, xs)

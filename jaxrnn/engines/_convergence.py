@@ -71,7 +71,7 @@ def convergence(
 
     References: as of `jaxrnn.Newton`.
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.lstm(8)
       >>> xs = jnp.ones((16, 2, 4))  # (T, B, I)
       >>> params = cell.init(jax.random.key(0), xs[0])

@@ -54,7 +54,7 @@ def explain(
       ValueError, TypeError: an argument does not fit the others, or `implementation` is unknown or
         cannot run the cell.
 
-    Example:
+    Examples:
       >>> xs = jax.ShapeDtypeStruct((100, 32, 4), jnp.float32)  # (T, B, I)
       >>> found = jaxrnn.explain(jaxrnn.lstm(8), xs, implementation="scan")
       >>> found.implementation, sorted(found.reasons)

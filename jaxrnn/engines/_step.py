@@ -44,7 +44,7 @@ def step(
       ValueError, TypeError: `x` or `carry` does not fit the cell and its parameters, or a key is
         given to a cell.
 
-    Example:
+    Examples:
       >>> cell, carry = jaxrnn.lstm(8), None
       >>> params = cell.init(jax.random.key(0), jnp.ones((2, 4)))  # (B, I)
       >>> for x in jnp.ones((3, 2, 4)):  # inputs as they arrive

@@ -131,7 +131,7 @@ def unroll(
       ValueError, TypeError: an argument does not fit the others, or `implementation` is unknown or
         cannot run `cell`.
 
-    Example:
+    Examples:
       >>> cell, xs = jaxrnn.lstm(8), jnp.ones((6, 2, 4))  # (T, B, I)
       >>> params = cell.init(jax.random.key(0), xs[0])
       >>> carry, ys = jaxrnn.unroll(cell, params, None, xs)

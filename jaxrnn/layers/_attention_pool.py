@@ -53,7 +53,7 @@ def attention_pool(
 
     References: Yang et al., 2016, "Hierarchical attention networks for document classification".
 
-    Example:
+    Examples:
       >>> pool = jaxrnn.attention_pool(16)
       >>> ys = jnp.ones((5, 2, 8))  # (T, B, H)
       >>> params = pool.init(jax.random.key(0), ys)

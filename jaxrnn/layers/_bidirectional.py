@@ -76,7 +76,7 @@ def bidirectional(
 
     References: Schuster and Paliwal, 1997, "Bidirectional recurrent neural networks".
 
-    Example:
+    Examples:
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
       >>> for merge in ["concat", "sum"]:
       ...     layer = jaxrnn.bidirectional(jaxrnn.lstm(8), merge=merge)

@@ -32,7 +32,7 @@ def cast(layer: Layer, dtype: Any) -> Layer:
 
     References: Micikevicius et al., 2018, "Mixed precision training".
 
-    Example:
+    Examples:
       >>> layer = jaxrnn.cast(jaxrnn.dense(1), jnp.bfloat16)
       >>> params = jaxrnn.layers.DenseParams(jnp.ones((1, 1)), jnp.zeros(1))  # float32
       >>> _, ys = layer.apply(params, (), jnp.array([[1.0], [1.001]]))

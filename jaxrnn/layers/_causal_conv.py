@@ -69,7 +69,7 @@ def causal_conv(
 
     References: van den Oord et al., 2016, "WaveNet: a generative model for raw audio".
 
-    Example:
+    Examples:
       >>> layer = jaxrnn.causal_conv(None, 2, use_bias=False)  # a filter of two steps
       >>> params = jaxrnn.layers.CausalConvParams(jnp.ones((2, 1)), None)  # their sum
       >>> carry, ys = layer.apply(params, None, jnp.array([[1.0], [2.0], [3.0]]))

@@ -49,7 +49,7 @@ def deep_block(
     modeling" (S5); Orvieto et al., 2023, "Resurrecting recurrent neural networks for long
     sequences" (LRU).
 
-    Example:
+    Examples:
       >>> block = jaxrnn.deep_block(jaxrnn.rnn(jaxrnn.lru(16)), 8, rate=0.1)
       >>> model = jaxrnn.stack(jaxrnn.dense(8), block, block, jaxrnn.dense(3))
       >>> summary = jaxrnn.summary(model, jax.ShapeDtypeStruct((20, 2, 4), jnp.float32))

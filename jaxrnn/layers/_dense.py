@@ -41,7 +41,7 @@ def dense(
     Raises:
       ValueError, TypeError: `features` is not a positive integer, or `use_bias` is not a bool.
 
-    Example:
+    Examples:
       >>> layer = jaxrnn.dense(3, use_bias=False)
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
       >>> params = layer.init(jax.random.key(0), xs)

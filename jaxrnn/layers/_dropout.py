@@ -48,7 +48,7 @@ def dropout(rate: float, *, shared_axes: tuple[int, ...] = ()) -> Layer:
     overfitting"; of whole channels: Tompson et al., 2015, "Efficient object localization using
     convolutional networks".
 
-    Example:
+    Examples:
       >>> layer, xs = jaxrnn.dropout(0.5), jnp.ones((5, 2, 20))  # (T, B, I)
       >>> carry, ys = layer.apply((), None, xs, key=jax.random.key(0))
       >>> jnp.unique(ys).tolist(), carry.position.tolist()
@@ -105,7 +105,7 @@ def variational_dropout(rate: float, *, shared_axes: tuple[int, ...] = ()) -> La
     References: Gal and Ghahramani, 2016, "A theoretically grounded application of dropout in
     recurrent neural networks".
 
-    Example:
+    Examples:
       >>> layer, xs = jaxrnn.variational_dropout(0.5), jnp.ones((5, 2, 20))  # (T, B, I)
       >>> _, ys = layer.apply((), None, xs, key=jax.random.key(0))
       >>> jnp.unique(ys).tolist()

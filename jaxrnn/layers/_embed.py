@@ -49,7 +49,7 @@ def embed(
 
     References: Bengio, Ducharme, Vincent and Jauvin, 2003, "A neural probabilistic language model".
 
-    Example:
+    Examples:
       >>> layer = jaxrnn.embed(100, 8)
       >>> symbols = jnp.array([[3], [7], [3]])  # (T, B)
       >>> params = layer.init(jax.random.key(0), symbols)

@@ -52,7 +52,7 @@ def glu(
     References: Dauphin, Fan, Auli and Grangier, 2017, "Language modeling with gated convolutional
     networks".
 
-    Example:
+    Examples:
       >>> layer = jaxrnn.glu(1)
       >>> xs = jnp.array([[2.0, 50.0], [2.0, -50.0]])  # (T, I)
       >>> params = jaxrnn.layers.GLUParams(jnp.eye(2), jnp.zeros(2))  # a value and its gate

@@ -52,7 +52,7 @@ def highway(
 
     References: Srivastava, Greff and Schmidhuber, 2015, "Highway networks".
 
-    Example:
+    Examples:
       >>> closed = jax.nn.initializers.constant(-50.0)
       >>> layer = jaxrnn.highway(jaxrnn.dense(4), bias_init=closed)
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)

@@ -33,7 +33,7 @@ def noisy_carry(layer: Layer, stddev: float) -> Layer:
     References: Zimmermann, Tietz and Grothmann, 2012, "Forecasting with recurrent neural networks:
     12 tricks".
 
-    Example:
+    Examples:
       >>> layer = jaxrnn.noisy_carry(jaxrnn.rnn(jaxrnn.lstm(8)), 0.1)
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I), two equal sequences
       >>> params = layer.init(jax.random.key(0), xs)

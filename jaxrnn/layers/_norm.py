@@ -44,7 +44,7 @@ def layer_norm(*, use_bias: bool = True, epsilon: float = 1e-5) -> Layer:
 
     References: Ba, Kiros and Hinton, 2016, "Layer normalization".
 
-    Example:
+    Examples:
       >>> layer, xs = jaxrnn.layer_norm(), jnp.array([[1.0, 3.0], [10.0, 30.0]])  # (T, I)
       >>> params = layer.init(jax.random.key(0), xs)
       >>> params.gain.shape, params.bias.shape
@@ -86,7 +86,7 @@ def rms_norm(*, epsilon: float = 1e-5) -> Layer:
 
     References: Zhang and Sennrich, 2019, "Root mean square layer normalization".
 
-    Example:
+    Examples:
       >>> layer, xs = jaxrnn.rms_norm(), jnp.array([[5.0, 5.0], [50.0, -50.0]])  # (T, I)
       >>> params = layer.init(jax.random.key(0), xs)
       >>> layer.apply(params, None, xs)[1].round(3).tolist()  # the mean stays

@@ -30,7 +30,7 @@ def pool_last(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     Raises:
       ValueError, TypeError: `xs` is not a floating sequence, or `mask` does not fit it.
 
-    Example:
+    Examples:
       >>> xs = jnp.array([[1.0], [2.0], [5.0]])  # (T, H)
       >>> jaxrnn.pool_last(xs).tolist()
       [5.0]
@@ -57,7 +57,7 @@ def pool_sum(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     Raises:
       ValueError, TypeError: `xs` is not a floating sequence, or `mask` does not fit it.
 
-    Example:
+    Examples:
       >>> xs = jnp.ones((4, 3, 2))  # (T, B, H)
       >>> jaxrnn.pool_sum(xs, jaxrnn.length_mask(jnp.array([4, 1, 0]), 4)).tolist()
       [[4.0, 4.0], [1.0, 1.0], [0.0, 0.0]]
@@ -80,7 +80,7 @@ def pool_mean(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     Raises:
       ValueError, TypeError: `xs` is not a floating sequence, or `mask` does not fit it.
 
-    Example:
+    Examples:
       >>> xs = jnp.array([[[1.0], [1.0]], [[3.0], [3.0]]])  # (T, B, H)
       >>> mask = jaxrnn.length_mask(jnp.array([2, 1]), 2)
       >>> jaxrnn.pool_mean(xs, mask).tolist()
@@ -107,7 +107,7 @@ def pool_max(xs: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     Raises:
       ValueError, TypeError: `xs` is not a floating sequence, or `mask` does not fit it.
 
-    Example:
+    Examples:
       >>> xs = jnp.array([[-1.0, 4.0], [-2.0, 3.0], [9.0, 9.0]])  # (T, H)
       >>> jaxrnn.pool_max(xs, jnp.array([True, True, False])).tolist()
       [-1.0, 4.0]

@@ -36,7 +36,7 @@ def remat(layer: Layer, *, chunk: int | str = "sqrt") -> Layer:
 
     References: Chen, Xu, Zhang and Guestrin, 2016, "Training deep nets with sublinear memory cost".
 
-    Example:
+    Examples:
       >>> plain = jaxrnn.rnn(jaxrnn.lstm(8))
       >>> xs = jnp.ones((7, 2, 4))  # (T, B, I)
       >>> params = plain.init(jax.random.key(0), xs)

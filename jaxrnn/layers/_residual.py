@@ -26,7 +26,7 @@ def residual(layer: Layer) -> Layer:
     References: He et al., 2016, "Deep residual learning for image recognition"; Wu et al., 2016,
     "Google's neural machine translation system".
 
-    Example:
+    Examples:
       >>> zeros = jax.nn.initializers.zeros
       >>> layer = jaxrnn.residual(jaxrnn.dense(2, kernel_init=zeros))
       >>> xs = jnp.array([[1.0, 2.0], [3.0, 4.0]])  # (T, I)

@@ -47,7 +47,7 @@ def rnn(cell: Cell, *, reverse: bool = False, implementation: str | Newton | Non
       ValueError, TypeError: `cell` is not a `Cell`, `reverse` is not a bool, or `implementation` is
         unknown.
 
-    Example:
+    Examples:
       >>> layer = jaxrnn.rnn(jaxrnn.lstm(8), reverse=True)
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
       >>> params = layer.init(jax.random.key(0), xs)

@@ -34,7 +34,7 @@ def stack(*layers: Layer | Pool) -> Layer:
       ValueError: there is no layer.
       TypeError: an argument is not a `Layer` and not a pool.
 
-    Example:
+    Examples:
       >>> model = jaxrnn.stack(
       ...     jaxrnn.embed(100, 4), jaxrnn.rnn(jaxrnn.lstm(8)), jaxrnn.pool_last, jaxrnn.dense(3)
       ... )
@@ -71,7 +71,7 @@ def skip_stack(*layers: Layer) -> Layer:
 
     References: Graves, 2013, "Generating sequences with recurrent neural networks".
 
-    Example:
+    Examples:
       >>> layer = jaxrnn.skip_stack(jaxrnn.rnn(jaxrnn.lstm(8)), jaxrnn.rnn(jaxrnn.gru(6)))
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
       >>> params = jax.eval_shape(layer.init, jax.random.key(0), xs)

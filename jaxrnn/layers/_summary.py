@@ -44,7 +44,7 @@ def summary(model: Layer, xs: Any, *, context: Any = None) -> Summary:
     Raises:
       TypeError: `model` is not a `Layer`.
 
-    Example:
+    Examples:
       >>> model = jaxrnn.stack(jaxrnn.rnn(jaxrnn.lstm(8)), jaxrnn.dense(3))
       >>> print(jaxrnn.summary(model, jax.ShapeDtypeStruct((50, 32, 4), jnp.float32)))
       layer         outputs             parameters  bytes

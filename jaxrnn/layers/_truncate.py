@@ -37,7 +37,7 @@ def truncate(layer: Layer, every: int) -> Layer:
     References: Williams and Peng, 1990, "An efficient gradient-based algorithm for on-line training
     of recurrent network trajectories".
 
-    Example:
+    Examples:
       >>> layer = jaxrnn.truncate(jaxrnn.rnn(jaxrnn.elman(1, jax.nn.relu)), 3)
       >>> params = jaxrnn.cells.ElmanParams(jnp.ones((1, 1)), jnp.ones((1, 1)), jnp.zeros(1))
       >>> def last(xs):  # a running sum

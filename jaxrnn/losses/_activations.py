@@ -26,7 +26,7 @@ def activation_penalty(ys: jax.Array, mask: jax.Array | None = None) -> jax.Arra
     Raises:
       ValueError, TypeError: `ys` is not floating, or `mask` does not fit it.
 
-    Example:
+    Examples:
       >>> ys = jnp.array([[2.0, 2.0], [4.0, 4.0], [9.0, 9.0]])  # (T, H)
       >>> mask = jnp.array([True, True, False])
       >>> float(jaxrnn.losses.activation_penalty(ys, mask))
@@ -59,7 +59,7 @@ def temporal_activation_penalty(
       ValueError, TypeError: `ys` is not floating or lacks the last axis, or `mask` or `resets` does
         not fit it.
 
-    Example:
+    Examples:
       >>> ys = jnp.array([[1.0], [3.0], [9.0]])  # (T, H)
       >>> float(jaxrnn.losses.temporal_activation_penalty(ys))  # changes of 2 and 6
       20.0

@@ -36,7 +36,7 @@ def binary_cross_entropy(
       ValueError, TypeError: an argument of another shape or dtype; or a label outside 0 to 1 at a
         real step, where the labels are known. A traced label out of range gives NaN.
 
-    Example:
+    Examples:
       >>> logits = jnp.array([[jnp.inf, 0.0], [-jnp.inf, 0.0]])  # (T, K)
       >>> labels = jnp.array([[1, 1], [0, 0]])
       >>> loss = jaxrnn.losses.binary_cross_entropy(logits, labels)  # half of them cost log 2
@@ -67,7 +67,7 @@ def binary_accuracy(
     Raises:
       ValueError, TypeError: as in `binary_cross_entropy`.
 
-    Example:
+    Examples:
       >>> logits = jnp.array([3.0, -1.0, 2.0, 5.0])  # (T,)
       >>> labels = jnp.array([True, False, False, False])
       >>> mask = jnp.array([True, True, True, False])
@@ -98,7 +98,7 @@ def f1(logits: jax.Array, labels: jax.Array, mask: jax.Array | None = None) -> j
     Raises:
       ValueError, TypeError: as in `binary_cross_entropy`.
 
-    Example:
+    Examples:
       >>> logits = jnp.array([1.0, 1.0, 1.0, -1.0, -1.0])  # precision 2/3, recall 1
       >>> labels = jnp.array([1, 1, 0, 0, 0])
       >>> round(float(jaxrnn.losses.f1(logits, labels)), 3)

@@ -41,7 +41,7 @@ def cross_entropy(
       ValueError, TypeError: an argument of another shape or dtype; or a label outside 0 to K - 1 at
         a real step, where the labels are known. A traced label out of range gives NaN.
 
-    Example:
+    Examples:
       >>> logits = jnp.zeros((7, 3, 10))  # (T, B, K)
       >>> labels = jnp.full((7, 3), 2).at[4:, 0].set(-100)  # a shorter row
       >>> loss = jaxrnn.losses.cross_entropy(logits, labels, ignore_label=-100)
@@ -74,7 +74,7 @@ def perplexity(
     Raises:
       ValueError, TypeError: as in `cross_entropy`.
 
-    Example:
+    Examples:
       >>> logits = jnp.zeros((7, 3, 10))  # a model that has learned nothing
       >>> round(float(jaxrnn.losses.perplexity(logits, jnp.ones((7, 3), int))), 3)
       10.0
@@ -105,7 +105,7 @@ def accuracy(
     Raises:
       ValueError, TypeError: as in `cross_entropy`.
 
-    Example:
+    Examples:
       >>> logits = jax.nn.one_hot(jnp.array([0, 1, 2, 2]), 3)  # (T, K)
       >>> labels = jnp.array([0, 1, 0, -1])
       >>> round(float(jaxrnn.losses.accuracy(logits, labels, ignore_label=-1)), 3)

@@ -53,7 +53,7 @@ def ctc_loss(
     References: Graves, Fernández, Gomez and Schmidhuber, 2006, "Connectionist temporal
     classification: labelling unsegmented sequence data with recurrent neural networks".
 
-    Example:
+    Examples:
       >>> logits = jnp.zeros((2, 1, 3))  # (T, B, K)
       >>> loss = jaxrnn.losses.ctc_loss(logits, jnp.array([[1]]))  # 01, 10 or 11, of 9 paths
       >>> round(float(jnp.exp(-loss) * 9), 3)

@@ -40,7 +40,7 @@ def gaussian_loss(
     Raises:
       ValueError, TypeError: an argument of another shape or dtype.
 
-    Example:
+    Examples:
       >>> means, targets = jnp.zeros((7, 3)), jnp.full((7, 3), 2.0)
       >>> near = jaxrnn.losses.gaussian_loss(means, jnp.zeros((7, 3)), means)
       >>> far = jaxrnn.losses.gaussian_loss(means, jnp.zeros((7, 3)), targets)
@@ -81,7 +81,7 @@ def gaussian_mixture_loss(
     References: Bishop, 1994, "Mixture density networks"; Graves, 2013, "Generating sequences with
     recurrent neural networks".
 
-    Example:
+    Examples:
       >>> logits = jnp.array([[0.0, -jnp.inf]])  # (T, K): the first of two components
       >>> means = jnp.array([[[1.0], [5.0]]])  # (T, K, D)
       >>> log_scales, targets = jnp.zeros((1, 2, 1)), jnp.ones((1, 1))

@@ -29,7 +29,7 @@ def masked_mean(values: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     Raises:
       ValueError, TypeError: `values` is not an array, or `mask` does not fit it.
 
-    Example:
+    Examples:
       >>> hits = jnp.array([[True, True], [False, False], [True, False]])  # (T, B)
       >>> mask = jaxrnn.length_mask(jnp.array([3, 1]), 3)
       >>> float(jaxrnn.losses.masked_mean(hits, mask))

@@ -47,7 +47,7 @@ def quantile_loss(
     Raises:
       ValueError, TypeError: an argument of another shape or dtype, or `quantile` is not in (0, 1).
 
-    Example:
+    Examples:
       >>> targets = jnp.array([10.0, 10.0])  # (T,)
       >>> low, high = jnp.full(2, 9.0), jnp.full(2, 11.0)
       >>> loss = lambda p: round(float(jaxrnn.losses.quantile_loss(p, targets, quantile=0.9)), 3)

@@ -26,7 +26,7 @@ def mean_squared_error(
     Raises:
       ValueError, TypeError: an argument of another shape or dtype.
 
-    Example:
+    Examples:
       >>> predictions, targets = jnp.array([1.0, 2.0, 3.0]), jnp.array([1.0, 4.0, jnp.nan])
       >>> mask = jnp.array([True, True, False])
       >>> float(jaxrnn.losses.mean_squared_error(predictions, targets, mask))
@@ -53,7 +53,7 @@ def mean_absolute_error(
     Raises:
       ValueError, TypeError: an argument of another shape or dtype.
 
-    Example:
+    Examples:
       >>> predictions, targets = jnp.zeros((7, 3, 2)), jnp.full((7, 3, 2), -3.0)
       >>> float(jaxrnn.losses.mean_absolute_error(predictions, targets))
       3.0
@@ -88,7 +88,7 @@ def huber(
     Raises:
       ValueError, TypeError: an argument of another shape or dtype, or `delta` is not positive.
 
-    Example:
+    Examples:
       >>> errors = jnp.array([0.5, 4.0])
       >>> [float(jaxrnn.losses.huber(e, jnp.zeros_like(e))) for e in errors]
       [0.125, 3.5]

@@ -55,7 +55,7 @@ def mean_absolute_scaled_error(
 
     References: Hyndman and Koehler, 2006, "Another look at measures of forecast accuracy".
 
-    Example:
+    Examples:
       >>> history = jnp.array([0.0, 2.0, 4.0, 6.0])  # the naive error is 2 a step
       >>> targets, predictions = jnp.array([8.0, 10.0]), jnp.array([8.0, 11.0])
       >>> float(jaxrnn.losses.mean_absolute_scaled_error(predictions, targets, history))

@@ -57,7 +57,7 @@ def rnnt_loss(
 
     References: Graves, 2012, "Sequence transduction with recurrent neural networks".
 
-    Example:
+    Examples:
       >>> logits = jnp.zeros((2, 2, 1, 3))  # (T, U + 1, B, K)
       >>> loss = jaxrnn.losses.rnnt_loss(logits, jnp.array([[1]]))  # 1 before either blank
       >>> round(float(jnp.exp(-loss) * 27), 3)  # 2 alignments, each 3 choices of one in 3

@@ -43,7 +43,7 @@ def accumulate(
     References: Williams and Zipser, 1989, "A learning algorithm for continually running fully
     recurrent neural networks".
 
-    Example:
+    Examples:
       >>> cell, xs = jaxrnn.elman(4), jnp.ones((7, 3, 2))  # (T, B, I)
       >>> params, online = cell.init(jax.random.key(1), xs[0]), jaxrnn.online.rtrl(cell)
       >>> def loss(params, state, x):

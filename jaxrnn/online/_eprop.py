@@ -39,7 +39,7 @@ def eprop(cell: Cell) -> OnlineCell:
     References: Bellec, Scherr, Subramoney, Hajek, Salaj, Legenstein and Maass, 2020, "A solution to
     the learning dilemma for recurrent networks of spiking neurons".
 
-    Example:
+    Examples:
       >>> cell, x = jaxrnn.ctrnn(4), jnp.ones((3, 2))  # (B, I)
       >>> params = cell.init(jax.random.key(0), x)
       >>> state = jaxrnn.online.eprop(cell).init(params, x)

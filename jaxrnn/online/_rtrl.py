@@ -38,7 +38,7 @@ def rtrl(cell: Cell) -> OnlineCell:
     References: Williams and Zipser, 1989, "A learning algorithm for continually running fully
     recurrent neural networks".
 
-    Example:
+    Examples:
       >>> cell, xs = jaxrnn.elman(4), jax.random.normal(jax.random.key(0), (7, 2))
       >>> params, online = cell.init(jax.random.key(1), xs[0]), jaxrnn.online.rtrl(cell)
       >>> def loss(params, state, x):

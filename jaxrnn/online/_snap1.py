@@ -38,7 +38,7 @@ def snap1(cell: Cell) -> OnlineCell:
     References: Menick, Elsen, Evci, Osindero, Simonyan and Graves, 2021, "A practical sparse
     approximation for real time recurrent learning".
 
-    Example:
+    Examples:
       >>> cell, x = jaxrnn.elman(4), jnp.ones(2)
       >>> params = cell.init(jax.random.key(0), x)  # 28 numbers
       >>> for rule in (jaxrnn.online.snap1, jaxrnn.online.rtrl):  # numbers that each keeps

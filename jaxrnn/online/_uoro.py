@@ -46,7 +46,7 @@ def uoro(cell: Cell) -> OnlineCell:
 
     References: Tallec and Ollivier, 2018, "Unbiased online recurrent optimization".
 
-    Example:
+    Examples:
       >>> cell, x = jaxrnn.elman(4), jnp.ones((3, 2))  # (B, I)
       >>> params, online = cell.init(jax.random.key(0), x), jaxrnn.online.uoro(cell)
       >>> state = online.init(params, x, key=jax.random.key(1))

@@ -31,7 +31,7 @@ def attention_map(
       ValueError, TypeError: `weights` has other axes or is not within [0, 1], or there are not as
         many labels as entries.
 
-    Example:
+    Examples:
       >>> weights = np.eye(3)[[0, 2]]  # (U, S)
       >>> figure = jaxrnn.plots.attention_map(weights, sources=list("abc"), targets=["x", "y"])
       >>> figure.savefig("attention.png")

@@ -38,7 +38,7 @@ def attributions(
     Raises:
       ValueError, TypeError: `values` has other axes, or there are not as many labels as entries.
 
-    Example:
+    Examples:
       >>> score = lambda xs: jnp.sum(xs[-1] ** 2)
       >>> values = jaxrnn.diagnostics.saliency(score, jnp.ones((4, 2)))  # (T, F)
       >>> figure = jaxrnn.plots.attributions(values, steps=["the", "film", "was", "good"])

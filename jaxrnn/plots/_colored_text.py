@@ -44,7 +44,7 @@ def colored_text(
     Raises:
       ValueError, TypeError: there are not as many values as pieces, or `limits` are not in order.
 
-    Example:
+    Examples:
       >>> activations = np.array([0.0, 0.9, -0.5])  # (T,)
       >>> figure = jaxrnn.plots.colored_text(["a", "good", "film"], activations, limits=(-1, 1))
       >>> len(figure.axes[0].texts), len(figure.axes)  # letters; the text and its color bar

@@ -33,7 +33,7 @@ def confusion(
     Raises:
       ValueError, TypeError: the arrays are not (N,), or hold what is not a class.
 
-    Example:
+    Examples:
       >>> from jaxrnn import plots
       >>> figure = plots.confusion([0, 1, 1], [0, 1, 0], names=["cat", "dog"])
       >>> [text.get_text() for text in figure.axes[0].texts]

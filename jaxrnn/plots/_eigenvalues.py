@@ -27,7 +27,7 @@ def eigenvalues(fixed_points: FixedPoints, *, ax: Axes | None = None) -> Figure:
       TypeError: `fixed_points` is of another type.
       ValueError: it has no point.
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.gru(2)
       >>> params = cell.init(jax.random.key(0), jnp.zeros(1))
       >>> starts = jaxrnn.HiddenCarry(jnp.zeros((1, 2)))

@@ -43,7 +43,7 @@ def forecast(
       ValueError, TypeError: an array is not of these axes, or an interval lacks one of its ends or
         its level.
 
-    Example:
+    Examples:
       >>> history, center = np.sin(np.arange(30.0)), np.zeros(10)
       >>> interval = dict(low=center - 1, high=center + 1, level=0.9)
       >>> figure = jaxrnn.plots.forecast(history, center, **interval, ylabel="°C")

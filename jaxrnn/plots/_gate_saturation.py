@@ -42,7 +42,7 @@ def gate_saturation(
       ValueError, TypeError: `gates` is of another type or empty, or `names` has a gate that is not
         in it.
 
-    Example:
+    Examples:
       >>> shares = jnp.array([0.0, 0.5])  # of two units
       >>> forget = jaxrnn.diagnostics.Saturation(low=shares, high=1 - shares)
       >>> figure = jaxrnn.plots.gate_saturation({"sigmoid[1]": forget}, names={"sigmoid[1]": "f"})

@@ -44,7 +44,7 @@ def gradient_norms(
     Raises:
       ValueError, TypeError: `gradients` is of another type, or has no leaf to draw.
 
-    Example:
+    Examples:
       >>> cell, xs = jaxrnn.lstm(4), jnp.ones((7, 3, 2))
       >>> params = cell.init(jax.random.key(0), xs[0])
       >>> loss = lambda ys: jnp.sum(ys[-1])

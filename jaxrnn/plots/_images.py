@@ -35,7 +35,7 @@ def images(
     Raises:
       ValueError, TypeError: `values` has other axes, or there are not as many labels as pictures.
 
-    Example:
+    Examples:
       >>> import numpy as np
       >>> from jaxrnn import plots
       >>> figure = plots.images(np.eye(6).reshape(1, 2, 3, 6), rows=["halves"])

@@ -48,7 +48,7 @@ def learning_curves(
     Raises:
       ValueError, TypeError: a curve is not (N,), or its places do not fit its values.
 
-    Example:
+    Examples:
       >>> curves = {"train": [3.0, 2.0, 1.5], "held out": ([1, 3], [3.1, 1.8])}
       >>> figure = jaxrnn.plots.learning_curves(
       ...     curves, ylabel="loss (nats)", baselines={"bigrams": 2.5}

@@ -37,7 +37,7 @@ def lyapunov_exponents(
     Raises:
       ValueError, TypeError: `exponents` is of another type, or has none.
 
-    Example:
+    Examples:
       >>> exponents, errors = jnp.array([0.1, -0.3]), jnp.array([0.02, 0.02])
       >>> found = jaxrnn.diagnostics.LyapunovExponents(exponents, errors)
       >>> figure = jaxrnn.plots.lyapunov_exponents({"gain 2.5": found})

@@ -36,7 +36,7 @@ def piano_roll(
       ValueError, TypeError: `pitches` has other axes, there are not as many names as voices, or
         `steps_per_beat` is not a positive integer.
 
-    Example:
+    Examples:
       >>> from jaxrnn import plots
       >>> import numpy as np
       >>> figure = plots.piano_roll(np.array([[60, 48], [60, 50]]), names=["high", "low"])

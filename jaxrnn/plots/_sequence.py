@@ -47,7 +47,7 @@ def sequence(
       ValueError, TypeError: `xs` has other axes, there are not as many labels as features, or
         `limits` are not in order.
 
-    Example:
+    Examples:
       >>> import numpy as np
       >>> from jaxrnn import plots
       >>> figure = plots.sequence(np.eye(3), features=["low", "middle", "high"])

@@ -34,7 +34,7 @@ def singular_values(values: SingularValues, *, ax: Axes | None = None) -> Figure
       TypeError: `values` is of another type.
       ValueError: it holds no step.
 
-    Example:
+    Examples:
       >>> cell, xs = jaxrnn.elman(3), jnp.ones((7, 2))
       >>> params = cell.init(jax.random.key(0), xs[0])
       >>> found = jaxrnn.diagnostics.singular_values(cell, params, None, xs)

@@ -32,7 +32,7 @@ def trajectories(
     Raises:
       ValueError, TypeError: an argument is of another type or size.
 
-    Example:
+    Examples:
       >>> states = jax.random.normal(jax.random.key(0), (20, 2, 4))  # (T, B, H)
       >>> found = jaxrnn.diagnostics.principal_components(states, num=2)
       >>> figure = jaxrnn.plots.trajectories(found)

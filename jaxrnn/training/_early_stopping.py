@@ -60,7 +60,7 @@ def early_stopping(patience: int, *, min_delta: float = 0.0, mode: str = "min") 
 
     References: Prechelt, 1998, "Early stopping - but when?".
 
-    Example:
+    Examples:
       >>> stopping = jaxrnn.training.early_stopping(patience=2, mode="max")
       >>> state = stopping.init({"step": jnp.array(0)})
       >>> for step, accuracy in enumerate([0.5, 0.75, 0.6, 0.7]):

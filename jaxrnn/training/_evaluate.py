@@ -34,7 +34,7 @@ def evaluate(score: Callable[[Any, Any], tuple[Any, Any]], params: Any, batches:
       ValueError, TypeError: there is no batch; `score` does not return a pair of means and weights;
         the means of two batches differ in structure or shape; or a weight is negative or NaN.
 
-    Example:
+    Examples:
       >>> def score(params, batch):
       ...     return {"loss": jnp.mean(batch)}, batch.size
       >>> batches = [jnp.ones(3), jnp.full(1, 5.0)]  # 3 steps, then 1

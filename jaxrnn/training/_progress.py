@@ -37,7 +37,7 @@ def progress(
       ValueError, TypeError: `iterable` is not iterable, `scores` is not a dict of numbers, or
         `every` is negative.
 
-    Example:
+    Examples:
       >>> scores = {}
       >>> for step in jaxrnn.training.progress(range(3), scores, every=60.0):
       ...     scores["loss"] = jnp.float32(1 / (step + 1))

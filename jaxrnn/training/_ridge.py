@@ -37,7 +37,7 @@ def ridge_readout(
     References: Hoerl and Kennard, 1970, "Ridge regression: biased estimation for nonorthogonal
     problems".
 
-    Example:
+    Examples:
       >>> states = jax.random.normal(jax.random.key(0), (100, 3, 4))  # (T, B, H)
       >>> targets = states @ jnp.arange(8.0).reshape(4, 2) + 1  # (T, B, F)
       >>> kernel, bias = jaxrnn.training.ridge_readout(states, targets)

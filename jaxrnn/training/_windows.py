@@ -46,7 +46,7 @@ def train_windows(
     References: Williams and Peng, 1990, "An efficient gradient-based algorithm for on-line training
     of recurrent network trajectories".
 
-    Example:
+    Examples:
       >>> def train_step(state, carry, window):  # learns a mean, and carries a sum
       ...     value, grads = jax.value_and_grad(lambda p: jnp.mean((window - p) ** 2))(state)
       ...     return state - 0.5 * grads, carry + window.sum(), value

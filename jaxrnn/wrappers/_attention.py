@@ -92,7 +92,7 @@ def attention(
     to attention-based neural machine translation" (dot, general); Chorowski et al., 2015,
     "Attention-based models for speech recognition" (location).
 
-    Example:
+    Examples:
       >>> decoder = jaxrnn.attention(jaxrnn.lstm(8), 6)
       >>> xs, memory = jnp.ones((5, 2, 4)), jnp.ones((2, 9, 6))  # (T, B, I), (B, S, D)
       >>> params = decoder.init(jax.random.key(0), xs[0])

@@ -37,7 +37,7 @@ def clip_carry_gradient(cell: Cell, limit: float) -> Cell:
     References: after Graves, 2013, "Generating sequences with recurrent neural networks", who clips
     what enters the gates.
 
-    Example:
+    Examples:
       >>> params = jaxrnn.cells.ElmanParams(jnp.ones((1, 1)), 2 * jnp.ones((1, 1)), None)
       >>> cell = jaxrnn.elman(1, jax.nn.relu, use_bias=False)  # h' = relu(x + 2 h)
       >>> def last(cell, h):

@@ -36,7 +36,7 @@ def drop_connect(
     References: Wan et al., 2013, "Regularization of neural networks using DropConnect"; Merity,
     Keskar and Socher, 2018, "Regularizing and optimizing LSTM language models".
 
-    Example:
+    Examples:
       >>> layer = jaxrnn.rnn(jaxrnn.drop_connect(jaxrnn.lstm(8), 0.5))
       >>> xs = jnp.ones((5, 2, 4))  # two equal sequences, (T, B, I)
       >>> params = layer.init(jax.random.key(0), xs)

@@ -28,7 +28,7 @@ def emit_carry(cell: Cell) -> Cell:
     Raises:
       ValueError, TypeError: `cell` is not a `Cell`, or comes from `from_step`.
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.emit_carry(jaxrnn.lstm(8))
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
       >>> params = cell.init(jax.random.key(0), xs[0])

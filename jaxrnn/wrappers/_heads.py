@@ -33,7 +33,7 @@ def heads(cell: Cell, num_heads: int) -> Cell:
 
     References: Beck et al., 2024, "xLSTM: extended long short-term memory".
 
-    Example:
+    Examples:
       >>> cell, x = jaxrnn.heads(jaxrnn.gru(8), 4), jnp.ones((2, 4))  # (B, I)
       >>> params = jax.eval_shape(cell.init, jax.random.key(0), x)
       >>> params.recurrent_kernel.shape  # four blocks of a kernel (32, 96)

@@ -44,7 +44,7 @@ def learned_carry(cell: Cell, *, shared_axes: tuple[int, ...] = ()) -> Cell:
     References: Forcada and Carrasco, 1995, "Learning the initial state of a second-order recurrent
     neural network during regular-language inference".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.learned_carry(jaxrnn.lstm(8))
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
       >>> params = cell.init(jax.random.key(0), xs[0])

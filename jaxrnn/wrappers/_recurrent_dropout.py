@@ -44,7 +44,7 @@ def candidate_dropout(cell: Cell, rate: float, *, shared_axes: tuple[int, ...] =
 
     References: Semeniuta, Severyn and Barth, 2016, "Recurrent dropout without memory loss".
 
-    Example:
+    Examples:
       >>> layer = jaxrnn.rnn(jaxrnn.candidate_dropout(jaxrnn.lstm(8), 0.25))
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
       >>> params = layer.init(jax.random.key(0), xs)
@@ -120,7 +120,7 @@ def state_dropout(cell: Cell, rate: float, *, shared_axes: tuple[int, ...] = ())
     References: Gal and Ghahramani, 2016, "A theoretically grounded application of dropout in
     recurrent neural networks".
 
-    Example:
+    Examples:
       >>> layer = jaxrnn.rnn(jaxrnn.state_dropout(jaxrnn.lstm(8), 0.5))
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
       >>> params = layer.init(jax.random.key(0), xs)

@@ -45,7 +45,7 @@ def reset_leaves(cell: Cell) -> Cell:
 
     References: after `ResetCore` of Haiku.
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.reset_leaves(jaxrnn.lstm(8))
       >>> done = jnp.array([[False], [False], [True]])  # (T, B)
       >>> resets = jaxrnn.LSTMCarry(h=done, c=jnp.zeros_like(done))

@@ -43,7 +43,7 @@ def weight_norm(cell: Cell, *, fields: tuple[str, ...] | None = None) -> Cell:
     References: Salimans and Kingma, 2016, "Weight normalization: a simple reparameterization to
     accelerate training of deep neural networks".
 
-    Example:
+    Examples:
       >>> cell, xs = jaxrnn.weight_norm(jaxrnn.lstm(8)), jnp.ones((5, 2, 4))  # (T, B, I)
       >>> params = cell.init(jax.random.key(0), xs[0])
       >>> params.gains.kernel.shape, params.gains.bias

@@ -42,7 +42,7 @@ def zoneout(cell: Cell, rate: float | Carry, *, shared_axes: tuple[int, ...] = (
     References: Krueger et al., 2017, "Zoneout: regularizing RNNs by randomly preserving hidden
     activations".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.zoneout(jaxrnn.lstm(8), jaxrnn.LSTMCarry(h=0.0, c=0.5))
       >>> xs = jnp.ones((1, 2, 4))  # one step, (T, B, I)
       >>> params = cell.init(jax.random.key(0), xs[0])

@@ -65,7 +65,7 @@ def antisymmetric(
     References: Chang, Chen, Haber and Chi, 2019, "AntisymmetricRNN: a dynamical system view on
     recurrent neural networks".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.antisymmetric(8)
       >>> params = cell.init(jax.random.key(0), jnp.ones(4))
       >>> start = jaxrnn.HiddenCarry(jnp.ones(8))
@@ -121,7 +121,7 @@ def gated_antisymmetric(
 
     References: as of `jaxrnn.antisymmetric`.
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.gated_antisymmetric(8, step_size=0.1)
       >>> xs = 100 * jnp.ones((5, 4))  # (T, I)
       >>> params = cell.init(jax.random.key(0), xs[0])

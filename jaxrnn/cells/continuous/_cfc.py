@@ -59,7 +59,7 @@ def cfc(
 
     References: Hasani et al., 2022, "Closed-form continuous-time neural networks".
 
-    Example:
+    Examples:
       >>> layer = jaxrnn.rnn(jaxrnn.cfc(8, backbone_size=16))
       >>> xs = jaxrnn.Timed(jnp.ones((3, 4)), jnp.array([0.0, 0.1, 5.0]))  # (T, I), and gaps (T,)
       >>> params = jax.eval_shape(layer.init, jax.random.key(0), xs)

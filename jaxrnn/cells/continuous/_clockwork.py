@@ -61,7 +61,7 @@ def clockwork(
 
     References: Koutník, Greff, Gomez and Schmidhuber, 2014, "A clockwork RNN".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.clockwork(8, (1, 4))  # four units for each period
       >>> xs = jnp.ones((8, 4))  # (T, I)
       >>> params = cell.init(jax.random.key(0), xs[0])

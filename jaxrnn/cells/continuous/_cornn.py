@@ -61,7 +61,7 @@ def cornn(
     References: Rusch and Mishra, 2021, "Coupled oscillatory recurrent neural network (coRNN): an
     accurate and (gradient) stable architecture for learning long time dependencies".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.cornn(8, step_size=0.1, gamma=1.0, epsilon=2.0)
       >>> x = jnp.ones((2, 4))  # (B, I)
       >>> params = cell.init(jax.random.key(0), x)

@@ -74,7 +74,7 @@ def ctrnn(
     Joglekar, Song, Newsome and Wang, 2019, "Task representations in neural networks trained to
     perform many cognitive tasks".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.ctrnn(8, alpha=0.2, excitatory=6)
       >>> params = cell.init(jax.random.key(0), jnp.ones((2, 4)))  # (B, I)
       >>> kernel = cell.prepare(params, None).recurrent_kernel  # what the loop reads

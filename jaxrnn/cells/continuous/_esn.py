@@ -58,7 +58,7 @@ def esn(
     References: Jaeger, 2001, "The echo state approach to analysing and training recurrent neural
     networks".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.esn(2, leak=0.5)
       >>> params = jaxrnn.cells.ESNParams(jnp.eye(2), 0.9 * jnp.eye(2), jnp.zeros(2))
       >>> def total(params, xs):

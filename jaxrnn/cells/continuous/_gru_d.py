@@ -80,7 +80,7 @@ def gru_d(
     References: Che, Purushotham, Cho, Sontag and Liu, 2018, "Recurrent neural networks for
     multivariate time series with missing values".
 
-    Example:
+    Examples:
       >>> layer = jaxrnn.rnn(jaxrnn.gru_d(8))
       >>> xs = jnp.ones((3, 4)).at[1:, 0].set(jnp.nan)  # (T, I): feature 0 is seen once
       >>> xs = jaxrnn.Timed(xs, jnp.array([0.0, 2.0, 0.5]))

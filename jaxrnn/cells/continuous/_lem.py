@@ -64,7 +64,7 @@ def lem(
     References: Rusch, Mishra, Erichson and Mahoney, 2022, "Long expressive memory for sequence
     modeling".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.lem(8, step_size=0.5)
       >>> xs = 100 * jnp.ones((20, 2, 4))  # (T, B, I)
       >>> params = cell.init(jax.random.key(0), xs[0])

@@ -56,7 +56,7 @@ def ltc(hidden_size: int, *, num_substeps: int = 6) -> Cell:
 
     References: Hasani, Lechner, Amini, Rus and Grosu, 2021, "Liquid time-constant networks".
 
-    Example:
+    Examples:
       >>> layer = jaxrnn.rnn(jaxrnn.ltc(8, num_substeps=2))
       >>> xs = jaxrnn.Timed(jnp.ones((3, 4)), jnp.array([0.1, 1e4, 0.1]))  # a gap of 10,000
       >>> params = layer.init(jax.random.key(0), xs)

@@ -77,7 +77,7 @@ def scornn(
     Cayley transform"; modrelu: Arjovsky, Shah and Bengio, 2016, "Unitary evolution recurrent neural
     networks".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.scornn(8, negative=4)
       >>> params = cell.init(jax.random.key(0), jnp.ones((2, 4)))  # (B, I)
       >>> kernel = cell.prepare(params, None).recurrent_kernel  # U

@@ -58,7 +58,7 @@ def time_aware_lstm(
 
     References: Baytas et al., 2017, "Patient subtyping via time-aware LSTM networks".
 
-    Example:
+    Examples:
       >>> layer = jaxrnn.rnn(jaxrnn.time_aware_lstm(8))
       >>> xs = jaxrnn.Timed(jnp.ones((5, 2, 4)), jnp.zeros((5, 2)))  # no time passes
       >>> params = layer.init(jax.random.key(0), xs)

@@ -63,7 +63,7 @@ def unicornn(
     References: Rusch and Mishra, 2021, "UnICORNN: a recurrent model for learning very long time
     dependencies".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.unicornn(1, step_size=0.1)
       >>> still = jnp.array([-50.0])  # σ(c) is almost 0, so time stands still
       >>> params = jaxrnn.cells.UnICORNNParams(jnp.ones((1, 1)), jnp.ones(1), still, jnp.zeros(1))

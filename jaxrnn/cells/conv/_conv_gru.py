@@ -88,7 +88,7 @@ def conv_gru(
     References: Ballas, Yao, Pal and Courville, 2016, "Delving deeper into convolutional networks
     for learning video representations".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.conv_gru(5, (3,), reset_after=False)  # 5 channels, a window of 3
       >>> xs = jnp.ones((2, 20, 1))  # (B, length, C), one step
       >>> params = jax.eval_shape(cell.init, jax.random.key(0), xs)

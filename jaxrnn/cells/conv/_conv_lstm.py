@@ -83,7 +83,7 @@ def conv_lstm(
     References: Shi, Chen, Wang, Yeung, Wong and Woo, 2015, "Convolutional LSTM network: a machine
     learning approach for precipitation nowcasting".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.conv_lstm(8, (3, 3), use_peepholes=True)
       >>> picture = jnp.ones((2, 16, 16, 1))  # (B, height, width, C)
       >>> params = jax.eval_shape(cell.init, jax.random.key(0), picture)

@@ -61,7 +61,7 @@ def convolve(x: jax.Array, kernel: jax.Array, dilation: tuple[int, ...] | None =
     Returns:
       ``(..., *S, N)``, summed in at least float32, and in the dtype of the sums.
 
-    Example:
+    Examples:
       >>> x = jnp.arange(5.0)[None, :, None]  # (B, *S, C): one row of five pixels
       >>> jaxrnn.authoring.convolve(x, jnp.ones((3, 1, 1)))[0, :, 0].tolist()
       [1.0, 3.0, 6.0, 9.0, 7.0]

@@ -51,7 +51,7 @@ def atr(
     References: Zhang, Xiong, Su, Lin and Zhang, 2018, "Simplifying neural machine translation with
     addition-subtraction twin-gated recurrent networks".
 
-    Example:
+    Examples:
       >>> def count(cell, num_inputs=4):
       ...     params = jax.eval_shape(cell.init, jax.random.key(0), jnp.ones(num_inputs))
       ...     return sum(leaf.size for leaf in jax.tree.leaves(params))

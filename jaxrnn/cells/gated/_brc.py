@@ -52,7 +52,7 @@ def brc(
     References: Vecoven, Ernst and Drion, 2021, "A bio-inspired bistable recurrent cell allows for
     long-lasting memory".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.brc(1)
       >>> params = jaxrnn.cells.BRCParams(jnp.zeros((1, 3)), jnp.zeros(2), jnp.array([2.0, 0, 0]))
       >>> start = jaxrnn.HiddenCarry(jnp.array([[0.1], [-0.1]]))  # two sequences

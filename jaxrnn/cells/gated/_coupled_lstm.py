@@ -78,7 +78,7 @@ def coupled_lstm(
     References: Greff, Srivastava, Koutník, Steunebrink and Schmidhuber, 2017, "LSTM: a search space
     odyssey".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.coupled_lstm(8, use_peepholes=True)
       >>> params = cell.init(jax.random.key(0), jnp.ones((2, 4)))  # (B, I)
       >>> params.kernel.shape, params.peephole.shape  # gates i g o, and peepholes of i and o

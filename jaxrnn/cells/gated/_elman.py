@@ -62,7 +62,7 @@ def elman(
 
     References: Elman, 1990, "Finding structure in time".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.elman(1, jax.nn.relu)
       >>> params = jaxrnn.cells.ElmanParams(jnp.ones((1, 1)), 0.5 * jnp.ones((1, 1)), jnp.zeros(1))
       >>> _, ys = jaxrnn.unroll(cell, params, None, jnp.array([[1.0], [0.0], [3.0]]))  # (T, I)
@@ -113,7 +113,7 @@ def irnn(
     References: Le, Jaitly and Hinton, 2015, "A simple way to initialize recurrent networks of
     rectified linear units".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.irnn(3, kernel_init=jaxrnn.initializers.identity())
       >>> xs = jnp.array([[1.0, 2.0, 0.0], [10.0, 0.0, 0.0], [0.0, 0.0, 5.0]])  # (T, I)
       >>> params = cell.init(jax.random.key(0), xs[0])

@@ -58,7 +58,7 @@ def fast_grnn(
     References: Kusupati et al., 2018, "FastGRNN: a fast, accurate, stable and tiny kilobyte sized
     gated recurrent neural network".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.fast_grnn(8)
       >>> params = jax.eval_shape(cell.init, jax.random.key(0), jnp.ones((2, 4)))  # (B, I)
       >>> {name: leaf.shape for name, leaf in params._asdict().items()}

@@ -56,7 +56,7 @@ def fast_rnn(
     References: Kusupati et al., 2018, "FastGRNN: a fast, accurate, stable and tiny kilobyte sized
     gated recurrent neural network".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.fast_rnn(8)
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
       >>> params = cell.init(jax.random.key(0), xs[0])

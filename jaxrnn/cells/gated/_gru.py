@@ -84,7 +84,7 @@ def gru(
     statistical machine translation"; reset after the product: Appleyard, Kočiský and Blunsom, 2016,
     "Optimizing performance of recurrent neural networks on GPUs".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.gru(8)
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
       >>> params = cell.init(jax.random.key(0), xs[0])

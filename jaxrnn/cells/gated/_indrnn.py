@@ -56,7 +56,7 @@ def indrnn(
     References: Li, Li, Cook, Zhu and Gao, 2018, "Independently recurrent neural network (IndRNN):
     building a longer and deeper RNN".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.indrnn(2)
       >>> params = jaxrnn.cells.IndRNNParams(jnp.eye(2), jnp.array([1.0, 0.5]), jnp.zeros(2))
       >>> xs = jnp.array([[8.0, 8.0], [0.0, 0.0], [0.0, 0.0]])  # (T, I)

@@ -53,7 +53,7 @@ def janet(
     References: van der Westhuizen and Lasenby, 2018, "The unreasonable effectiveness of the forget
     gate"; the biases: Tallec and Ollivier, 2018, "Can recurrent neural networks warp time?".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.janet(8, bias_init=jaxrnn.initializers.chrono(50, gates="fg"))
       >>> params = cell.init(jax.random.key(0), jnp.ones((2, 4)))  # (B, I)
       >>> params.kernel.shape, params.recurrent_kernel.shape

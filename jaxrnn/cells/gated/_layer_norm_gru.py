@@ -57,7 +57,7 @@ def layer_norm_gru(
 
     References: Ba, Kiros and Hinton, 2016, "Layer normalization".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.layer_norm_gru(8)
       >>> x = jax.random.normal(jax.random.key(0), (2, 4))  # (B, I)
       >>> params = cell.init(jax.random.key(1), x)

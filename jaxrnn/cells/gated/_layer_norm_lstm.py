@@ -59,7 +59,7 @@ def layer_norm_lstm(
 
     References: Ba, Kiros and Hinton, 2016, "Layer normalization".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.layer_norm_lstm(8, use_bias=False)
       >>> params = jax.eval_shape(cell.init, jax.random.key(0), jnp.ones((2, 4)))  # (B, I)
       >>> params.gain.shape, params.cell_gain.shape, params.cell_bias.shape, params.bias

@@ -52,7 +52,7 @@ def li_gru(
     References: Ravanelli, Brakel, Omologo and Bengio, 2018, "Light gated recurrent units for speech
     recognition".
 
-    Example:
+    Examples:
       >>> model = jaxrnn.stack(jaxrnn.layer_norm(), jaxrnn.rnn(jaxrnn.li_gru(8)))
       >>> xs = jnp.arange(40.0).reshape(5, 2, 4)  # (T, B, I)
       >>> params = model.init(jax.random.key(0), xs)

@@ -67,7 +67,7 @@ def lstm(
     References: Hochreiter and Schmidhuber, 1997, "Long short-term memory"; Gers, Schmidhuber and
     Cummins, 2000, "Learning to forget: continual prediction with LSTM".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.lstm(8)
       >>> xs = jnp.ones((50, 2, 4))  # (T, B, I)
       >>> params = cell.init(jax.random.key(0), xs[0])

@@ -60,7 +60,7 @@ def mgu(
 
     References: Zhou, Wu, Zhang and Zhou, 2016, "Minimal gated unit for recurrent neural networks".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.mgu(8)
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
       >>> params = cell.init(jax.random.key(0), xs[0])

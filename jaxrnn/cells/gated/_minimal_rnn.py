@@ -57,7 +57,7 @@ def minimal_rnn(
     References: Chen, 2017, "MinimalRNN: toward more interpretable and trainable recurrent neural
     networks".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.minimal_rnn(8)
       >>> params = cell.init(jax.random.key(0), jnp.ones((2, 4)))  # (B, I)
       >>> start = jaxrnn.HiddenCarry(jnp.ones((2, 8)))

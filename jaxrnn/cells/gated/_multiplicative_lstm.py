@@ -60,7 +60,7 @@ def multiplicative_lstm(
 
     References: Krause, Lu, Murray and Renals, 2016, "Multiplicative LSTM for sequence modelling".
 
-    Example:
+    Examples:
       >>> model = jaxrnn.stack(jaxrnn.embed(100, 4), jaxrnn.rnn(jaxrnn.multiplicative_lstm(8)))
       >>> text = jax.ShapeDtypeStruct((50, 2), jnp.int32)  # (T, B), symbols
       >>> _, params = jax.eval_shape(model.init, jax.random.key(0), text)

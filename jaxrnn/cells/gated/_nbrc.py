@@ -52,7 +52,7 @@ def nbrc(
     References: Vecoven, Ernst and Drion, 2021, "A bio-inspired bistable recurrent cell allows for
     long-lasting memory".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.nbrc(8)
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
       >>> params = cell.init(jax.random.key(0), xs[0])

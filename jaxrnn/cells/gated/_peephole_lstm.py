@@ -71,7 +71,7 @@ def peephole_lstm(
 
     References: Gers and Schmidhuber, 2000, "Recurrent nets that time and count".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.peephole_lstm(8)
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
       >>> params = cell.init(jax.random.key(0), xs[0])

@@ -65,7 +65,7 @@ def projected_lstm(
     References: Sak, Senior and Beaufays, 2014, "Long short-term memory recurrent neural network
     architectures for large scale acoustic modeling".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.projected_lstm(64, 16)
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
       >>> params = jax.eval_shape(cell.init, jax.random.key(0), xs[0])

@@ -52,7 +52,7 @@ def ran(
 
     References: Lee, Levy and Zettlemoyer, 2017, "Recurrent additive networks".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.ran(1)
       >>> bias = jnp.array([50.0, 50.0, 0.0])  # both gates open
       >>> params = jaxrnn.cells.RANParams(jnp.array([[0.0, 0.0, 1.0]]), jnp.zeros((1, 2)), bias)

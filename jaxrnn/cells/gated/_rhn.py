@@ -56,7 +56,7 @@ def rhn(
 
     References: Zilly, Srivastava, Koutník and Schmidhuber, 2017, "Recurrent highway networks".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.rhn(8, depth=3)
       >>> params = jax.eval_shape(cell.init, jax.random.key(0), jnp.ones((2, 4)))  # (B, I)
       >>> params.recurrent_kernel.shape, [kernel.shape for kernel in params.deeper_kernels]

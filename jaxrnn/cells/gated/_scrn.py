@@ -68,7 +68,7 @@ def scrn(
     References: Mikolov, Joulin, Chopra, Mathieu and Ranzato, 2015, "Learning longer memory in
     recurrent neural networks".
 
-    Example:
+    Examples:
       >>> cell, one = jaxrnn.scrn(1, 1, alpha=0.5), jnp.ones((1, 1))
       >>> params = jaxrnn.cells.SCRNParams(one, one, one, one, jnp.zeros(1))
       >>> carry, ys = jaxrnn.unroll(cell, params, None, jnp.ones((4, 1)))  # (T, I)

@@ -61,7 +61,7 @@ def slstm(
 
     References: Beck et al., 2024, "xLSTM: extended long short-term memory".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.heads(jaxrnn.slstm(4), 2)
       >>> xs = jnp.ones((5, 3, 4))  # (T, B, I)
       >>> params = jax.eval_shape(cell.init, jax.random.key(0), xs[0])

@@ -53,7 +53,7 @@ def star(
     References: Turkoglu, D'Aronco, Wegner and Schindler, 2022, "Gating revisited: deep multi-layer
     RNNs that can be trained".
 
-    Example:
+    Examples:
       >>> model = jaxrnn.stack(jaxrnn.dense(8), *10 * [jaxrnn.rnn(jaxrnn.star(8))])
       >>> xs = jax.ShapeDtypeStruct((50, 2, 4), jnp.float32)  # (T, B, I)
       >>> params = jax.eval_shape(model.init, jax.random.key(0), xs)

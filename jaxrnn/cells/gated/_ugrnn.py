@@ -59,7 +59,7 @@ def ugrnn(
     References: Collins, Sohl-Dickstein and Sussillo, 2017, "Capacity and trainability in recurrent
     neural networks".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.ugrnn(8, activation=jax.nn.relu)
       >>> params = cell.init(jax.random.key(0), jnp.ones((2, 4)))  # (B, I)
       >>> params.kernel.shape, params.recurrent_kernel.shape

@@ -67,7 +67,7 @@ def wmc_lstm(
 
     References: Landi, Baraldi, Cornia and Cucchiara, 2021, "Working memory connections for LSTM".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.wmc_lstm(8)
       >>> params = cell.init(jax.random.key(0), jnp.ones((2, 4)))  # (B, I)
       >>> params.recurrent_kernel.shape, params.memory_kernel.shape  # gates i f g o, and i f o

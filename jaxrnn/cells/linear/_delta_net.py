@@ -56,7 +56,7 @@ def delta_net(
     programmers"; Yang et al., 2024, "Parallelizing linear transformers with the delta rule over
     sequence length".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.delta_net(8, 2)
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
       >>> params = cell.init(jax.random.key(0), xs[0])

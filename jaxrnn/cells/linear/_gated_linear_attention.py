@@ -67,7 +67,7 @@ def gated_linear_attention(
     References: Yang et al., 2024, "Gated linear attention transformers with hardware-efficient
     training".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.gated_linear_attention(8, 2, decay_rank=3)
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
       >>> params = jax.eval_shape(cell.init, jax.random.key(0), xs[0])

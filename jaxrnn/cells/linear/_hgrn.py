@@ -75,7 +75,7 @@ def hgrn(
     References: Qin, Yang and Zhong, 2023, "Hierarchically gated recurrent neural network for
     sequence modeling".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.hgrn(8, lower_bound=0.9)
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
       >>> params = jax.eval_shape(cell.init, jax.random.key(0), xs[0])

@@ -70,7 +70,7 @@ def lru(
 
     References: Orvieto et al., 2023, "Resurrecting recurrent neural networks for long sequences".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.lru(16, most_phase=0.3)  # slow rotations, for long sequences
       >>> xs = jnp.ones((50, 2, 4))  # (T, B, I)
       >>> params = jax.eval_shape(cell.init, jax.random.key(0), xs[0])

@@ -55,7 +55,7 @@ def mamba(state_size: int = 16, *, step_rank: int | None = None) -> Cell:
     References: Gu and Dao, 2023, "Mamba: linear-time sequence modeling with selective state
     spaces".
 
-    Example:
+    Examples:
       >>> model = jaxrnn.stack(jaxrnn.causal_conv(None, 3), jaxrnn.rnn(jaxrnn.mamba(16)))
       >>> xs = jax.ShapeDtypeStruct((50, 2, 4), jnp.float32)  # (T, B, I)
       >>> params = jax.eval_shape(model.init, jax.random.key(0), xs)

@@ -53,7 +53,7 @@ def min_gru(
 
     References: Feng, Tung, Ahmed, Bengio and Hajimirsadeghi, 2024, "Were RNNs all we needed?".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.min_gru(8)
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
       >>> params = cell.init(jax.random.key(0), xs[0])

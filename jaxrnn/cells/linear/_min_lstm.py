@@ -53,7 +53,7 @@ def min_lstm(
 
     References: as of `jaxrnn.min_gru`.
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.min_lstm(8, jnp.tanh)
       >>> xs = 100 * jnp.ones((20, 2, 4))  # (T, B, I)
       >>> params = cell.init(jax.random.key(0), xs[0])

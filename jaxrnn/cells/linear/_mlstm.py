@@ -74,7 +74,7 @@ def mlstm(
 
     References: Beck et al., 2024, "xLSTM: extended long short-term memory".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.mlstm(8, 2)
       >>> params = cell.init(jax.random.key(0), jnp.ones((3, 4)))  # (B, I)
       >>> params.gate_bias.tolist()  # i of both heads, f of both heads

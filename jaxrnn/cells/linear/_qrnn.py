@@ -54,7 +54,7 @@ def qrnn(
 
     References: Bradbury, Merity, Xiong and Socher, 2017, "Quasi-recurrent neural networks".
 
-    Example:
+    Examples:
       >>> layer = jaxrnn.stack(jaxrnn.causal_conv(4, 2), jaxrnn.rnn(jaxrnn.qrnn(8)))
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
       >>> params = jax.eval_shape(layer.init, jax.random.key(0), xs)

@@ -51,7 +51,7 @@ def retention(
     References: Sun et al., 2023, "Retentive network: a successor to transformer for large language
     models".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.retention(8, 4)
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
       >>> params = cell.init(jax.random.key(0), xs[0])

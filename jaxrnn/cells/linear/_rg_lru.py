@@ -55,7 +55,7 @@ def rg_lru(
     References: De et al., 2024, "Griffin: mixing gated linear recurrences with local attention for
     efficient language models".
 
-    Example:
+    Examples:
       >>> layer = jaxrnn.stack(jaxrnn.dense(8), jaxrnn.rnn(jaxrnn.rg_lru(8)))
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
       >>> params = jax.eval_shape(layer.init, jax.random.key(0), xs)

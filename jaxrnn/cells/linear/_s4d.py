@@ -74,7 +74,7 @@ def s4d(
     References: Gu, Gupta, Goel and Ré, 2022, "On the parameterization and initialization of
     diagonal state space models".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.s4d(16, eigenvalue_init=jaxrnn.initializers.s4d_inv())
       >>> xs = jnp.ones((50, 2, 4))  # (T, B, I)
       >>> params = jax.eval_shape(cell.init, jax.random.key(0), xs[0])

@@ -86,7 +86,7 @@ def s5(
     References: Smith, Warrington and Linderman, 2023, "Simplified state space layers for sequence
     modeling".
 
-    Example:
+    Examples:
       >>> cell = jaxrnn.s5(16, discretization="bilinear")
       >>> xs = jnp.ones((50, 2, 4))  # (T, B, I)
       >>> params = jax.eval_shape(cell.init, jax.random.key(0), xs[0])

@@ -60,7 +60,7 @@ def sru(
     parallelizable recurrence"; the first version: Lei and Zhang, 2017, "Training RNNs as fast as
     CNNs".
 
-    Example:
+    Examples:
       >>> model = jaxrnn.stack(jaxrnn.rnn(jaxrnn.sru(8)), jaxrnn.rnn(jaxrnn.sru(8)))
       >>> xs = jnp.ones((5, 2, 4))  # (T, B, I)
       >>> first, second = jax.eval_shape(model.init, jax.random.key(0), xs)

@@ -15,7 +15,7 @@ from jaxrnn.engines.program._projection import Projection, projection_of
 from jaxrnn.engines.program._step import Sizes, step_program
 from jaxrnn.engines.program._views import NotCovered
 
-TILE = 20 << 10  # bytes of registers that stay in the first cache, as in program_handler.cc
+TILE = 32 << 10  # bytes of registers that stay in the first cache, as in program_handler.cc
 
 
 class StepKernel(NamedTuple):

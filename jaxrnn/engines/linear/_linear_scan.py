@@ -64,7 +64,7 @@ def linear_scan(
     References: Blelloch, 1990, "Prefix sums and their applications"; Martin and Cundy, 2018,
     "Parallelizing linear recurrent neural nets over sequence length".
 
-    Example:
+    Examples:
       >>> a, b = jnp.full((4, 1), 0.5), jnp.ones((4, 1))  # (T, N)
       >>> jaxrnn.linear_scan(a, b).ravel().tolist()
       [1.0, 1.5, 1.75, 1.875]

@@ -38,7 +38,7 @@ def log_linear_scan(
     References: Heinsen, 2023, "Efficient parallelization of a ubiquitous sequential computation";
     Feng et al., 2024, "Were RNNs all we needed?".
 
-    Example:
+    Examples:
       >>> log_a = jnp.full((4, 1), 30 * jnp.log(10.0))  # (T, N): a = 1e30, b = 1
       >>> log_h = jaxrnn.log_linear_scan(log_a, jnp.zeros_like(log_a))
       >>> [round(float(h)) for h in log_h[:, 0] / jnp.log(10.0)]  # float32 holds no 1e90

@@ -54,7 +54,7 @@ ffi::Error run(ffi::ThreadPool& pool, const Kernels<T>& kernels, ffi::RemainingA
                ffi::RemainingRets rets, ffi::Span<const std::int64_t> numbers,
                ffi::Span<const double> constants, std::ptrdiff_t steps, std::ptrdiff_t batch,
                bool reverse) {
-  constexpr std::ptrdiff_t cache = 20 << 10;  // bytes of local scratch
+  constexpr std::ptrdiff_t cache = 32 << 10;  // bytes of local scratch
   Code code(numbers);
   Tensors<T> tensors(args, rets);
   Parsed<T> parsed;

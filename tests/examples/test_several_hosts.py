@@ -65,7 +65,10 @@ def test_after_a_crash_training_continues_on_other_devices(straight, tmp_path):
     for process in processes:
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    later = {number: loss for number, loss in straight.items() if number > 20}
+    # A checkpoint is written while training goes on: the last may not have been whole.
+    saved = max(int(path.name) for path in tmp_path.iterdir() if path.name.isdigit())
+    assert 10 <= saved < 50
+    later = {number: loss for number, loss in straight.items() if number > saved}
     for devices in (1, 2, 4):
         folder = tmp_path.with_name(f"{tmp_path.name}_{devices}")
         subprocess.run(["cp", "-r", tmp_path, folder], check=True)

@@ -105,7 +105,7 @@ ROWS = {
     "gated_antisymmetric": Row(0.01, (jaxrnn.gated_antisymmetric(H, step_size=0.3),)),
     "gru": Row(0.004, (jaxrnn.gru(H),), 600),
     "gru_d": Row(0.005, (jaxrnn.gru_d(H),), 600),
-    "hgrn": Row(0.005, (jaxrnn.hgrn(H),) * 2),
+    "hgrn": Row(0.005, (jaxrnn.hgrn(H),) * 2, 1200),
     "indrnn": Row(0.08, (jaxrnn.indrnn(H),) * 2),
     "irnn": Row(0.05, (jaxrnn.irnn(H),), 400, 0.003, task=order),
     "janet": Row(0.005, (jaxrnn.janet(H),), 600),

@@ -89,7 +89,7 @@ def described(build) -> tuple[str, str, list[str], str]:
     head, _, equations = title.partition("\n\n")
     if not equations:
         raise ValueError(f"the docstring of `{build.__name__}` begins without equations")
-    references = after.partition("References: ")[2]
+    references = after.partition("References: ")[2].partition("\n\nExamples:")[0]
     return head, equations, [one_line(p) for p in paragraphs], one_line(references)
 
 

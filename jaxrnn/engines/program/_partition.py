@@ -130,30 +130,7 @@ def _kept(step, back):
     forced = [v for v in multiplied if v.value not in before or not _is_whole(step, v)]
     required = {v for v in read if v in writers and v not in back}
     required |= {v.value for v in forced if v.value in writers}
-
-    def missing(value, most):
-        """What else must be kept to make `value` again, None where that is too much."""
-        if value not in writers or value in given or value in required:
-            return set()
-        if is_cheap(value):
-            parts = [missing(view.value, most) for view in sources(value)]
-            return None if None in parts else set().union(*parts)
-        return {value} if values[value].size <= most else None
-
-    def is_cheap(value):
-        return all(o.name not in _DEAR for o in writers[value])
-
-    def sources(value):
-        return [view for o in writers[value] for view in o.inputs]
-
-    fixed = {v.value for v in forced}
-    for value in sorted(required, reverse=True):
-        if value in fixed or not is_cheap(value):
-            continue
-        parts = [missing(view.value, values[value].size // _FEW) for view in sources(value)]
-        more = None if None in parts else set().union(*parts)
-        if more is not None and sum(values[v].size for v in more) <= values[value].size // _FEW:
-            required = (required - {value}) | more
+    required = _without_cheap(step, writers, given, required, {v.value for v in forced})
     new = {
         v.value: j for j, v in enumerate(_outputs(step, step.pullback.carry)) if _is_whole(step, v)
     }
@@ -178,6 +155,44 @@ def _kept(step, back):
     leaves = {before[value] for value in is_read if value in before}
     leaves |= {place.number for place in places if place.space == "before"}
     return Kept(after, tuple(sorted(leaves)), (*saved, *extra)), tuple(places)
+
+
+def _without_cheap(step, writers, given, required, fixed):
+    """`required`, without what is made again from what is given or kept, or from a few numbers.
+
+    Args:
+      step: what the values are of.
+      writers: the operations that write each value.
+      given: values that are there.
+      required: values to keep.
+      fixed: those among them that must stay.
+    """
+    values = step.joint.values
+
+    def missing(value, most):
+        """What else must be kept to make `value` again, None where that is too much."""
+        if value not in writers or value in given or value in required:
+            return set()
+        if is_cheap(value):
+            return missing_of_all(value, most)
+        return {value} if values[value].size <= most else None
+
+    def missing_of_all(value, most):
+        views = [view for operation in writers[value] for view in operation.inputs]
+        parts = [missing(view.value, most) for view in views]
+        return None if None in parts else set().union(*parts)
+
+    def is_cheap(value):
+        return all(operation.name not in _DEAR for operation in writers[value])
+
+    for value in sorted(required, reverse=True):
+        if value in fixed or not is_cheap(value):
+            continue
+        most = values[value].size // _FEW
+        more = missing_of_all(value, most)
+        if more is not None and sum(values[v].size for v in more) <= most:
+            required = (required - {value}) | more
+    return required
 
 
 def _cotangents(step):

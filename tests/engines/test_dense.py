@@ -58,13 +58,19 @@ def test_sums_of_outer_products(instruction_set, sizes, dtype, reverse):
         np.testing.assert_array_equal(got[1], b.sum((0, 1)))
 
     check(outer_products(recurrence, None, a, b, None), a, b)
+    part = slice(units // 3, units // 3 * 2)
+    check(outer_products(recurrence, None, a, b, None, part), a, b[..., part])
     is_real = mask[..., None]
-    poisoned = (np.where(is_real, x, np.nan) for x in (a, b))
-    real = (np.where(is_real, x, 0) for x in (a, b))
+    poisoned = [np.where(is_real, x, np.nan) for x in (a, b)]
+    real = [np.where(is_real, x, 0) for x in (a, b)]
     check(outer_products(recurrence, None, *poisoned, mask), *real)
+    real[1] = real[1][..., part]
+    check(outer_products(recurrence, None, *poisoned, mask, part), *real)
     if steps:
         rows = (a[1:], first[None]) if reverse else (first[None], a[:-1])
         check(outer_products(recurrence, first, a, b, None), np.concatenate(rows), b)
+        got = outer_products(recurrence, first, a, b, None, part)
+        check(got, np.concatenate(rows), b[..., part])
 
 
 @pytest.mark.parametrize("has_mask", [False, True])

@@ -54,6 +54,7 @@ def outer_products(
     a: jax.Array,
     b: jax.Array,
     mask: jax.Array | None,
+    columns: slice = slice(None),
 ) -> tuple[jax.Array, jax.Array]:
     """The sum over all rows of the outer products of a (T, B, M) and b (T, B, N), and that of b.
 
@@ -63,25 +64,30 @@ def outer_products(
       a: the left sides.
       b: the right sides.
       mask: the rows to add up, True (T, B); None for all. Only without `first`.
+      columns: those of `b` that are taken, N in all.
 
     Returns:
       (M, N) and (N,).
     """
 
+    begin, end, _ = columns.indices(b.shape[-1])
+
     @jax.custom_batching.custom_vmap
     def call(first, a, b, mask):
-        shapes = (a.shape[-1], b.shape[-1]), b.shape[-1:]
+        shapes = (a.shape[-1], end - begin), (end - begin,)
         outer: Any = jax.ffi.ffi_call(
             "jaxrnn_outer", [shape_like(b, shape, b.dtype) for shape in shapes]
         )
         operands = varying_like(b, (first, a, b, mask))
-        chosen = _instruction_set(recurrence)
-        return tuple(outer(*operands, instruction_set=chosen, reverse=recurrence.reverse))
+        return tuple(outer(
+            *operands, instruction_set=_instruction_set(recurrence), begin=np.int64(begin),
+            reverse=recurrence.reverse,
+        ))  # fmt: skip
 
     @call.def_vmap
     def rule(size, is_mapped, first, a, b, mask):
         def by_xla(first, a, b, mask):
-            a = before(recurrence, first if first.ndim > 1 else None, a)
+            a, b = before(recurrence, first if first.ndim > 1 else None, a), b[..., begin:end]
             if mask.ndim > 1:
                 a, b = (jnp.where(mask[..., None], x, 0) for x in (a, b))
             return a.reshape(-1, a.shape[-1]).T @ b.reshape(-1, b.shape[-1]), b.sum((0, 1))

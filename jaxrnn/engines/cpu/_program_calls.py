@@ -105,9 +105,8 @@ def backward(
         if dinitial is None:
             dinitial = jax.tree.map(jnp.zeros_like, last)
         dgiven = _cotangents_of_given(recurrence, code, found, inputs)
-        dproducts = tuple(
-            _found(code, found, Place("dproduct", i)) for i in range(len(programs.step.products))
-        )
+        count = len(programs.step.products)
+        dproducts = tuple(_found(code, found, Place("dproduct", i)) for i in range(count))
         return (last, dinitial, sums), (dgiven, dproducts)
 
     states = tuple(primals.states.carry), tuple(dresult.carry)
@@ -143,7 +142,18 @@ def _has_flags(flags):
 
 
 def _found(code, found, place):
+    """The array that holds a place, alone or among others."""
+    if place in code.within:
+        place = code.within[place].place
     return found[code.aliases.get(place, place)]
+
+
+def columns_of_products(recurrence: Recurrence, has_flags: bool) -> list[slice]:
+    """Where the cotangent of each product is in its array."""
+    programs = recurrence.kernel.programs
+    within = programs.backward(has_flags).within
+    places = [within.get(Place("dproduct", i)) for i in range(len(programs.step.products))]
+    return [slice(None) if at is None else slice(at.begin, at.end) for at in places]
 
 
 def _run(recurrence, code: Code, params, states, inputs, flags, arrays=None, *, backward=False):

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.engines.cpu._dense import before, outer_products, times_matrix
-from jaxrnn.engines.cpu._program_calls import saved_arrays
+from jaxrnn.engines.cpu._program_calls import columns_of_products, saved_arrays
 from jaxrnn.engines.kernel._operands import (
     Cotangents,
     Flags,
@@ -60,10 +60,11 @@ def _of_weights(recurrence, primals, flags, saved, cotangents):
     arrays |= {Place("first", j): x for j, x in enumerate(primals.states.carry)}
     read, pull = jax.vjp(step.parameters.of, primals.weights)
     dread, totals = [jnp.zeros_like(x) for x in read], {}
-    details = zip(step.products, step.matrices, programs.multiplied, dproducts, strict=True)
-    for i, (number, matrix, place, db) in enumerate(details):
+    columns = columns_of_products(recurrence, saved.previous is not None)
+    lists = step.products, step.matrices, programs.multiplied, dproducts, columns
+    for i, (number, matrix, place, db, at) in enumerate(zip(*lists, strict=True)):
         first, a = _multiplied(arrays, place)
-        out, totals["dproduct", i] = _outer(recurrence, matrix, first, a, db, flags.mask)
+        out, totals["dproduct", i] = _outer(recurrence, matrix, first, a, db, flags.mask, at)
         dread[number] = dread[number] + out.reshape(read[number].shape)
     of_projection = None
     if projection is not None:
@@ -93,11 +94,12 @@ def _multiplied(arrays, place):
     return arrays[Place("first", place.number)], arrays[Place("after", place.number)]
 
 
-def _outer(recurrence, matrix, first, a, b, mask):
+def _outer(recurrence, matrix, first, a, b, mask, columns):
     """The sum over all rows of the outer products of a and b, as the matrix lies in memory."""
     if matrix.heads == 1:
-        out, total = outer_products(recurrence, first, a, b, mask)
+        out, total = outer_products(recurrence, first, a, b, mask, columns)
         return (out.T if matrix.is_transposed else out), total
+    b = b[..., columns]
     a = before(recurrence, first, a).reshape(*a.shape[:2], matrix.heads, matrix.depth)
     total, b = b.sum((0, 1)), b.reshape(*b.shape[:2], matrix.heads, matrix.units)
     return jnp.einsum("tbhn,tbhk->hnk" if matrix.is_transposed else "tbhk,tbhn->hkn", *(

@@ -5,12 +5,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxrnn.engines.program._fusion import fused, in_place
+from jaxrnn.engines.program._fusion import fused
+from jaxrnn.engines.program._placement import in_place
 from jaxrnn.engines.program._operations import OPERATIONS, Operation
 from jaxrnn.engines.program._storage import stored
 from jaxrnn.engines.program._views import NotCovered, View, collapsed, whole
 
 _REDUCTIONS = frozenset(("reduce_sum", "reduce_max", "reduce_min", "reduce_products"))
+_REDUCTIONS |= {"reduce_mean", "inverse_deviation"}
 _SPACES = ("local", "wide", "state", "next", "sum", "constant", "sequence", "lagged")
 _RESULTS = frozenset(("saved", "after", "before", "dproduct", "dinput"))
 _LARGEST = 2**24  # numbers of a row
@@ -22,6 +24,14 @@ class Place(NamedTuple):
 
     space: str
     number: int
+
+
+class Columns(NamedTuple):
+    """A part of each row of a place."""
+
+    place: Place
+    begin: int
+    end: int
 
 
 class Code(NamedTuple):
@@ -36,6 +46,7 @@ class Code(NamedTuple):
       operands: the places of the arrays after the state: `known` by number, then sequences.
       results: the places and widths of the sequences that are written.
       aliases: places that another one holds too.
+      within: places that another one holds among others.
       operations: what the body says.
       names: of the values in them.
       scratch: the numbers of a row that lie in scratch between two products, and over all.
@@ -49,6 +60,7 @@ class Code(NamedTuple):
     operands: tuple[Place, ...]
     results: tuple[tuple[Place, int], ...]
     aliases: dict[Place, Place]
+    within: dict[Place, Columns]
     operations: tuple[Operation, ...]
     names: dict[int, str]
     scratch: tuple[int, int]
@@ -78,11 +90,12 @@ def encode(
     """
     values = list(step.joint.values)
     operations, placed, aliases = _with_outputs(values, list(operations), given, outputs, sums)
+    within = _within(values, operations, placed, set(aliases.values()))
     places = {**given, **placed}
     operations = in_place(operations, values, set(places))
     operations = _live(operations, set(placed))
     operations = fused(operations, values, set(places))
-    return _Writer(values, operations, places, set(placed), aliases, step).run()
+    return _Writer(values, operations, places, set(placed), aliases, within, step).run()
 
 
 def _with_outputs(values, operations, given, outputs, sums):
@@ -104,6 +117,23 @@ def _with_outputs(values, operations, given, outputs, sums):
     return operations, placed, aliases
 
 
+def _within(values, operations, placed, fixed):
+    """Takes cotangents of products out of `placed` that are parts of those of the inputs.
+
+    Those that are `fixed` stay.
+    """
+    found = {}
+    for name, out, inputs, _ in operations:
+        place = placed.get(inputs[0].value)
+        if name != "copy" or place is None or place.space != "dproduct" or place in fixed:
+            continue
+        if out.value in placed and placed[out.value].space == "dinput":
+            if out.is_contiguous() and inputs[0].is_whole(values[inputs[0].value].size):
+                found[place] = Columns(placed[out.value], out.offset, out.offset + out.size)
+                del placed[inputs[0].value]
+    return found
+
+
 def _copied(values, operations, name, view):
     values.append(type(values[0])(view.size))
     out = whole(len(values) - 1, view.shape)
@@ -121,9 +151,9 @@ def _live(operations, wanted):
 
 
 class _Writer:
-    def __init__(self, values, operations, places, written, aliases, step):
+    def __init__(self, values, operations, places, written, aliases, within, step):
         self.values, self.operations, self.places = values, operations, places
-        self.written, self.aliases, self.step = written, aliases, step
+        self.written, self.aliases, self.within, self.step = written, aliases, within, step
         self.buffers, self.of_value = [], {}
         self.numbers, self.known, self.operands, self.results = [], [], [], []
         self.matrices, self.matrix_numbers = [], {}
@@ -162,6 +192,7 @@ class _Writer:
             tuple(self.operands),
             tuple(self.results),
             self.aliases,
+            self.within,
             tuple(self.operations),
             self.names(scratch),
             tuple(sum(n for n, flag in scratch.buffers if flag == kind) for kind in (True, False)),
@@ -236,13 +267,14 @@ class _Writer:
             return [(*head, *(x for view in encoded for x in view))]
         views, inner_views = (out, *inputs), inputs
         shape, inner = out.shape, None
-        if name in _REDUCTIONS:
-            kept = len(shape)
-            inner = math.prod(inputs[0].shape[kept:])
-            rows = [View(x.value, x.offset, x.shape[:kept], x.strides[:kept]) for x in inputs]
-            views, inner_views = (out, *rows), ()
-        axes = collapsed(shape, [view.strides for view in views])
         units = [1] * len(views)
+        if name in _REDUCTIONS or name == "normalize_slope":
+            kept = len(shape) - (name not in _REDUCTIONS)
+            inner = math.prod(inputs[0].shape[kept:])
+            units = [1, *(int(len(x.shape) > kept) for x in inputs)]
+            views = [View(x.value, x.offset, x.shape[:kept], x.strides[:kept]) for x in views]
+            shape, inner_views = shape[:kept], ()
+        axes = collapsed(shape, [view.strides for view in views])
         if inner is None:
             inner = 1
             if axes and axes[-1][1][0] == 1 and all(s in (0, 1) for s in axes[-1][1]):

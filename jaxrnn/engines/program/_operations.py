@@ -8,9 +8,11 @@ from jaxrnn.engines.program._views import View
 _NAMES = """
 copy neg abs sign exp expm1 log log1p tanh logistic sqrt rsqrt square not
 add sub mul div max min eq ne lt le and or select_n
-multiply_add multiply_subtract subtract_product one_minus_times add_tanh add_logistic
-tanh_slope logistic_slope tanh_slope_times logistic_slope_times
-reduce_sum reduce_max reduce_min reduce_products accumulate accumulate_products
+multiply_add multiply_subtract subtract_product one_minus_times
+mix times_difference difference_times add_tanh add_logistic
+tanh_slope logistic_slope tanh_slope_times logistic_slope_times logistic_slope_difference
+accumulate accumulate_products reduce_sum reduce_max reduce_min reduce_products
+reduce_mean inverse_deviation normalize_slope
 product
 """
 OPERATIONS = tuple(_NAMES.split())  # in the order of `Op` in program_types.h

@@ -62,34 +62,37 @@ ffi::Error rows_of(ffi::ThreadPool& pool, const Kernels<T>& kernels, const Buffe
   return ffi::Error::Success();
 }
 
-// The sum over the rows of outer products of a and b, and the sum of b. Where there is `first`, `a`
-// is one step behind: its rows follow those of `first`.
+// The sum over the rows of outer products of a and columns of b from `begin` on, and the sum of
+// those. Where there is `first`, `a` is one step behind: its rows follow those of `first`.
 template <class T>
 ffi::Error outer_of(ffi::ThreadPool& pool, const Kernels<T>& kernels, const Buffer& first,
                     const Buffer& rest, const Buffer& b, const Buffer& mask, const Buffer& out,
-                    const Buffer& sum, bool reverse) {
-  const auto dims = b.dimensions(), a_dims = rest.dimensions();
-  if (dims.size() != 3 || a_dims.size() != 3)
+                    const Buffer& sum, std::ptrdiff_t begin, bool reverse) {
+  const auto dims = b.dimensions(), a_dims = rest.dimensions(), sums = sum.dimensions();
+  if (dims.size() != 3 || a_dims.size() != 3 || sums.size() != 1)
     return ffi::Error::InvalidArgument("outer products take arrays (T, B, width)");
-  const std::ptrdiff_t steps = dims[0], batch = dims[1], width = dims[2], height = a_dims[2];
+  const std::ptrdiff_t steps = dims[0], batch = dims[1], stride = dims[2];
+  const std::ptrdiff_t height = a_dims[2], width = sums[0];
   Arguments args;
   const T* const h = args.optional<const T>("first", first, {batch, height});
   const T* const a = args.array<const T>("a", rest, {steps, batch, height});
-  const T* const right = args.array<const T>("b", b, {steps, batch, width});
+  const T* right = args.array<const T>("b", b, {steps, batch, stride});
   const bool* const real_rows = args.optional<const bool>("mask", mask, {steps, batch});
   T* const to = args.array<T>("result", out, {height, width});
   T* const total_of_b = args.array<T>("sum", sum, {width});
   args.require(!h || !real_rows, "with a mask, `a` holds every row");
+  args.require(begin >= 0 && begin <= stride - width, "b lacks the columns asked for");
   if (args.error().failure()) return args.error();
+  right += begin;
   const std::ptrdiff_t total = steps * batch, later = total - batch;
   Real real;
   if (!real.find(real_rows, total)) return out_of_memory();
-  Outer<T> outer = {{}, height, width, width, width, to, total_of_b};
+  Outer<T> outer = {{}, height, width, stride, width, to, total_of_b};
   if (!h || total == 0) {
     outer.rows[0] = {a, right, real.count, real.numbers.get()};
   } else {
-    outer.rows[0] = {h, right + (reverse ? later * width : 0), batch, nullptr};
-    outer.rows[1] = {a + (reverse ? batch * height : 0), right + (reverse ? 0 : batch * width),
+    outer.rows[0] = {h, right + (reverse ? later * stride : 0), batch, nullptr};
+    outer.rows[1] = {a + (reverse ? batch * height : 0), right + (reverse ? 0 : batch * stride),
                      later, nullptr};
   }
   const std::ptrdiff_t panels = kernels.outer_panels(width);
@@ -123,9 +126,10 @@ ffi::Error rows_any(ffi::ThreadPool pool, Buffer a, Buffer matrix, Buffer bias, 
 }
 
 ffi::Error outer_any(ffi::ThreadPool pool, Buffer first, Buffer a, Buffer b, Buffer mask,
-                     Result out, Result sum, std::int64_t instruction_set, bool reverse) {
+                     Result out, Result sum, std::int64_t instruction_set, std::int64_t begin,
+                     bool reverse) {
   return with_kernels(b, instruction_set, [&](const auto& kernels) {
-    return outer_of(pool, kernels, first, a, b, mask, *out, *sum, reverse);
+    return outer_of(pool, kernels, first, a, b, mask, *out, *sum, begin, reverse);
   });
 }
 
@@ -151,4 +155,5 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxrnn_outer, jaxrnn::outer_any,
                                    .Ret<jaxrnn::Buffer>()
                                    .Ret<jaxrnn::Buffer>()
                                    .Attr<std::int64_t>("instruction_set")
+                                   .Attr<std::int64_t>("begin")
                                    .Attr<bool>("reverse")));

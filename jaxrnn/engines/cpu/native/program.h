@@ -108,6 +108,14 @@ class ProgramPass {
     return is_first ? buffer.first : buffer.array + before * p.batch * buffer.width;
   }
 
+  std::ptrdiff_t first() const { return p.reverse ? p.steps - 1 : 0; }
+
+  // The rows of the batch in a sequence that holds a state, at time `at`.
+  T* kept(int number, std::ptrdiff_t at) const {
+    const ProgramBuffer<T>& buffer = p.buffers[number];
+    return buffer.array + at * p.batch * buffer.width;
+  }
+
   // Finds the arrays of this step, at the first row of the part.
   void place() {
     for (int i = 0; i < p.num_buffers; i++) {
@@ -123,10 +131,13 @@ class ProgramPass {
           bases[i] = wide + buffer.place * p.rows;
           break;
         case Space::kState:
-          bases[i] = now + buffer.place * p.rows;
+          bases[i] = buffer.kept >= 0 && t != first()
+                         ? kept(buffer.kept, t + (p.reverse ? 1 : -1)) + begin * width
+                         : now + buffer.place * p.rows;
           break;
         case Space::kNext:
-          bases[i] = next + buffer.place * p.rows;
+          bases[i] = buffer.kept >= 0 ? kept(buffer.kept, t) + begin * width
+                                      : next + buffer.place * p.rows;
           break;
         case Space::kSum:
           bases[i] = sums + buffer.place * p.rows;
@@ -266,7 +277,9 @@ class ProgramPass {
       const std::ptrdiff_t at = in_batch(row);
       for (int i = 0; i < p.num_states; i++) {
         const ProgramState<T>& s = p.states[i];
-        std::memcpy(s.last + at * s.width, state(now, i, row), s.width * sizeof(T));
+        const bool is_kept = s.kept >= 0 && p.steps > 0;
+        const T* const last = is_kept ? kept(s.kept, t) + at * s.width : state(now, i, row);
+        std::memcpy(s.last + at * s.width, last, s.width * sizeof(T));
         if (s.dinitial)
           std::memcpy(s.dinitial + at * s.width, state(initial(), i, row), s.width * sizeof(T));
       }

@@ -1,6 +1,7 @@
 // Reads a program from the numbers in which Python writes it, and checks each of them.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -110,12 +111,15 @@ bool parse_instruction(Code& code, const Parsed<T>& parsed, Instruction* one) {
   one->inner = code.next(0, kMaxNumbers);
   if (one->outer * one->inner > kMaxNumbers) return false;
   const bool multiplies = one->op == Op::kProduct;
+  const int inputs = kInputs[static_cast<int>(one->op)];
+  if (one->inputs != inputs && !(multiplies && one->inputs == inputs - 1)) return false;
   if (multiplies && one->matrix >= static_cast<int>(parsed.matrices.size())) return false;
-  const bool reduces = one->op >= Op::kSum && one->op <= Op::kSumOfProducts;
+  const bool is_of_rows = one->op >= Op::kSum && one->op <= Op::kNormalizeSlope;
+  const bool reduces = is_of_rows && one->op != Op::kNormalizeSlope;
   const std::ptrdiff_t depth = multiplies ? parsed.matrices[one->matrix].depth : one->inner;
   if (!parse_view(code, parsed, &one->out, one->outer, reduces ? 1 : one->inner)) return false;
   one->is_flat =
-      !multiplies && !reduces && is_flat(*one, one->out, parsed.buffers[one->out.buffer]);
+      !multiplies && !is_of_rows && is_flat(*one, one->out, parsed.buffers[one->out.buffer]);
   for (int k = 0; k < one->inputs; k++) {
     const std::ptrdiff_t inner = multiplies && k == 0 ? depth : one->inner;
     if (!parse_view(code, parsed, &one->in[k], one->outer, inner)) return false;
@@ -123,9 +127,32 @@ bool parse_instruction(Code& code, const Parsed<T>& parsed, Instruction* one) {
   }
   const Space to = parsed.buffers[one->out.buffer].space;
   const bool is_written = to != Space::kConstant && to != Space::kBefore && to != Space::kState;
-  if (!multiplies) return is_written && one->inputs > 0;
+  if (!multiplies) return is_written;
   const ProgramMatrix<T>& matrix = parsed.matrices[one->matrix];
-  return is_written && one->inputs > 0 && one->outer == matrix.heads && one->inner == matrix.units;
+  return is_written && one->outer == matrix.heads && one->inner == matrix.units;
+}
+
+// A state that is copied to a sequence is written there at once. Masks and resets change states
+// outside the program, so only without them.
+template <class T>
+void keep_states(Parsed<T>* parsed) {
+  auto& all = parsed->instructions;
+  const auto is_needless = [&](const Instruction& one) {
+    const auto &from = parsed->buffers[one.in[0].buffer], &to = parsed->buffers[one.out.buffer];
+    if (one.op != Op::kCopy || !one.is_flat || from.space != Space::kNext) return false;
+    if (to.space != Space::kSequence || !to.is_result) return false;
+    for (auto& state : parsed->states) {
+      if (state.place != from.place || state.width != to.width || state.kept >= 0) continue;
+      state.kept = one.out.buffer;
+      for (auto& buffer : parsed->buffers)
+        if ((buffer.space == Space::kState || buffer.space == Space::kNext) &&
+            buffer.place == state.place && buffer.width == state.width)
+          buffer.kept = state.kept;
+      return true;
+    }
+    return false;
+  };
+  all.erase(std::remove_if(all.begin(), all.end(), is_needless), all.end());
 }
 
 // Reads the program of a call over (T, B); false where the numbers make none.
@@ -142,7 +169,7 @@ bool parse(Code& code, Tensors<T>& tensors, ffi::Span<const double> numbers, std
   const auto most = kMaxBuffers;
   parsed->states.resize(code.count(most));
   for (auto& state : parsed->states) {
-    state = {code.size(), p.state_size, nullptr, nullptr, nullptr, nullptr};
+    state = {code.size(), p.state_size, nullptr, nullptr, nullptr, nullptr, -1};
     p.state_size += state.width;
     state.first = tensors.operand({batch, state.width});
     if (has_resets && !p.is_backward) state.initial = tensors.operand({batch, state.width});
@@ -168,7 +195,7 @@ bool parse(Code& code, Tensors<T>& tensors, ffi::Span<const double> numbers, std
   parsed->buffers.resize(code.count(most));
   for (auto& buffer : parsed->buffers) {
     const auto space = static_cast<Space>(code.count(static_cast<int>(Space::kSpaces) - 1));
-    buffer = {space, code.size(), 0, false, nullptr, nullptr};
+    buffer = {space, code.size(), 0, false, -1, nullptr, nullptr};
     const std::ptrdiff_t number = code.next(-1, kMaxBuffers), width = buffer.width;
     switch (space) {
       case Space::kLocal:
@@ -222,6 +249,7 @@ bool parse(Code& code, Tensors<T>& tensors, ffi::Span<const double> numbers, std
   parsed->instructions.resize(code.count(1 << 12));
   for (auto& one : parsed->instructions)
     if (!parse_instruction(code, *parsed, &one)) return false;
+  if (!has_mask && !has_resets) keep_states(parsed);
   p.num_states = parsed->states.size();
   p.num_sums = parsed->sums.size();
   p.num_results = parsed->results.size();

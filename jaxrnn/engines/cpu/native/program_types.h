@@ -12,19 +12,27 @@ enum class Op {
   kCopy, kNegative, kAbsolute, kSign, kExponent, kExpm1, kLog, kLog1p, kTanh, kSigmoid, kRoot,
   kInverseRoot, kSquare, kNot, kAdd, kSubtract, kMultiply, kDivide, kMaximum, kMinimum, kEqual,
   kNotEqual, kLess, kLessEqual, kAnd, kOr, kSelect, kMultiplyAdd, kMultiplySubtract,
-  kSubtractProduct, kOneMinusTimes, kAddTanh, kAddSigmoid, kTanhSlope, kSigmoidSlope,
-  kTanhSlopeTimes, kSigmoidSlopeTimes, kSum, kLargest, kSmallest, kSumOfProducts, kAccumulate,
-  kAccumulateProducts, kProduct, kOps
+  kSubtractProduct, kOneMinusTimes, kMix, kTimesDifference, kDifferenceTimes, kAddTanh,
+  kAddSigmoid, kTanhSlope, kSigmoidSlope, kTanhSlopeTimes, kSigmoidSlopeTimes,
+  kSigmoidSlopeDifference, kAccumulate, kAccumulateProducts, kSum, kLargest, kSmallest,
+  kSumOfProducts, kMean, kInverseDeviation, kNormalizeSlope, kProduct, kOps
 };
 
 constexpr char kNames[] =
     "copy neg abs sign exp expm1 log log1p tanh logistic sqrt rsqrt square not add sub mul div max "
     "min eq ne lt le and or select_n multiply_add multiply_subtract subtract_product "
-    "one_minus_times add_tanh add_logistic tanh_slope logistic_slope tanh_slope_times "
-    "logistic_slope_times reduce_sum reduce_max reduce_min reduce_products accumulate "
-    "accumulate_products product";
+    "one_minus_times mix times_difference difference_times add_tanh add_logistic tanh_slope "
+    "logistic_slope tanh_slope_times logistic_slope_times logistic_slope_difference accumulate "
+    "accumulate_products reduce_sum reduce_max reduce_min reduce_products reduce_mean "
+    "inverse_deviation normalize_slope product";
 
-constexpr int kMaxInputs = 3, kMaxBuffers = 512;
+// The inputs of each; a product may have one less.
+constexpr int kInputs[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2,
+                           2, 2, 2, 2, 3, 3, 3, 3, 2, 3, 3, 3, 2, 2, 2, 2, 3, 3, 4, 1, 2,
+                           1, 1, 1, 2, 1, 3, 3, 2};
+static_assert(sizeof(kInputs) / sizeof(int) == static_cast<std::size_t>(Op::kOps));
+
+constexpr int kMaxInputs = 4, kMaxBuffers = 512;
 constexpr std::int64_t kMaxNumbers = 1 << 24;  // of a row, in one instruction
 
 // Where a buffer lies.
@@ -46,6 +54,7 @@ struct ProgramBuffer {
   std::ptrdiff_t width;  // of a row
   std::ptrdiff_t place;  // in scratch: each row of all buffers before it has this many numbers
   bool is_result;
+  int kept;  // kState, kNext: the sequence that holds the state after each step; or -1
   T* array;
   T* first;  // kBefore: the carry before the first step
 };
@@ -77,6 +86,7 @@ struct ProgramState {
   std::ptrdiff_t width, place;
   const T *first, *initial;  // (B, width): before the first step, and after a reset
   T *last, *dinitial;        // (B, width)
+  int kept;                  // as in a buffer
 };
 
 template <class T>

@@ -1,0 +1,154 @@
+"""Shifting and scaling to mean 0 and variance 1 in three operations, and its derivative in one."""
+
+import math
+from typing import Any
+
+from jaxrnn.engines.program._matching import Matching, pairs
+from jaxrnn.engines.program._operations import Operation
+from jaxrnn.engines.program._views import View, row_major
+
+
+def normalizing(operations: list[Operation], values: list[Any], placed: set[int]):
+    """The operations with those of a normalization in few.
+
+    Args:
+      operations: in order, sums of products and products to which something is added in one.
+      values: what they read and write.
+      placed: values that are read outside.
+    """
+    found = _Normalizing(operations, values, placed)
+    return found.change(found.with_mean, found.with_deviation, found.with_slope)
+
+
+class _Normalizing(Matching):
+    def with_mean(self, operation):
+        if operation.name != "div":
+            return operation
+        total = self.made(operation.inputs[0], "reduce_sum")
+        if total is None or not self.is_count(operation.inputs[1], total):
+            return operation
+        output = _without_axes(operation.output, total)
+        inputs = total.inputs
+        return self.become(operation, total, name="reduce_mean", inputs=inputs, output=output)
+
+    def is_count(self, view, total):
+        """Whether `view` is how many numbers `total` adds up."""
+        (_, last), size = _split(total), math.prod(total.output.shape)
+        return size and self.number(view) == total.inputs[0].size // size and last
+
+    def with_deviation(self, operation):
+        """1 / sqrt(variance + eps), where the variance is from the mean."""
+        if operation.name != "rsqrt":
+            return operation
+        shifted = self.made(operation.inputs[0], "add")
+        for view, eps in pairs(shifted) if shifted else ():
+            variance = self.made(view, "div")
+            total = variance and self.made(variance.inputs[0], "reduce_products")
+            if self.number(eps) is None or not total:
+                continue
+            centered = self.writers.get(total.inputs[0].value)
+            is_square = total.inputs[0] == total.inputs[1] and centered
+            if not is_square or centered.name != "sub" or centered.output != total.inputs[0]:
+                continue
+            mean, x = _of_rows(centered.inputs[1], total), centered.inputs[0]
+            if (
+                mean is None
+                or not _ends_in_order(x, len(total.output.shape))
+                or not self.is_count(variance.inputs[1], total)
+            ):
+                continue
+            kept = total.output.shape
+            spread = View(eps.value, eps.offset, kept, (0,) * len(kept))
+            value = centered.output.value
+            self.reads[value] -= 2
+            needless = () if self.reads[value] or value in self.placed else (centered,)
+            return self.become(
+                operation, shifted, variance, total, *needless, name="inverse_deviation",
+                inputs=(x, mean, spread), output=_without_axes(operation.output, total),
+            )  # fmt: skip
+        return operation
+
+    def with_slope(self, operation):
+        """g - mean(g) - y mean(y g), where g is a scale for each row times a cotangent."""
+        if operation.name != "multiply_add":
+            return operation
+        *factors, rest = operation.inputs
+        shifted = self.made(rest, "add")
+        for mean, g in pairs(shifted) if shifted else ():
+            scaled = self.made(g, "mul", reads=3)
+            total = self.negative_mean(mean, "reduce_sum")
+            if not scaled or not total or not _is_same(total[0].inputs[0], g):
+                continue
+            for y, slope in (factors, factors[::-1]):
+                products = self.negative_mean(slope, "reduce_products")
+                if not products or len(products[0].output.shape) != len(total[0].output.shape):
+                    continue
+                if not any(_is_same(a, y) and _is_same(b, g) for a, b in pairs(products[0])):
+                    continue
+                for scale, d in pairs(scaled):
+                    inputs = _of_rows(scale, total[0]), d
+                    if inputs[0] is not None and d.shape == g.shape:
+                        return self.normalize_slope(
+                            operation, total[0], y, inputs, (shifted, scaled, *total, *products)
+                        )
+        return operation
+
+    def negative_mean(self, view, name):
+        """The sum over each row, its negative, and that over its count, which `view` spreads."""
+        quotient = self.writers.get(view.value)
+        if not quotient or quotient.name != "div" or self.reads[view.value] != 1:
+            return None
+        negative = self.made(quotient.inputs[0], "neg")
+        total = negative and self.made(negative.inputs[0], name)
+        if not total or not self.is_count(quotient.inputs[1], total):
+            return None
+        return (total, negative, quotient) if _of_rows(view, total) is not None else None
+
+    def normalize_slope(self, operation, total, y, scale_and_d, absorbed):
+        kept, last = _split(total)
+        size = math.prod(last)
+
+        def rows(view):
+            return View(view.value, view.offset, (*kept, size), (*view.strides[: len(kept)], 1))
+
+        scale, d = scale_and_d
+        if not all(_ends_in_order(view, len(kept)) for view in (operation.output, y, d)):
+            return operation
+        inputs = (rows(y), scale, rows(d))
+        return self.become(
+            operation, *absorbed, name="normalize_slope", inputs=inputs,
+            output=rows(operation.output),
+        )  # fmt: skip
+
+
+def _split(total):
+    """The axes that a reduction keeps, and the last ones, which it takes together."""
+    kept = len(total.output.shape)
+    return total.inputs[0].shape[:kept], total.inputs[0].shape[kept:]
+
+
+def _of_rows(view, total):
+    """One number for each row that `total` reduces; None if `view` has several."""
+    kept, last = _split(total)
+    if view.shape != (*kept, *last) or any(
+        n != 1 and s for n, s in zip(last, view.strides[len(kept) :], strict=True)
+    ):
+        return None
+    return View(view.value, view.offset, kept, view.strides[: len(kept)])
+
+
+def _without_axes(view, total):
+    """A view of one number for each row, which may have axes of one number at its end."""
+    kept, _ = _split(total)
+    return View(view.value, view.offset, kept, row_major(kept))
+
+
+def _ends_in_order(view, kept):
+    last = view.shape[kept:]
+    return all(
+        n == 1 or s == t for n, s, t in zip(last, view.strides[kept:], row_major(last), strict=True)
+    )
+
+
+def _is_same(a, b):
+    return a[:2] == b[:2] and a.size == b.size and a.is_contiguous() and b.is_contiguous()

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxrnn.engines.program._fusion import fused
-from jaxrnn.engines.program._placement import in_place
 from jaxrnn.engines.program._operations import OPERATIONS, Operation
+from jaxrnn.engines.program._placement import in_place
 from jaxrnn.engines.program._storage import stored
 from jaxrnn.engines.program._views import NotCovered, View, collapsed, whole
 
@@ -127,10 +127,10 @@ def _within(values, operations, placed, fixed):
         place = placed.get(inputs[0].value)
         if name != "copy" or place is None or place.space != "dproduct" or place in fixed:
             continue
-        if out.value in placed and placed[out.value].space == "dinput":
-            if out.is_contiguous() and inputs[0].is_whole(values[inputs[0].value].size):
-                found[place] = Columns(placed[out.value], out.offset, out.offset + out.size)
-                del placed[inputs[0].value]
+        holder, is_whole = placed.get(out.value), inputs[0].is_whole(values[inputs[0].value].size)
+        if holder is not None and holder.space == "dinput" and out.is_contiguous() and is_whole:
+            found[place] = Columns(holder, out.offset, out.offset + out.size)
+            del placed[inputs[0].value]
     return found
 
 

@@ -38,7 +38,7 @@ class _Fusion(Matching):
                 continue
             for x, y in pairs(product):
                 rest = self.made(y, "sub")
-                if rest is None or not self.number(rest.inputs[0]) == 1:
+                if rest is None or self.number(rest.inputs[0]) != 1:
                     continue
                 value = rest.inputs[1]
                 if value == x:

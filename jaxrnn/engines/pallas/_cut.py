@@ -1,11 +1,11 @@
 """The fewest bytes that tell a program what it computes: a minimum cut of its graph."""
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Literal
 
+from jaxrnn.engines._flow import SINK, SOURCE, UNBOUNDED, side_of_sink
 from jaxrnn.engines.pallas._columns import ELEMENTWISE
 from jaxrnn.engines.pallas._programs import CUSTOM, VARYING, environment, read, run_equations
 
@@ -16,7 +16,6 @@ CHEAP = {
     *MOVES,
     *VARYING,
 }  # a kernel computes them again: no products, no sums
-UNBOUNDED = 2**62
 
 
 def cut(program: ClosedJaxpr, count: int) -> tuple[Callable, Callable]:
@@ -78,31 +77,19 @@ def _needed(jaxpr, outputs, known):
 
 def _least(jaxpr, varies, results):
     """The variables to hand on: each is a pair of nodes, with an edge of so many bytes."""
-    graph = {"source": {}, "sink": {}}
     order = [var for var in jaxpr.invars if var in varies]
-
-    def connect(start, end, capacity):
-        graph.setdefault(start, {})[end] = capacity
-        graph.setdefault(end, {}).setdefault(start, 0)
-
-    for var in order:
-        connect("source", (var, 0), UNBOUNDED)
+    edges = [(SOURCE, (var, 0), UNBOUNDED) for var in order]
     for equation in jaxpr.eqns:
         made = [var for var in equation.outvars if var in varies]
         order += made
         is_cheap = equation.primitive.name in CHEAP and not equation.effects
         for var in made:
             if not is_cheap:
-                connect("source", (var, 0), UNBOUNDED)
-            for given in equation.invars:
-                if _is_in(given, varies):
-                    connect((given, 1), (var, 0), UNBOUNDED)
-    for var in order:
-        connect((var, 0), (var, 1), _bytes(var.aval))
-    for var in results:
-        connect((var, 1), "sink", UNBOUNDED)
-    _flow(graph)
-    late = _reaching(graph, "sink")
+                edges.append((SOURCE, (var, 0), UNBOUNDED))
+            edges += [((x, 1), (var, 0), UNBOUNDED) for x in equation.invars if _is_in(x, varies)]
+    edges += [((var, 0), (var, 1), _bytes(var.aval)) for var in order]
+    edges += [((var, 1), SINK, UNBOUNDED) for var in results]
+    late = side_of_sink(edges)
     return [var for var in order if (var, 1) in late and (var, 0) not in late]
 
 
@@ -110,42 +97,3 @@ def _bytes(aval):
     """Of an array in a kernel, where a bool is an integer."""
     dtype = jnp.dtype(jnp.int32) if aval.dtype == jnp.bool else aval.dtype
     return max(1, aval.size * dtype.itemsize)
-
-
-def _flow(graph):
-    """Takes a largest flow from the capacities, by shortest paths (Edmonds and Karp, 1972)."""
-    while path := _path(graph):
-        size = min(graph[a][b] for a, b in path)
-        for a, b in path:
-            graph[a][b] -= size
-            graph[b][a] += size
-
-
-def _path(graph) -> Sequence:
-    """The edges of a shortest path from the source to the sink; none without one."""
-    came, queue = {"source": None}, deque(["source"])
-    while queue and "sink" not in came:
-        node = queue.popleft()
-        for other, capacity in graph[node].items():
-            if capacity and other not in came:
-                came[other] = node
-                queue.append(other)
-    if "sink" not in came:
-        return []
-    path, node = [], "sink"
-    while came[node] is not None:
-        path.append((came[node], node))
-        node = came[node]
-    return path
-
-
-def _reaching(graph, end):
-    """The nodes with a path to `end`."""
-    found, queue = {end}, deque([end])
-    while queue:
-        node = queue.popleft()
-        for other in graph[node]:
-            if graph[other][node] and other not in found:
-                found.add(other)
-                queue.append(other)
-    return found

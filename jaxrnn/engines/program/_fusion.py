@@ -161,6 +161,10 @@ class _Fusion(Matching):
                 shapes = {product.output.shape, rest.output.shape, operation.output.shape}
                 if x == rest.inputs[1] and len(shapes) == 1:
                     return self.become(operation, product, rest, name="mix", inputs=(x, c, y))
+        product = self.made(view, "mul")
+        if product and product.output.shape == operation.output.shape:
+            inputs = (*factors, *product.inputs)
+            return self.become(operation, product, name="add_products", inputs=inputs)
         return operation
 
     def with_scale(self, operation):

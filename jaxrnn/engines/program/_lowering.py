@@ -67,6 +67,9 @@ class _Lowering(Rules):
             views = views[::-1] if name in _SWAPPED else views
             if name == "select_n" and len(views) != 3:
                 raise NotCovered("its `select_n` chooses among more than two")
+            others = [view for view in views if self.values[view.value].number != 1]
+            if name == "mul" and len(others) == 1:
+                return others
             return [self.emit(ELEMENTWISE[name], views, shape)]
         if name in _SAME:
             return views

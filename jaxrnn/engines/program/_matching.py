@@ -32,7 +32,8 @@ class Matching:
             for operation in self.operations:
                 if operation.output.value not in self.gone:
                     changed.append(change(operation))
-            self.operations = [o for o in changed if o.output.value not in self.gone]
+            left = [o for o in changed if o.output.value not in self.gone]
+            self.operations = [self.writers[o.output.value] or o for o in left]
         return self.operations
 
     def made(self, view: View, name: str, *, reads: int = 1) -> Operation | None:
@@ -52,7 +53,7 @@ class Matching:
         return operation if view.is_whole(size) and operation.output.is_whole(size) else None
 
     def become(self, operation: Operation, *absorbed: Operation, **changes: Any) -> Operation:
-        """`operation` with other fields, which makes the absorbed ones needless."""
+        """`operation`, or one before it, with other fields; the absorbed ones become needless."""
         self.gone.update(o.output.value for o in absorbed)
         changed = operation._replace(**changes)
         if self.writers.get(operation.output.value) is operation:

@@ -1,5 +1,6 @@
 """Shifting and scaling to mean 0 and variance 1 in three operations, and its derivative in one."""
 
+import itertools
 import math
 from typing import Any
 
@@ -69,29 +70,52 @@ class _Normalizing(Matching):
         return operation
 
     def with_slope(self, operation):
-        """g - mean(g) - y mean(y g), where g is a scale for each row times a cotangent."""
+        """g - mean(g) - y mean(y g), where g is a scale for each row times a cotangent.
+
+        Another cotangent may be added to it.
+        """
         if operation.name != "multiply_add":
             return operation
         *factors, rest = operation.inputs
         shifted = self.made(rest, "add")
-        for mean, g in pairs(shifted) if shifted else ():
-            scaled = self.made(g, "mul", reads=3)
-            total = self.negative_mean(mean, "reduce_sum")
-            if not scaled or not total or not _is_same(total[0].inputs[0], g):
-                continue
-            for y, slope in (factors, factors[::-1]):
-                products = self.negative_mean(slope, "reduce_products")
-                if not products or len(products[0].output.shape) != len(total[0].output.shape):
+        for part, g in pairs(shifted) if shifted else ():
+            more = self.made(part, "add")
+            candidates = [(part, None, ())]
+            candidates += [(m, x, (more,)) for m, x in (pairs(more) if more else ())]
+            for (mean, other, absorbed), factor in itertools.product(candidates, factors):
+                y = factors[1 - factors.index(factor)]
+                found = self.slope(y, factor, mean, g)
+                if found is None:
                     continue
-                if not any(_is_same(a, y) and _is_same(b, g) for a, b in pairs(products[0])):
-                    continue
-                for scale, d in pairs(scaled):
-                    inputs = _of_rows(scale, total[0]), d
-                    if inputs[0] is not None and d.shape == g.shape:
-                        return self.normalize_slope(
-                            operation, total[0], y, inputs, (shifted, scaled, *total, *products)
-                        )
+                inputs, needless = found
+                output = shifted.output if other else operation.output
+                output, *inputs = self.of_rows(output, *inputs)
+                changes = {"name": "normalize_slope", "inputs": tuple(inputs), "output": output}
+                needless = (*needless, *absorbed)
+                if other is None:
+                    return self.become(operation, shifted, *needless, **changes)
+                self.become(shifted, *needless, **changes)
+                return self.become(operation, name="add", inputs=(other, rest))
         return operation
+
+    def slope(self, y, factor, mean, g):
+        """The inputs of `normalize_slope`, and the operations that it makes needless."""
+        scaled = self.made(g, "mul", reads=3)
+        total = self.negative_mean(mean, "reduce_sum")
+        products = self.negative_mean(factor, "reduce_products")
+        if not scaled or not total or not products or not _is_same(total[0].inputs[0], g):
+            return None
+        kept = len(total[0].output.shape)
+        is_alike = len(products[0].output.shape) == kept and _ends_in_order(y, kept)
+        if not is_alike or not any(
+            _is_same(a, y) and _is_same(b, g) for a, b in pairs(products[0])
+        ):
+            return None
+        for scale, d in pairs(scaled):
+            scale = _of_rows(scale, total[0])
+            if scale is not None and d.shape == g.shape and _ends_in_order(d, kept):
+                return (y, scale, d), (scaled, *total, *products)
+        return None
 
     def negative_mean(self, view, name):
         """The sum over each row, its negative, and that over its count, which `view` spreads."""
@@ -104,21 +128,15 @@ class _Normalizing(Matching):
             return None
         return (total, negative, quotient) if _of_rows(view, total) is not None else None
 
-    def normalize_slope(self, operation, total, y, scale_and_d, absorbed):
-        kept, last = _split(total)
-        size = math.prod(last)
+    def of_rows(self, output, y, scale, d):
+        """With all that a row has in one axis."""
+        kept = len(scale.shape)
 
         def rows(view):
-            return View(view.value, view.offset, (*kept, size), (*view.strides[: len(kept)], 1))
+            size = math.prod(view.shape[kept:])
+            return View(view.value, view.offset, (*scale.shape, size), (*view.strides[:kept], 1))
 
-        scale, d = scale_and_d
-        if not all(_ends_in_order(view, len(kept)) for view in (operation.output, y, d)):
-            return operation
-        inputs = (rows(y), scale, rows(d))
-        return self.become(
-            operation, *absorbed, name="normalize_slope", inputs=inputs,
-            output=rows(operation.output),
-        )  # fmt: skip
+        return rows(output), rows(y), scale, rows(d)
 
 
 def _split(total):

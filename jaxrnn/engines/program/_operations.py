@@ -9,7 +9,7 @@ _NAMES = """
 copy neg abs sign exp expm1 log log1p tanh logistic sqrt rsqrt square not
 add sub mul div max min eq ne lt le and or select_n
 multiply_add multiply_subtract subtract_product one_minus_times
-mix times_difference difference_times add_tanh add_logistic
+mix add_products times_difference difference_times add_tanh add_logistic
 tanh_slope logistic_slope tanh_slope_times logistic_slope_times logistic_slope_difference
 accumulate accumulate_products reduce_sum reduce_max reduce_min reduce_products
 reduce_mean inverse_deviation normalize_slope

@@ -5,14 +5,10 @@ import functools
 from typing import NamedTuple
 
 from jaxrnn.engines.program._code import Code, Place, encode
+from jaxrnn.engines.program._keeping import kept_values
 from jaxrnn.engines.program._operations import Operation
 from jaxrnn.engines.program._step import StepProgram
 from jaxrnn.engines.program._views import View, whole
-
-# What costs more to compute again than to keep.
-_DEAR = {"product", "exp", "expm1", "log", "log1p", "tanh", "logistic", "sqrt", "rsqrt", "div"}
-_DEAR |= {"reduce_sum", "reduce_max", "reduce_min"}
-_FEW = 8  # times as many numbers, at least, has what is made again from a few that are kept
 
 
 class Kept(NamedTuple):
@@ -81,7 +77,7 @@ def programs(step: StepProgram, outs: tuple[int, ...], num_products: int) -> Pro
       num_products: the number of leaves of u, from the first on, that are products of the inputs.
     """
     back = _backward_values(step)
-    kept, multiplied = _kept(step, back)
+    kept, multiplied = _kept(step, back, outs)
     return Programs(step, kept, outs, multiplied, _shared_sums(step, num_products))
 
 
@@ -115,26 +111,32 @@ def _backward_values(step):
     return found
 
 
-def _kept(step, back):
-    carry, inputs, _ = _inputs(step)
+def _kept(step, back, outs):
+    carry, _, _ = _inputs(step)
     values, operations = step.joint.values, step.joint.operations
     writers = {}
     for operation in operations:
         writers.setdefault(operation.output.value, []).append(operation)
     before = {view.value: j for j, view in enumerate(carry)}
-    given = {*before, *(view.value for view in inputs)}
     multiplied = _outputs(step, step.pullback.multiplied)
     read = {view.value for o in operations if o.output.value in back for view in o.inputs} | {
         view.value for view in _outputs(step, _cotangents(step))
     }
     forced = [v for v in multiplied if v.value not in before or not _is_whole(step, v)]
-    required = {v for v in read if v in writers and v not in back}
-    required |= {v.value for v in forced if v.value in writers}
-    required = _without_cheap(step, writers, given, required, {v.value for v in forced})
     new = {
-        v.value: j for j, v in enumerate(_outputs(step, step.pullback.carry)) if _is_whole(step, v)
+        v.value: j
+        for j, v in enumerate(_outputs(step, step.pullback.carry))
+        if _is_whole(step, v) and v.value in writers
     }
-    new = {value: j for value, j in new.items() if value in writers}
+    # What stands after a step is written where it is read before the next one.
+    written = {v for v, j in new.items() if j in outs or carry[j].value in read}
+    required = kept_values(
+        [o for o in operations if o.output.value not in back],
+        values,
+        {v for v in read if v not in back},
+        {v.value for v in forced if v.value in writers},
+        written,
+    )
     after = tuple(sorted(new[value] for value in required if value in new))
     saved = [whole(value, (values[value].size,)) for value in sorted(required) if value not in new]
     places, extra = [], []
@@ -155,44 +157,6 @@ def _kept(step, back):
     leaves = {before[value] for value in is_read if value in before}
     leaves |= {place.number for place in places if place.space == "before"}
     return Kept(after, tuple(sorted(leaves)), (*saved, *extra)), tuple(places)
-
-
-def _without_cheap(step, writers, given, required, fixed):
-    """`required`, without what is made again from what is given or kept, or from a few numbers.
-
-    Args:
-      step: what the values are of.
-      writers: the operations that write each value.
-      given: values that are there.
-      required: values to keep.
-      fixed: those among them that must stay.
-    """
-    values = step.joint.values
-
-    def missing(value, most):
-        """What else must be kept to make `value` again, None where that is too much."""
-        if value not in writers or value in given or value in required:
-            return set()
-        if is_cheap(value):
-            return missing_of_all(value, most)
-        return {value} if values[value].size <= most else None
-
-    def missing_of_all(value, most):
-        views = [view for operation in writers[value] for view in operation.inputs]
-        parts = [missing(view.value, most) for view in views]
-        return None if None in parts else set().union(*parts)
-
-    def is_cheap(value):
-        return all(operation.name not in _DEAR for operation in writers[value])
-
-    for value in sorted(required, reverse=True):
-        if value in fixed or not is_cheap(value):
-            continue
-        most = values[value].size // _FEW
-        more = missing_of_all(value, most)
-        if more is not None and sum(values[v].size for v in more) <= most:
-            required = (required - {value}) | more
-    return required
 
 
 def _cotangents(step):

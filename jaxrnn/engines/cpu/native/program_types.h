@@ -12,8 +12,8 @@ enum class Op {
   kCopy, kNegative, kAbsolute, kSign, kExponent, kExpm1, kLog, kLog1p, kTanh, kSigmoid, kRoot,
   kInverseRoot, kSquare, kNot, kAdd, kSubtract, kMultiply, kDivide, kMaximum, kMinimum, kEqual,
   kNotEqual, kLess, kLessEqual, kAnd, kOr, kSelect, kMultiplyAdd, kMultiplySubtract,
-  kSubtractProduct, kOneMinusTimes, kMix, kTimesDifference, kDifferenceTimes, kAddTanh,
-  kAddSigmoid, kTanhSlope, kSigmoidSlope, kTanhSlopeTimes, kSigmoidSlopeTimes,
+  kSubtractProduct, kOneMinusTimes, kMix, kAddProducts, kTimesDifference, kDifferenceTimes,
+  kAddTanh, kAddSigmoid, kTanhSlope, kSigmoidSlope, kTanhSlopeTimes, kSigmoidSlopeTimes,
   kSigmoidSlopeDifference, kAccumulate, kAccumulateProducts, kSum, kLargest, kSmallest,
   kSumOfProducts, kMean, kInverseDeviation, kNormalizeSlope, kProduct, kOps
 };
@@ -21,14 +21,14 @@ enum class Op {
 constexpr char kNames[] =
     "copy neg abs sign exp expm1 log log1p tanh logistic sqrt rsqrt square not add sub mul div max "
     "min eq ne lt le and or select_n multiply_add multiply_subtract subtract_product "
-    "one_minus_times mix times_difference difference_times add_tanh add_logistic tanh_slope "
-    "logistic_slope tanh_slope_times logistic_slope_times logistic_slope_difference accumulate "
-    "accumulate_products reduce_sum reduce_max reduce_min reduce_products reduce_mean "
-    "inverse_deviation normalize_slope product";
+    "one_minus_times mix add_products times_difference difference_times add_tanh "
+    "add_logistic tanh_slope logistic_slope tanh_slope_times logistic_slope_times "
+    "logistic_slope_difference accumulate accumulate_products reduce_sum reduce_max reduce_min "
+    "reduce_products reduce_mean inverse_deviation normalize_slope product";
 
 // The inputs of each; a product may have one less.
 constexpr int kInputs[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2,
-                           2, 2, 2, 2, 3, 3, 3, 3, 2, 3, 3, 3, 2, 2, 2, 2, 3, 3, 4, 1, 2,
+                           2, 2, 2, 2, 3, 3, 3, 3, 2, 3, 4, 3, 3, 2, 2, 2, 2, 3, 3, 4, 1, 2,
                            1, 1, 1, 2, 1, 3, 3, 2};
 static_assert(sizeof(kInputs) / sizeof(int) == static_cast<std::size_t>(Op::kOps));
 

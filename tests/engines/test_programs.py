@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxrnn
-from jaxrnn.engines.cpu import _library
+from jaxrnn.engines.cpu import _library, _program_calls
 from tests.laws.tables import CELLS, H, I, assert_close, cell_example, features, total
 from tests.marks import later
 
@@ -97,6 +97,30 @@ def test_other_derivatives_are_those_of_the_scan(row):
         return jax.jvp(value, args, direction)[1], jax.jvp(gradient, args, direction)[1]
 
     assert_close(run("native", *args), run("scan", *args), 1e-12)
+
+
+@pytest.mark.parametrize("row", ["layer_norm_lstm", *map(later, ("mgu", "peephole_lstm", "heads"))])
+def test_what_is_left_unwritten_where_it_is_masked_is_not_read(row, monkeypatch):
+    run, cell = _program_calls._run, CELLS[row].cell
+    ex, poisoned = cell_example(cell), []
+
+    def run_with_poison(recurrence, code, params, states, inputs, flags, *args, **choices):
+        *ends, found = run(recurrence, code, params, states, inputs, flags, *args, **choices)
+        poisoned.extend(code.unread)
+        at = {code.aliases.get(place, place) for place in code.unread}
+        mask = flags.mask[..., None]
+        found = {
+            place: jnp.where(mask, x, jnp.nan) if code.aliases.get(place, place) in at else x
+            for place, x in found.items()
+        }
+        return *ends, found
+
+    monkeypatch.setattr(_program_calls, "_run", run_with_poison)
+    loss = {name: loss_of(cell, name, mask=ex.mask) for name in ("native", "scan")}
+    args = ex.params, ex.carry, ex.xs
+    got, expected = (jax.grad(f, (0, 1, 2), has_aux=True)(*args)[0] for f in loss.values())
+    assert_close(got, expected, 1e-12)
+    assert bool(poisoned) == (row != "heads")
 
 
 @pytest.mark.parametrize("argument", [0, 1, 2])

@@ -21,7 +21,8 @@ from jaxrnn.engines.kernel._operands import (
     Result,
     Saved,
 )
-from jaxrnn.engines.program._code import Code, Place
+from jaxrnn.engines.program._code import Code
+from jaxrnn.engines.program._placement import Place
 
 
 def forward(recurrence: Recurrence, primals: Primals, flags: Flags) -> Result:

@@ -13,7 +13,7 @@ from jaxrnn.engines.kernel._operands import (
     Recurrence,
     Saved,
 )
-from jaxrnn.engines.program._code import Place
+from jaxrnn.engines.program._placement import Place
 
 
 def gradients(

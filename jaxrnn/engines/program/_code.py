@@ -1,37 +1,29 @@
 """Writes operations as the numbers that a kernel reads."""
 
 import math
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxrnn.engines.program._fusion import fused
 from jaxrnn.engines.program._operations import OPERATIONS, Operation
-from jaxrnn.engines.program._placement import in_place
+from jaxrnn.engines.program._placement import (
+    Columns,
+    Place,
+    in_place,
+    with_outputs,
+    within_inputs,
+)
 from jaxrnn.engines.program._storage import stored
-from jaxrnn.engines.program._views import NotCovered, View, collapsed, whole
+from jaxrnn.engines.program._views import NotCovered, View, collapsed
 
 _REDUCTIONS = frozenset(("reduce_sum", "reduce_max", "reduce_min", "reduce_products"))
 _REDUCTIONS |= {"reduce_mean", "inverse_deviation"}
 _SPACES = ("local", "wide", "state", "next", "sum", "constant", "sequence", "lagged")
-_RESULTS = frozenset(("saved", "after", "before", "dproduct", "dinput"))
+_IS_RESULT, _HAS_ZEROS = 1, 2  # of a sequence: the second where it is masked
 _LARGEST = 2**24  # numbers of a row
 _MOST = 512  # buffers, and instructions that one operation is written out as
-
-
-class Place(NamedTuple):
-    """Where the numbers of a value come from or go to, such as leaf 1 of the state."""
-
-    space: str
-    number: int
-
-
-class Columns(NamedTuple):
-    """A part of each row of a place."""
-
-    place: Place
-    begin: int
-    end: int
 
 
 class Code(NamedTuple):
@@ -47,6 +39,7 @@ class Code(NamedTuple):
       results: the places and widths of the sequences that are written.
       aliases: places that another one holds too.
       within: places that another one holds among others.
+      unread: results of which nobody reads the rows that are masked.
       operations: what the body says.
       names: of the values in them.
       scratch: the numbers of a row that lie in scratch between two products, and over all.
@@ -61,6 +54,7 @@ class Code(NamedTuple):
     results: tuple[tuple[Place, int], ...]
     aliases: dict[Place, Place]
     within: dict[Place, Columns]
+    unread: frozenset[Place]
     operations: tuple[Operation, ...]
     names: dict[int, str]
     scratch: tuple[int, int]
@@ -74,6 +68,7 @@ def encode(
     sums: list[tuple[View, Place]],
     *,
     is_backward: bool = False,
+    unread: Collection[Place] = (),
 ) -> Code:
     """The code of `operations`.
 
@@ -84,61 +79,19 @@ def encode(
       outputs: what is written, and where to.
       sums: what is added up over the steps, and where.
       is_backward: whether a sequence among the places is read rather than written.
+      unread: sequences of which nobody reads the rows that are masked.
 
     Raises:
       NotCovered: there are too many values or operations.
     """
     values = list(step.joint.values)
-    operations, placed, aliases = _with_outputs(values, list(operations), given, outputs, sums)
-    within = _within(values, operations, placed, set(aliases.values()))
+    operations, placed, aliases = with_outputs(values, list(operations), given, outputs, sums)
+    within = within_inputs(values, operations, placed, set(aliases.values()))
     places = {**given, **placed}
     operations = in_place(operations, values, set(places))
     operations = _live(operations, set(placed))
     operations = fused(operations, values, set(places))
-    return _Writer(values, operations, places, set(placed), aliases, within, step).run()
-
-
-def _with_outputs(values, operations, given, outputs, sums):
-    """The operations that also write the outputs, the places of values, and aliases."""
-    computed = {o.output.value for o in operations}
-    placed, aliases = {}, {}
-    for view, place in outputs:
-        value = view.value
-        if value in computed and view.is_whole(values[value].size):
-            if value not in placed:
-                placed[value] = place
-                continue
-            if placed[value].space in _RESULTS and place.space in _RESULTS:
-                aliases[place] = placed[value]
-                continue
-        placed[_copied(values, operations, "copy", view)] = place
-    for view, place in sums:
-        placed[_copied(values, operations, "accumulate", view)] = place
-    return operations, placed, aliases
-
-
-def _within(values, operations, placed, fixed):
-    """Takes cotangents of products out of `placed` that are parts of those of the inputs.
-
-    Those that are `fixed` stay.
-    """
-    found = {}
-    for name, out, inputs, _ in operations:
-        place = placed.get(inputs[0].value)
-        if name != "copy" or place is None or place.space != "dproduct" or place in fixed:
-            continue
-        holder, is_whole = placed.get(out.value), inputs[0].is_whole(values[inputs[0].value].size)
-        if holder is not None and holder.space == "dinput" and out.is_contiguous() and is_whole:
-            found[place] = Columns(holder, out.offset, out.offset + out.size)
-            del placed[inputs[0].value]
-    return found
-
-
-def _copied(values, operations, name, view):
-    values.append(type(values[0])(view.size))
-    out = whole(len(values) - 1, view.shape)
-    operations.append(Operation(name, out, (view,)))
-    return len(values) - 1
+    return _Writer(values, operations, places, set(placed), aliases, within, step, unread).run()
 
 
 def _live(operations, wanted):
@@ -151,9 +104,11 @@ def _live(operations, wanted):
 
 
 class _Writer:
-    def __init__(self, values, operations, places, written, aliases, within, step):
+    def __init__(self, values, operations, places, written, aliases, within, step, unread):
         self.values, self.operations, self.places = values, operations, places
         self.written, self.aliases, self.within, self.step = written, aliases, within, step
+        others = [place for pair in aliases.items() for place in pair if place not in unread]
+        self.unread = set(unread) - {aliases.get(place, place) for place in others}
         self.buffers, self.of_value = [], {}
         self.numbers, self.known, self.operands, self.results = [], [], [], []
         self.matrices, self.matrix_numbers = [], {}
@@ -193,6 +148,7 @@ class _Writer:
             tuple(self.results),
             self.aliases,
             self.within,
+            frozenset(place for place, _ in self.results if place in self.unread),
             tuple(self.operations),
             self.names(scratch),
             tuple(sum(n for n, flag in scratch.buffers if flag == kind) for kind in (True, False)),
@@ -248,7 +204,7 @@ class _Writer:
             return place.space, width, place.number
         if is_written:
             self.results.append((place, width))
-            return "sequence", width, 1
+            return "sequence", width, _IS_RESULT if place in self.unread else _HAS_ZEROS
         self.operands.append(place)
         if place.space == "lagged":
             return "lagged", width, -1

@@ -4,9 +4,10 @@ import dataclasses
 import functools
 from typing import NamedTuple
 
-from jaxrnn.engines.program._code import Code, Place, encode
+from jaxrnn.engines.program._code import Code, encode
 from jaxrnn.engines.program._keeping import kept_values
 from jaxrnn.engines.program._operations import Operation
+from jaxrnn.engines.program._placement import Place
 from jaxrnn.engines.program._step import StepProgram
 from jaxrnn.engines.program._views import View, whole
 
@@ -36,6 +37,7 @@ class Programs:
       multiplied: for each product, where what it multiplies is kept.
       sums: for each parameter that is no matrix, the place whose sum over all rows is its
         cotangent, which the gradient of a matrix adds up too; None where the program adds it up.
+      num_products: the number of leaves of u, from the first on, that are products of the inputs.
     """
 
     step: StepProgram
@@ -43,6 +45,7 @@ class Programs:
     outs: tuple[int, ...]
     multiplied: tuple[Place, ...]
     sums: tuple[Place | None, ...]
+    num_products: int
 
     @functools.cache  # noqa: B019
     def forward(self) -> Code:
@@ -56,12 +59,23 @@ class Programs:
         kept = [("after", j) for j in after]
         if has_flags:
             kept += [("before", j) for j in self.kept.before]
-        return _forward(self.step, self.kept.saved, kept)
+        saved = self.kept.saved
+        unread = [Place("saved", i) for i in range(len(saved))]
+        unread += [Place("before", j) for j in self.kept.before]
+        return _forward(self.step, saved, kept, unread if self.skips_masked else ())
 
     @functools.cache  # noqa: B019
     def backward(self, has_flags: bool) -> Code:
         """From the cotangent of the new carry to all others."""
-        return _backward(self.step, self.kept, self.outs, self.sums, has_flags)
+        unread = [Place("dproduct", i) for i in range(len(self.multiplied))]
+        unread += [Place("dinput", i) for i in range(self.num_products)]
+        unread = unread if self.skips_masked else ()
+        return _backward(self.step, self.kept, self.outs, self.sums, has_flags, unread)
+
+    @property
+    def skips_masked(self) -> bool:
+        """Whether the products over all steps leave out masked rows: XLA's, of heads, do not."""
+        return all(matrix.heads == 1 for matrix in self.step.matrices)
 
 
 def _after(kept, has_flags):
@@ -78,7 +92,8 @@ def programs(step: StepProgram, outs: tuple[int, ...], num_products: int) -> Pro
     """
     back = _backward_values(step)
     kept, multiplied = _kept(step, back, outs)
-    return Programs(step, kept, outs, multiplied, _shared_sums(step, num_products))
+    sums = _shared_sums(step, num_products)
+    return Programs(step, kept, outs, multiplied, sums, num_products)
 
 
 def _shared_sums(step, num_products):
@@ -206,7 +221,7 @@ def _just_before(made: list[Operation], operations: list[Operation]) -> list[Ope
     return out
 
 
-def _forward(step, saved, kept) -> Code:
+def _forward(step, saved, kept, unread=()) -> Code:
     carry, inputs, _ = _inputs(step)
     given = {view.value: Place("state", j) for j, view in enumerate(carry)}
     given |= {view.value: Place("input", i) for i, view in enumerate(inputs)}
@@ -217,10 +232,10 @@ def _forward(step, saved, kept) -> Code:
     outputs += [(view, Place("next", j)) for j, view in enumerate(new)]
     leaves = {"after": new, "before": carry}
     outputs += [(leaves[name][j], Place(name, j)) for name, j in kept]
-    return encode(step, operations, given, outputs, [])
+    return encode(step, operations, given, outputs, [], unread=unread)
 
 
-def _backward(step, kept, outs, shared, has_flags) -> Code:
+def _backward(step, kept, outs, shared, has_flags, unread) -> Code:
     carry, inputs, cotangents = _inputs(step)
     back = _backward_values(step)
     new = _outputs(step, step.pullback.carry)
@@ -256,4 +271,4 @@ def _backward(step, kept, outs, shared, has_flags) -> Code:
     own = [view for view, place in vectors if place is None]
     sums = [(view, Place("sum", i)) for i, view in enumerate(own)]
     step = step._replace(joint=step.joint._replace(values=values))
-    return encode(step, operations, given, outputs, sums, is_backward=True)
+    return encode(step, operations, given, outputs, sums, is_backward=True, unread=unread)

@@ -238,13 +238,14 @@ class ProgramPass {
     }
   }
 
-  // A masked step keeps the carry, or its cotangent, and writes zeros.
+  // A masked step keeps the carry, or its cotangent, and writes zeros where they are read.
   void hold(std::ptrdiff_t first, std::ptrdiff_t end) {
     for (int i = 0; i < p.num_states; i++)
       std::memcpy(state(next, i, first), state(now, i, first),
                   (end - first) * p.states[i].width * sizeof(T));
     for (int i = 0; i < p.num_results; i++) {
       const std::ptrdiff_t width = p.results[i].width;
+      if (!p.results[i].has_zeros) continue;
       for (std::ptrdiff_t row = first; row < end; row++)
         std::memset(p.results[i].array + (t * p.batch + in_batch(row)) * width, 0,
                     width * sizeof(T));

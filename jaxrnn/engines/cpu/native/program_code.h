@@ -70,7 +70,8 @@ template <class T>
 struct Parsed {
   Program<T> program = {};
   std::vector<ProgramState<T>> states;
-  std::vector<ProgramArray<T>> sums, results;
+  std::vector<ProgramArray<T>> sums;
+  std::vector<ProgramResult<T>> results;
   std::vector<ProgramBuffer<T>> buffers;
   std::vector<ProgramMatrix<T>> matrices;
   std::vector<const T*> kernels;  // of `matrices`
@@ -225,13 +226,13 @@ bool parse(Code& code, Tensors<T>& tensors, ffi::Span<const double> numbers, std
         buffer.array = number >= 0 ? &parsed->numbers[number]
                                    : const_cast<T*>(tensors.operand({width}));
         break;
-      case Space::kSequence:  // a result where `number` is 1
+      case Space::kSequence:  // a result where `number` is 1, or 2: zero where it is masked
         buffer.place = p.staged_size;
         p.staged_size += width;
-        buffer.is_result = number == 1;
+        buffer.is_result = number == 1 || number == 2;
         if (buffer.is_result) {
           buffer.array = tensors.result({steps, batch, width});
-          parsed->results.push_back({width, 0, buffer.array});
+          parsed->results.push_back({width, number == 2, buffer.array});
         } else {
           buffer.array = const_cast<T*>(tensors.operand({steps, batch, width}));
         }

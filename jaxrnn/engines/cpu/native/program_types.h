@@ -96,6 +96,13 @@ struct ProgramArray {
 };
 
 template <class T>
+struct ProgramResult {
+  std::ptrdiff_t width;
+  bool has_zeros;  // where it is masked; elsewhere nobody reads it there
+  T* array;
+};
+
+template <class T>
 struct Program {
   std::ptrdiff_t steps, batch;
   std::ptrdiff_t rows, block;  // the most rows in a part, and in a block between products
@@ -103,7 +110,8 @@ struct Program {
   const bool *mask, *resets;  // (T, B), or null
   int num_states, num_sums, num_results, num_buffers, num_instructions;
   const ProgramState<T>* states;
-  const ProgramArray<T>*sums, *results;  // sums are (B, width), results (T, B, width)
+  const ProgramArray<T>* sums;      // (B, width)
+  const ProgramResult<T>* results;  // (T, B, width)
   const ProgramBuffer<T>* buffers;
   const ProgramMatrix<T>* matrices;
   const Instruction* instructions;

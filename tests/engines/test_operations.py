@@ -18,6 +18,12 @@ from tests.marks import later
 pytestmark = pytest.mark.skipif(_library.problem() is not None, reason=str(_library.problem()))
 
 lax = jax.lax
+
+
+def truth(a):
+    return (a > 0).astype(a.dtype)
+
+
 ONE = {  # of one argument
     "neg": lax.neg,
     "abs": lax.abs,
@@ -55,6 +61,10 @@ TWO = {
     "multiply and add": lambda a, b: a * a + b * b,
     "add, tanh": lambda a, b: jnp.tanh(a + b),
     "add, sigmoid": lambda a, b: jax.nn.sigmoid(a + b),
+    "mix": lambda a, b: (1 - truth(a)) * b + truth(a) * jnp.sign(b),
+    "add products": lambda a, b: jnp.sign(a) * b + jnp.sign(b) * a,
+    "times a difference": lambda a, b: jnp.sign(a) * b - jnp.sign(a) * a,
+    "difference times": lambda a, b: (a - b) * jnp.sign(a),
 }
 OVER_FEATURES = {
     "sum": lambda x: jnp.sum(x, -1, keepdims=True) + 0 * x,
@@ -136,6 +146,40 @@ def test_of_two_arguments(width, dtype):
 def test_over_features(width, dtype):
     xs = np.random.default_rng(0).integers(-8, 8, (2, 5, max(width, 2))) / 4  # sums are exact
     check(OVER_FEATURES, xs, dtype)
+
+
+@widths
+@dtypes
+@pytest.mark.parametrize("is_grouped", [False, True])
+def test_normalization_and_its_derivative(width, dtype, is_grouped):
+    def normalized(x):
+        rows = jnp.stack([x, x * x], -2) if is_grouped else x
+        out = jaxrnn.authoring.normalize(rows) * jnp.arange(1.0, x.shape[-1] + 1, dtype=dtype)
+        return out.sum(-2) if is_grouped else out
+
+    cell = of_input(normalized)
+    xs = jnp.asarray(np.random.default_rng(0).standard_normal((2, 5, width)), dtype)
+    params = jax.tree.map(lambda x: x.astype(dtype), cell.init(jax.random.key(0), xs[0]))
+
+    def run(implementation):
+        def loss(xs):
+            out = jaxrnn.unroll(cell, params, None, xs, implementation=implementation)[1]
+            return jnp.sum(jnp.sin(out)), out
+
+        return jax.jit(jax.grad(loss, has_aux=True))(xs)
+
+    names = {o.name for code in codes(cell, xs) for o in code.operations}
+    assert {"reduce_mean", "inverse_deviation", "normalize_slope"} <= names or width == 1
+    for got, expected in zip(run("native"), run("scan"), strict=True):
+        eps = 500 * np.finfo(dtype).eps * width
+        np.testing.assert_allclose(got, expected, rtol=eps, atol=eps)
+
+
+def codes(cell, xs):
+    params = jax.eval_shape(cell.init, jax.random.key(0), xs[0])
+    carry = jax.eval_shape(cell.init_carry, params, xs[0])
+    kernel, _ = kernel_of(cell, Call(params, carry, carry, xs, None, None))
+    return kernel.programs.forward(), kernel.programs.backward(False)
 
 
 # --- A program that is damaged ---

@@ -121,10 +121,8 @@ class ProgramPass {
     for (int i = 0; i < p.num_buffers; i++) {
       const ProgramBuffer<T>& buffer = p.buffers[i];
       const std::ptrdiff_t width = buffer.width;
-      strides[i] = width;
       switch (buffer.space) {
         case Space::kLocal:
-          strides[i] = 0;
           bases[i] = local + buffer.place * p.block;
           break;
         case Space::kWide:
@@ -143,7 +141,6 @@ class ProgramPass {
           bases[i] = sums + buffer.place * p.rows;
           break;
         case Space::kConstant:
-          strides[i] = 0;
           bases[i] = buffer.array;
           break;
         case Space::kSequence:
@@ -173,20 +170,14 @@ class ProgramPass {
   }
 
   JAXRNN_INLINE T* at(const ProgramView& view, std::ptrdiff_t row) const {
-    const bool is_local = p.buffers[view.buffer].space == Space::kLocal;
-    return bases[view.buffer] + view.offset + (is_local ? 0 : row * strides[view.buffer]);
-  }
-
-  JAXRNN_INLINE std::ptrdiff_t stride(const ProgramView& view) const {
-    const ProgramBuffer<T>& buffer = p.buffers[view.buffer];
-    return buffer.space == Space::kConstant ? 0 : buffer.width;
+    return bases[view.buffer] + view.offset + (view.is_at_row ? row * view.row : 0);
   }
 
   JAXRNN_INLINE void apply(const Instruction& one, std::ptrdiff_t row, std::ptrdiff_t count) {
     Operands<T> operands;
-    operands.out = {at(one.out, row), stride(one.out), one.out.outer, true};
+    operands.out = {at(one.out, row), one.out.row, one.out.outer, true};
     for (int k = 0; k < one.inputs; k++)
-      operands.in[k] = {at(one.in[k], row), stride(one.in[k]), one.in[k].outer, one.in[k].unit};
+      operands.in[k] = {at(one.in[k], row), one.in[k].row, one.in[k].outer, one.in[k].unit};
     if (one.is_flat) {  // the rows lie one after the other
       operands.rows = operands.outer = 1;
       operands.inner = count * one.inner;
@@ -205,8 +196,8 @@ class ProgramPass {
     const T* a = at(one.in[0], first);
     const T* start = one.inputs > 1 ? at(one.in[1], first) : nullptr;
     T* out = at(one.out, first);
-    const std::ptrdiff_t a_stride = stride(one.in[0]), out_stride = stride(one.out);
-    const std::ptrdiff_t start_stride = start ? stride(one.in[1]) : 0;
+    const std::ptrdiff_t a_stride = one.in[0].row, out_stride = one.out.row;
+    const std::ptrdiff_t start_stride = start ? one.in[1].row : 0;
     for (std::ptrdiff_t head = 0; head < matrix.heads; head++) {
       const T* packed = matrix.packed + head * matrix.size;
       for (std::ptrdiff_t i = 0; i < panels<T>(packing); i++) {
@@ -298,7 +289,6 @@ class ProgramPass {
   T *local, *wide, *now, *next, *sums, *staged;
   std::ptrdiff_t t = 0;
   T* bases[kMaxBuffers];
-  std::ptrdiff_t strides[kMaxBuffers];
 };
 
 template <class T>

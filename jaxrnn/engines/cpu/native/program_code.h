@@ -90,8 +90,11 @@ bool parse_view(Code& code, const Parsed<T>& parsed, ProgramView* view, std::ptr
   view->outer = code.size();
   view->unit = code.next(0, 1);
   if (code.failed()) return false;
+  const ProgramBuffer<T>& buffer = parsed.buffers[view->buffer];
+  view->row = buffer.space == Space::kConstant ? 0 : buffer.width;
+  view->is_at_row = buffer.space != Space::kLocal;
   const std::ptrdiff_t last = (outer ? (outer - 1) * view->outer : 0) + (view->unit ? inner : 1);
-  return view->offset + last <= parsed.buffers[view->buffer].width;
+  return view->offset + last <= buffer.width;
 }
 
 // Whether the numbers of all rows follow each other, or one number is the same for all.

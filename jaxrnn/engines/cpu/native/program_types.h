@@ -63,6 +63,8 @@ struct ProgramView {
   int buffer;
   std::ptrdiff_t offset, outer;  // in a row: where it begins, and the stride of its outer axis
   bool unit;                     // whether it has the inner axis, or one number for all of it
+  std::ptrdiff_t row;            // the distance between rows, zero where all are the same
+  bool is_at_row;                // whether its rows are those of the part, not of a block
 };
 
 struct Instruction {

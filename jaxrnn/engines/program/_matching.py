@@ -17,12 +17,13 @@ class Matching:
 
     def __init__(self, operations: list[Operation], values: list[Any], placed: set[int]):
         self.operations, self.values, self.placed = operations, values, placed
-        self.reads, self.writers = {}, {}
-        for operation in operations:
+        self.reads, self.writers, self.written_at = {}, {}, {}
+        for at, operation in enumerate(operations):
             for view in operation.inputs:
                 self.reads[view.value] = self.reads.get(view.value, 0) + 1
             value = operation.output.value
             self.writers[value] = None if value in self.writers else operation
+            self.written_at[value] = at
         self.gone = set()
 
     def change(self, *changes: Any) -> list[Operation]:

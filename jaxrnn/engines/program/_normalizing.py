@@ -94,8 +94,9 @@ class _Normalizing(Matching):
                 needless = (*needless, *absorbed)
                 if other is None:
                     return self.become(operation, shifted, *needless, **changes)
-                self.become(shifted, *needless, **changes)
-                return self.become(operation, name="add", inputs=(other, rest))
+                if self.written_at.get(y.value, -1) < self.written_at[rest.value]:
+                    self.become(shifted, *needless, **changes)
+                    return self.become(operation, name="add", inputs=(other, rest))
         return operation
 
     def slope(self, y, factor, mean, g):

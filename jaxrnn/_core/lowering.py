@@ -106,8 +106,8 @@ def _choose(when, preferred, otherwise, *args, name_axes=None):
         by_rows = jax.make_jaxpr(divided(flat(preferred), *axes))(*leaves)
     else:
         by_rows = None
-    shapes = {"types": types, "axes": axes, "by_rows": by_rows}
-    out = _primitive().bind(*leaves, **functions, when=when, **shapes)
+    traced = {"types": types, "axes": axes, "program": program, "by_rows": by_rows}
+    out = _primitive().bind(*leaves, **functions, when=when, **traced)
     return jax.tree.unflatten(out_structure, out)
 
 
@@ -171,9 +171,12 @@ def _primitive():
         out = both(change, operands, name_axes=name_axes, **choice)
         return out, [0] * len(out)
 
-    def lower(context, *operands, preferred, otherwise, when, by_rows, **_):
-        run = preferred if when(context) else otherwise
-        if run is preferred and by_rows is not None and not _is_undivided(context):
+    def lower(context, *operands, otherwise, when, program, by_rows, **_):
+        if not when(context):
+            run = otherwise
+        elif by_rows is None or _is_undivided(context):
+            run = jaxpr_as_fun(program)
+        else:
             run = jaxpr_as_fun(by_rows)
         return mlir.lower_fun(run, multiple_results=True)(context, *operands)
 

@@ -19,7 +19,7 @@ inline void divide(const Call& call, Sizes* sizes) {
   constexpr double least = 1 << 13;  // products of a worker at each step that repay a barrier
   constexpr double small = 1 << 18;  // numbers in a recurrent kernel that stays in the cache
   constexpr std::ptrdiff_t several = 8;  // rows that repay reading it from there
-  constexpr std::ptrdiff_t many = 12;  // rows that repay reading a larger one
+  constexpr std::ptrdiff_t many = 8;  // rows past which reading a larger one is repaid
   const std::ptrdiff_t threads = call.parts(PTRDIFF_MAX);
   const double numbers = 1.0 * call.gates * sizes->hidden * sizes->hidden;
   const std::ptrdiff_t at_once = sizes->steps ? sizes->real / sizes->steps : 0;  // real rows

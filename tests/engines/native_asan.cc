@@ -7,7 +7,7 @@
 //     tests/engines/native_asan.cc -o native_asan -pthread && ./native_asan
 //
 // Run it also for avx2 with -mavx2 -mfma, and for plain without -m flags. With -fsanitize=thread it
-// finds races between the threads that share a row.
+// finds races between the threads that share rows. native_programs.cc does the same for programs.
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -200,7 +200,8 @@ int main() {
                 projects);
       for (Index hidden : {40, 130})
         for (Index workers : {2, 3})
-          all(cell, Index(150), Index(1), Index(20), hidden, workers, flags, projects);
+          for (const auto& [steps, batch] : {std::pair{150, 1}, std::pair{40, 9}})
+            all(cell, Index(steps), Index(batch), Index(20), hidden, workers, flags, projects);
     }
   std::printf("%d failures\n", failures);
   return failures != 0;

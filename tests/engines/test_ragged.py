@@ -108,6 +108,20 @@ def test_a_row_is_the_same_alone_and_in_any_batch(name, reverse):
         same(part[1], jax.tree.map(lambda leaf, rows=rows: leaf[:, rows], sequences))
 
 
+@pytest.mark.parametrize("cell", [("lstm", 264), later(("gru", 300)), later(("elman", 520))])
+def test_threads_that_share_several_rows_change_no_bit(cell):
+    """Recurrent kernels larger than a cache, whose units the threads divide among them."""
+    (name, size), steps, batch = cell, 30, 9
+    primals, resets, dresult = arguments(name, batch, size, "f", steps)
+    for mask in (None, mask_of("holes", steps, batch)):
+        run = kernels(name, None)
+        states, sequences = parts_of(run(primals, Flags(mask, resets), dresult))
+        for rows in ([0], [7, 2], [8, 3, 1, 0, 5]):
+            part = parts_of(run(*at_rows(rows, primals, Flags(mask, resets), dresult)))
+            same(part[0], jax.tree.map(lambda leaf, rows=rows: leaf[rows], states))
+            same(part[1], jax.tree.map(lambda leaf, rows=rows: leaf[:, rows], sequences))
+
+
 @every_cell
 @pytest.mark.parametrize("reverse", [False, later(True)])
 def test_padding_is_as_if_it_were_not_there(name, reverse):

@@ -21,7 +21,7 @@ constexpr std::ptrdiff_t kTile = kMaxRows * kMaxVectors;  // vectors in the tile
 // Steps in a chunk: enough rows to repay reading the kernel; fewer with a team, because its workers
 // join between chunks.
 inline std::ptrdiff_t chunk_steps(const Sizes& sizes) {
-  const std::ptrdiff_t rows = sizes.workers > 1 ? 16 : 64;
+  const std::ptrdiff_t rows = sizes.workers > 1 && sizes.rows < 8 ? 16 : 64;
   const std::ptrdiff_t steps = (rows + sizes.rows - 1) / sizes.rows;
   return steps < sizes.steps ? steps : sizes.steps;
 }

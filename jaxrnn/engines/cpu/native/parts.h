@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <new>
 
@@ -10,16 +11,22 @@
 
 namespace jaxrnn {
 
-// Divides the rows among the threads, or a few threads among the units of each part if there are
-// too few rows.
+// Divides the rows among the threads. Where that would not be fast, a team of threads has a part and
+// divides its units: if there are too few rows, or if the recurrent kernel is larger than a cache
+// and a thread has too few rows to repay reading all of it at each step. The shares of a team may
+// each stay in a cache.
 inline void divide(const Call& call, Sizes* sizes) {
   constexpr double least = 1 << 13;  // products of a worker at each step that repay a barrier
   constexpr double small = 1 << 18;  // numbers in a recurrent kernel that stays in the cache
-  constexpr std::ptrdiff_t several = 8;  // rows that repay reading it
+  constexpr std::ptrdiff_t several = 8;  // rows that repay reading it from there
+  constexpr std::ptrdiff_t many = 8;  // rows past which reading a larger one is repaid
   const std::ptrdiff_t threads = call.parts(PTRDIFF_MAX);
-  std::ptrdiff_t count = std::min(threads, sizes->batch);
   const double numbers = 1.0 * call.gates * sizes->hidden * sizes->hidden;
   const std::ptrdiff_t at_once = sizes->steps ? sizes->real / sizes->steps : 0;  // real rows
+  const bool shares = numbers > small && at_once <= threads * many;
+  const double each = shares ? std::min(std::ceil(numbers / small), 1.0 * threads) : 1;
+  const std::ptrdiff_t teams = threads / static_cast<std::ptrdiff_t>(each);
+  std::ptrdiff_t count = std::min(teams, sizes->batch);
   // With smaller parts, a thread that starts late delays the call less.
   while (threads > 1 && numbers <= small && count < 4 * threads &&
          at_once >= 2 * count * several)

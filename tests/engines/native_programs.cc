@@ -1,0 +1,165 @@
+// Runs programs of one instruction set over odd sizes, their parts in threads of their own. Each
+// array has its own memory of exactly its size. Compile and run it as native_asan.cc, once with
+// -fsanitize=address,undefined and once with -fsanitize=thread.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#define JAXRNN_STRING_OF(x) #x
+#define JAXRNN_STRING(x) JAXRNN_STRING_OF(x)
+#include JAXRNN_STRING(JAXRNN_INCLUDE_INSTRUCTION_SET.cc)
+
+namespace {
+
+using namespace jaxrnn;
+using Index = std::ptrdiff_t;
+
+template <class T>
+std::unique_ptr<T[]> random(Index size) {
+  std::unique_ptr<T[]> array(new T[size]);
+  for (Index i = 0; i < size; i++) array[i] = std::rand() / (0.5 * RAND_MAX) - 1;
+  return array;
+}
+
+template <>
+std::unique_ptr<bool[]> random(Index size) {
+  std::unique_ptr<bool[]> array(new bool[size]);
+  for (Index i = 0; i < size; i++) array[i] = std::rand() % 2;
+  return array;
+}
+
+int inputs_of(Op op) {
+  if (op >= Op::kProduct) return 2;
+  if (op >= Op::kSum) return op == Op::kSumOfProducts || op == Op::kAccumulateProducts ? 2 : 1;
+  if (op >= Op::kTanhSlopeTimes) return 3;
+  if (op >= Op::kOneMinusTimes) return 2;
+  if (op >= Op::kSelect) return 3;
+  return op >= Op::kAdd ? 2 : 1;
+}
+
+enum Buffer { kU, kH, kNextH, kZ, kLocal, kOther, kBias, kHalf, kYs, kTotal, kEarlier, kBuffers };
+
+// A step z = W h + u in two heads, each operation once on z, and h = sigmoid(z_1) h + z_2 / 2.
+template <class T>
+std::vector<Instruction> instructions_for(const std::vector<ProgramBuffer<T>>& buffers, Index size) {
+  std::vector<Instruction> all;
+  const auto whole = [](int buffer) { return ProgramView{buffer, 0, 0, true}; };
+  const auto add = [&](Op op, Index outer, Index inner, ProgramView out,
+                       std::initializer_list<ProgramView> in) {
+    Instruction one = {op, 0, static_cast<int>(in.size()), outer, inner, outer == 1, out, {}};
+    if (op >= Op::kSum && op <= Op::kSumOfProducts) one.is_flat = false;
+    const auto check = [&](const ProgramView& view) {
+      const ProgramBuffer<T>& buffer = buffers[view.buffer];
+      if (view.unit && (buffer.space == Space::kConstant || buffer.width != inner))
+        one.is_flat = false;
+    };
+    check(out);
+    int k = 0;
+    for (const ProgramView& view : in) check(one.in[k++] = view);
+    all.push_back(one);
+  };
+  const ProgramView half = {kHalf, 0, 0, false};
+  add(Op::kProduct, 2, size, {kZ, 0, size, true}, {{kH, 0, 0, true}, {kU, 0, size, true}});
+  add(Op::kCopy, 1, 2 * size, whole(kLocal), {whole(kBias)});
+  for (int number = 0; number < static_cast<int>(Op::kProduct); number++) {
+    const Op op = static_cast<Op>(number);
+    const ProgramView out = whole(kOther);
+    if (inputs_of(op) == 1) add(op, 1, 2 * size, out, {whole(kZ)});
+    if (inputs_of(op) == 2) add(op, 1, 2 * size, out, {whole(kZ), whole(kLocal)});
+    if (inputs_of(op) == 3) add(op, 1, 2 * size, out, {whole(kZ), half, whole(kBias)});
+    if (inputs_of(op) == 2)  // along an outer axis, not flat
+      add(op, 2, size, {kOther, 0, size, true}, {{kZ, 0, size, true}, {kBias, size, 0, true}});
+  }
+  add(Op::kSigmoid, 1, size, whole(kNextH), {whole(kZ)});
+  add(Op::kMultiply, 1, size, whole(kNextH), {whole(kNextH), whole(kH)});
+  add(Op::kMultiplyAdd, 1, size, whole(kNextH), {{kZ, size, 0, true}, half, whole(kNextH)});
+  add(Op::kTanh, 1, size, whole(kNextH), {whole(kNextH)});
+  add(Op::kAdd, 1, size, whole(kYs), {whole(kNextH), whole(kEarlier)});
+  add(Op::kAccumulate, 1, size, whole(kTotal), {whole(kNextH)});
+  return all;
+}
+
+template <class T>
+bool run(const Kernels<T>& kernels, Index steps, Index batch, Index size, Index parts,
+         bool is_backward, bool flags) {
+  Program<T> p = {};
+  p.steps = steps, p.batch = batch, p.rows = (batch + parts - 1) / parts;
+  p.block = p.rows < 3 ? p.rows : 3;
+  p.reverse = is_backward, p.is_backward = is_backward;
+  const auto mask = random<bool>(steps * batch), resets = random<bool>(steps * batch);
+  if (flags) p.mask = mask.get(), p.resets = resets.get();
+  const Index rows = batch * size, all = steps * rows;
+  const auto us = random<T>(2 * all), ys = random<T>(all), before = random<T>(all);
+  const auto first = random<T>(rows), initial = random<T>(rows), last = random<T>(rows);
+  const auto dinitial = random<T>(rows), earliest = random<T>(rows), totals = random<T>(rows);
+  const auto bias = random<T>(2 * size), half = random<T>(1), weights = random<T>(2 * size * size);
+
+  const ProgramState<T> state = {size, 0, first.get(), initial.get(), last.get(),
+                                 flags && is_backward ? dinitial.get() : nullptr};
+  const ProgramArray<T> total = {size, 0, totals.get()}, result = {size, 0, ys.get()};
+  std::vector<ProgramBuffer<T>> buffers(kBuffers);
+  buffers[kU] = {Space::kSequence, 2 * size, 0, false, us.get(), nullptr};
+  buffers[kH] = {Space::kState, size, 0, false, nullptr, nullptr};
+  buffers[kNextH] = {Space::kNext, size, 0, false, nullptr, nullptr};
+  buffers[kZ] = {Space::kWide, 2 * size, 0, false, nullptr, nullptr};
+  buffers[kLocal] = {Space::kLocal, 2 * size, 0, false, nullptr, nullptr};
+  buffers[kOther] = {Space::kLocal, 2 * size, 2 * size, false, nullptr, nullptr};
+  buffers[kBias] = {Space::kConstant, 2 * size, 0, false, bias.get(), nullptr};
+  buffers[kHalf] = {Space::kConstant, 1, 0, false, half.get(), nullptr};
+  buffers[kYs] = {Space::kSequence, size, 2 * size, true, ys.get(), nullptr};
+  buffers[kTotal] = {Space::kSum, size, 0, false, nullptr, nullptr};
+  buffers[kEarlier] = {Space::kBefore, size, 3 * size, false, before.get(), earliest.get()};
+  const auto instructions = instructions_for(buffers, size);
+
+  const Packing packing = kernels.program_packing(size, size, p.rows);
+  const Index packed_size = kernels.packed_size(packing);
+  const auto packed = random<T>(2 * packed_size);
+  for (Index head = 0; head < 2; head++)
+    for (Index panel = 0; panel < kernels.panels(packing); panel++)
+      kernels.pack(packing, weights.get() + head * size * size, packed.get() + head * packed_size,
+                   panel);
+  const ProgramMatrix<T> matrix = {2, size, size, packed.get(), packed_size};
+  p.num_states = p.num_sums = p.num_results = 1;
+  p.num_buffers = buffers.size(), p.num_instructions = instructions.size();
+  p.states = &state, p.sums = &total, p.results = &result, p.matrices = &matrix;
+  p.buffers = buffers.data(), p.instructions = instructions.data();
+  p.local_size = p.staged_size = 4 * size, p.wide_size = 2 * size, p.state_size = p.sum_size = size;
+
+  std::vector<Index> order;
+  for (Index row = 0; row < batch; row++) order.push_back(batch - 1 - row);
+  constexpr Index slack = 64;  // as the handler has it
+  const Index each = p.wide_size + p.sum_size + p.state_size * (is_backward ? 3 : 2) +
+                     (flags ? p.staged_size : 0);
+  std::vector<std::thread> threads;
+  for (Index begin = 0; begin < batch; begin += p.rows)
+    threads.emplace_back([&, begin] {
+      const auto scratch = random<T>(p.local_size * p.block + each * p.rows + slack);
+      const Index end = begin + p.rows < batch ? begin + p.rows : batch;
+      kernels.program(p, {begin, end, flags ? order.data() : nullptr, scratch.get()});
+    });
+  for (std::thread& thread : threads) thread.join();
+  bool finite = true;
+  for (Index i = 0; i < all; i++) finite = finite && std::isfinite(ys[i]);
+  for (Index i = 0; i < rows; i++) finite = finite && std::isfinite(last[i]);
+  return finite;
+}
+
+}  // namespace
+
+int main() {
+  const InstructionSet& kernels = JAXRNN_INCLUDE_INSTRUCTION_SET::instruction_set;
+  int failures = 0;
+  for (const bool is_backward : {false, true})
+    for (const bool flags : {false, true})
+      for (Index size : {1, 3, 16, 17, 65})
+        for (Index batch : {1, 2, 7, 33})
+          for (Index parts : {1, 2, 4})
+            for (Index steps : {0, 1, 5})
+              failures += !run(kernels.f32, steps, batch, size, parts, is_backward, flags) +
+                          !run(kernels.f64, steps, batch, size, parts, is_backward, flags);
+  std::printf("%d failures\n", failures);
+  return failures != 0;
+}

@@ -1,5 +1,6 @@
 """Whether the kernel of a TPU projects the inputs of its loop itself."""
 
+import itertools
 import math
 from typing import Any
 
@@ -43,13 +44,22 @@ def projects_inside(program: ClosedJaxpr, plan: Plan, operands: Any, *, interpre
 
 
 def _pays(before: Kernel, inside: Kernel) -> bool:
-    """Whether fewer bytes are moved; a product before the loop writes all that it makes."""
+    """Whether fewer bytes are moved than by a kernel and what a product before it adds.
+
+    That product reads parameters and writes projections. Inputs count for the kernel alone: where
+    they are wider than what is saved, it is little, and longer blocks need the VMEM.
+    """
     ahead = inside.ahead
     if ahead is None or not is_plain(*_block(inside)):
         return False
-    made = sum(math.prod(u.shape) * u.dtype.itemsize for u in ahead.project.out_avals)
-    written = made * before.plan.length * math.prod(before.plan.grid)
-    return cost_of(inside).bytes_accessed < cost_of(before).bytes_accessed + written
+    fixed = itertools.compress(inside.consts, ahead.reads)
+    projections = sum(map(_bytes, ahead.project.out_avals))
+    added = sum(map(_bytes, fixed)) + projections * before.plan.length * math.prod(before.plan.grid)
+    return cost_of(inside).bytes_accessed < cost_of(before).bytes_accessed + added
+
+
+def _bytes(x):
+    return math.prod(x.shape) * x.dtype.itemsize
 
 
 def _block(kernel):

@@ -101,7 +101,7 @@ def curved(params, x):
 
 
 def test_the_gradient_of_a_curved_projection_makes_its_product_once():
-    """Before the loop, since its derivative reads the product; inference leaves it to the kernel."""
+    """Before the loop, as its derivative reads it; inference leaves it to the kernel."""
     cell = jaxrnn.gru(64)._replace(project=curved)
     assert products(program(forward, cell, (16, 8, 16))) == 0
     assert products(program(gradient, cell, (16, 8, 16))) == 4

@@ -27,13 +27,13 @@ def run_on(platform: str, program: Any, plan: Plan, *operands: jax.Array) -> lis
     else:
         projects = projects_inside(program, plan, operands, interpret=platform == "cpu")
         kernel = kernel_of(program, plan, list(operands), projects=projects)
-    out = _run(platform, kernel)
+    out = _by_kernel(platform, kernel)
     for place, sequence in sorted(kernel.there.items()):
         out.insert(plan.num_carry + place, sequence)
     return out
 
 
-def _run(platform, kernel):
+def _by_kernel(platform, kernel):
     if not any(x.size for x in kernel.carry):
         return _without_rows(kernel)
     if platform == "cuda":

@@ -4,9 +4,9 @@ from typing import Any
 
 import jax
 
-from jaxrnn._core.dependency import floating, with_floating
+from jaxrnn._core.dependency import floating, reads, with_floating
 from jaxrnn._core.numerics import is_floating
-from jaxrnn._core.types import Carry, Cell, Params
+from jaxrnn._core.types import Carry, Cell, Params, hidden
 
 
 def projects_linearly(cell: Cell, params: Params, x: Any) -> bool:
@@ -32,6 +32,19 @@ def projects_linearly(cell: Cell, params: Params, x: Any) -> bool:
 
     us = jax.eval_shape(look, floating((params, x)), (params, x))
     return sum(kept) < sum(u.size for u in us)
+
+
+def reads_projections(cell: Cell, params: Params, carry: Carry, u: Any) -> bool:
+    """Whether `output` reads floats of u.
+
+    Args: as for `projects_linearly`, a carry, and u of one step.
+    """
+
+    def output(fixed, leaves):
+        params, carry, u = fixed
+        return cell.output(params, carry, with_floating(u, leaves))
+
+    return cell.output is not hidden and reads(output, (params, carry, u), floating(u))
 
 
 def takes_sum(cell: Cell, params: Params, carry: Carry, x: Any) -> bool:

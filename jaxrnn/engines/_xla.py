@@ -10,13 +10,12 @@ from typing import Any
 import jax
 
 from jaxrnn._core.checks import example
-from jaxrnn._core.dependency import floating, reads, with_floating
 from jaxrnn._core.derivative import States, states
 from jaxrnn._core.loop import Loop
-from jaxrnn._core.types import Carry, Cell, hidden
+from jaxrnn._core.types import Carry, Cell
 from jaxrnn.engines._scan import with_flags
 from jaxrnn.engines._schedule import projected, schedule
-from jaxrnn.engines._structure import projects_linearly, takes_sum
+from jaxrnn.engines._structure import projects_linearly, reads_projections, takes_sum
 from jaxrnn.engines._table import Call, Engine, nothing_against, why_not_by_rule
 
 # From this many elements of u in a step, blocks are faster on a CPU. There a product of one step
@@ -56,12 +55,7 @@ def _suits_blocks(cell, loop, params, carry, x):
         return False
     if size < BLOCKS_FROM or "dot_general" not in str(jaxpr):
         return False
-
-    def output(fixed, leaves):
-        params, carry, u = fixed
-        return cell.output(params, carry, with_floating(u, leaves))
-
-    return cell.output is hidden or not reads(output, (params, carry, u), floating(u))
+    return not reads_projections(cell, params, carry, u)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))

@@ -27,10 +27,12 @@ class Needs(NamedTuple):
     Attributes:
       fixed: constants, the carry and the intermediate results of a step.
       each_step: what a block needs for each of its steps.
+      projected: what of this are projections that the kernel makes, which no copy brings.
     """
 
     fixed: int
     each_step: int
+    projected: int = 0
 
     def of(self, block: int) -> int:
         """With blocks of so many steps."""
@@ -49,13 +51,25 @@ def padded_bytes(shape: tuple[int, ...], dtype: Any) -> int:
 def needs_of(kernel: Kernel) -> Needs:
     """What the kernel of a loop needs; it reads shapes alone."""
     consts, carry, xs = kernel.shapes()
-    jaxpr, (_, ys) = jax.make_jaxpr(kernel.body, return_shape=True)(consts, carry, xs)
-    made = [_bytes(var.aval) for e in jaxpr.eqns for var in e.outvars]
-    step = min(sum(made), ALIVE * max(made, default=0))
+    given, ahead, projected = xs, kernel.ahead, 0
+    step, step_consts = kernel.body, consts
+    if ahead:
+        us = [var.aval for var in ahead.project.jaxpr.outvars]
+        projected = sum(_packed_bytes(u) for u in us) + _alive(ahead.project.jaxpr)
+        step, (step_consts, given) = ahead.step, ahead.split(ahead.step_reads, consts, xs)
+        given = [*given, *(jax.ShapeDtypeStruct(u.shape, u.dtype) for u in us)]
+    jaxpr, (_, ys) = jax.make_jaxpr(step, return_shape=True)(step_consts, carry, given)
     is_same = [not axes for axes in kernel.plan.axes[: len(consts)]]
     fixed = sum(_bytes(x) * (1 if same else 2) for x, same in zip(consts, is_same, strict=True))
-    fixed += fixed // COPIED + 4 * sum(map(_bytes, carry)) + step
-    return Needs(fixed + SPARE, 2 * sum(_packed_bytes(x) for x in [*xs, *ys]))
+    fixed += fixed // COPIED + 4 * sum(map(_bytes, carry)) + _alive(jaxpr)
+    copied = 2 * sum(_packed_bytes(x) for x in [*xs, *ys])
+    return Needs(fixed + SPARE, copied + projected, projected)
+
+
+def _alive(jaxpr):
+    """What the intermediate results of a program need."""
+    made = [_bytes(var.aval) for equation in jaxpr.eqns for var in equation.outvars]
+    return min(sum(made), ALIVE * max(made, default=0))
 
 
 def _bytes(x):
@@ -95,7 +109,8 @@ def block_for(needs: Needs, length: int) -> tuple[int, int | None]:
     """Steps of a block for T steps, and the limit of VMEM to ask for; None for the default."""
     _, capacity = vmem()
     for block in BLOCKS:
-        is_small = block * needs.each_step <= ENOUGH and block < 2 * length
+        copied = block * (needs.each_step - needs.projected)
+        is_small = copied <= ENOUGH and block < 2 * length
         if block == 1 or (is_small and needs.of(block) <= capacity):
             break
     return min(block, length), needs.of(block) if needs.of(block) > DEFAULT_LIMIT else None

@@ -7,7 +7,15 @@ from jax.extend.core import ClosedJaxpr, Literal
 
 from jaxrnn.engines._flow import SINK, SOURCE, UNBOUNDED, side_of_sink
 from jaxrnn.engines.pallas._columns import ELEMENTWISE
-from jaxrnn.engines.pallas._programs import CUSTOM, VARYING, environment, read, run_equations
+from jaxrnn.engines.pallas._programs import (
+    CUSTOM,
+    VARYING,
+    environment,
+    leading_to,
+    read,
+    run_equations,
+    varying,
+)
 
 MOVES = {"broadcast_in_dim", "concatenate", "iota", "pad", "reshape", "slice", "split", "squeeze"}
 CHEAP = {
@@ -29,20 +37,20 @@ def cut(program: ClosedJaxpr, count: int) -> tuple[Callable, Callable]:
       count: how many of its operands, the first ones, both parts have.
 
     Returns:
-      ``first(fixed, varying) -> handed`` and ``second(fixed, handed) -> results``, of lists.
+      ``first(fixed, others) -> handed`` and ``second(fixed, handed) -> results``, of lists.
     """
     jaxpr = program.jaxpr
-    varies = _varying(jaxpr, jaxpr.invars[count:])
+    varies = varying(jaxpr, jaxpr.invars[count:])
     results = [var for var in jaxpr.outvars if _is_in(var, varies)]
     handed = _least(jaxpr, varies, results)
 
     def run(values, outputs):
         env = environment(jaxpr.constvars, program.consts, *values)
-        run_equations(_needed(jaxpr, outputs, set(env)), env)
+        run_equations(leading_to(jaxpr, outputs, set(env)), env)
         return [read(env, var) for var in outputs]
 
-    def first(fixed, varying):
-        return run((jaxpr.invars, [*fixed, *varying]), handed)
+    def first(fixed, others):
+        return run((jaxpr.invars, [*fixed, *others]), handed)
 
     def second(fixed, values):
         return run((jaxpr.invars[:count], fixed, handed, values), jaxpr.outvars)
@@ -52,27 +60,6 @@ def cut(program: ClosedJaxpr, count: int) -> tuple[Callable, Callable]:
 
 def _is_in(var, variables):
     return not isinstance(var, Literal) and var in variables
-
-
-def _varying(jaxpr, inputs):
-    """The variables that depend on these inputs."""
-    found = set(inputs)
-    for equation in jaxpr.eqns:
-        if any(_is_in(var, found) for var in equation.invars):
-            found.update(equation.outvars)
-    return found
-
-
-def _needed(jaxpr, outputs, known):
-    """The equations that lead from what is known to the outputs."""
-    wanted, found = {var for var in outputs if not isinstance(var, Literal)} - known, []
-    for equation in reversed(jaxpr.eqns):
-        if wanted.intersection(equation.outvars):
-            found.append(equation)
-            wanted.difference_update(equation.outvars)
-            wanted.update(var for var in equation.invars if not isinstance(var, Literal))
-            wanted -= known
-    return found[::-1]
 
 
 def _least(jaxpr, varies, results):

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn._core.checks import example
-from jaxrnn._core.dependency import floating
 from jaxrnn._core.derivative import Schedule, States, states
 from jaxrnn._core.loop import Loop
 from jaxrnn._core.noise import batch_axes, without_noise
+from jaxrnn._core.numerics import is_floating
 from jaxrnn._core.of_field import unwrapped_params
 from jaxrnn._core.over_heads import AXIS, one_head
 from jaxrnn._core.stacking import one_of
@@ -18,10 +18,11 @@ from jaxrnn._core.types import Carry, Cell, nothing, unchanged
 from jaxrnn.cells._affine import affine_update
 from jaxrnn.engines._scan import with_flags
 from jaxrnn.engines._schedule import made_of, projected
-from jaxrnn.engines._structure import takes_sum
+from jaxrnn.engines._structure import projects_linearly, reads_projections, takes_sum
 from jaxrnn.engines._table import Call
 from jaxrnn.engines.linear._affine_cell import run_affine
 from jaxrnn.engines.linear._linear_scan import states_by_pallas
+from jaxrnn.engines.pallas._ahead import marked
 from jaxrnn.engines.pallas._cut import cut
 from jaxrnn.engines.pallas._plan import Linear
 from jaxrnn.engines.pallas._primitive import loop as kernel_loop
@@ -83,17 +84,49 @@ def _run_rows(cell, loop, call):
     one = one_head(cell)
     if one is not None:
         return _run_heads(cell, one, loop, call, has_rows)
-    return _outputs(cell, call, *_carries(cell, loop, call, has_rows))
+    from_inputs = _may_project(cell, call)
+    return _outputs(cell, call, *_carries(cell, loop, call, has_rows, from_inputs))
 
 
-def _carries(cell, loop, call, has_rows):
+def _carries(cell, loop, call, has_rows, from_inputs):
     """The carry after the last step, the carries after all steps, and u."""
     cell, params, xs = with_flags(cell, call)
     keeps_sum = takes_sum(cell, params, call.carry, example(xs))
-    us = cell.project(params, xs)
-    plan = _schedule(has_rows, keeps_sum)
-    out = states(projected(cell), loop, plan, params, call.carry, us)
-    return out.last, out.after, us
+    plan, us = _schedule(has_rows, keeps_sum), cell.project(params, xs)
+    if from_inputs:
+        last, after = _from_inputs(cell, loop, plan, params, call.carry, xs)
+    else:
+        out = states(projected(cell), loop, plan, params, call.carry, us)
+        last, after = out.last, out.after
+    return last, after, us
+
+
+def _may_project(cell, call):
+    """Whether the loop may project: it can hold the inputs, and `output` reads no floats of u."""
+    if not all(is_floating(x) for x in jax.tree.leaves(call.xs)):
+        return False
+    u = jax.eval_shape(cell.project, call.params, example(call.xs))
+    return not reads_projections(cell, call.params, call.carry, u)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
+def _from_inputs(cell, loop, plan, params, carry, xs):
+    out = states(cell, loop, plan, params, carry, xs)
+    return out.last, out.after
+
+
+@_from_inputs.defjvp
+def _from_inputs_jvp(cell, loop, plan, primals, tangents):
+    """From projections if their derivative reads what they are made of: it is made once then."""
+
+    def run(params, carry, xs):
+        given, sequences = cell, xs
+        if not projects_linearly(cell, params, example(xs)):
+            given, sequences = projected(cell), cell.project(params, xs)
+        out = states(given, loop, plan, params, carry, sequences)
+        return out.last, out.after
+
+    return jax.jvp(run, primals, tangents)
 
 
 def _outputs(cell, call, last, after, us):
@@ -107,7 +140,7 @@ def _run_heads(cell, one, loop, call, has_rows):
 
     def run(params, carry, initial, us):
         given = Call(params, carry, initial, us, call.mask, call.resets)
-        return _carries(projected(one), loop, given, has_rows)[:2]
+        return _carries(projected(one), loop, given, has_rows, from_inputs=False)[:2]
 
     operands = unwrapped_params(cell, call.params), call.carry, call.initial, us
     axes = 0, AXIS, AXIS, AXIS
@@ -120,7 +153,7 @@ def _run_heads(cell, one, loop, call, has_rows):
 def _schedule(has_rows: bool, keeps_sum: bool) -> Schedule:
     """One object for equal arguments, as JAX compares it."""
     recurrence = functools.partial(_recurrence, has_rows)
-    run = functools.partial(_states, has_rows, keeps_sum)
+    run = functools.partial(_states, has_rows)
     return made_of(run, keeps_sum=keeps_sum)._replace(recurrence=recurrence, stack=_least)
 
 
@@ -141,25 +174,24 @@ def _least(leaves_of, params, steps):
     return functools.partial(second, given), maps
 
 
-def _states(has_rows, keeps_sum, keep, cell, loop, params, carry, us) -> States:
+def _states(has_rows, keep, cell, loop, params, carry, xs) -> States:
     leaves, structure = jax.tree.flatten(carry)
-    u_leaves, u_structure = jax.tree.flatten(us)
+    x_leaves, x_structure = jax.tree.flatten(xs)
     kept_structure = None
 
-    def step(leaves, u_leaves):
+    def step(leaves, x_leaves):
         nonlocal kept_structure
-        carry, u = structure.unflatten(leaves), u_structure.unflatten(u_leaves)
+        carry, x = structure.unflatten(leaves), x_structure.unflatten(x_leaves)
+        u = marked(cell.project(params, x))
         v = cell.recur(params, carry)
         new = structure.flatten_up_to(cell.update(params, carry, u, v))
-        kept, kept_structure = jax.tree.flatten(keep(u, v) if keeps_sum else v)
+        kept, kept_structure = jax.tree.flatten(keep(u, v))
         return new, [*new, *kept]
 
     last, ys = kernel_loop(
-        step, leaves, u_leaves, length=loop.length, reverse=loop.reverse, has_rows=has_rows
+        step, leaves, x_leaves, length=loop.length, reverse=loop.reverse, has_rows=has_rows
     )
     after, kept = ys[: len(leaves)], kept_structure.unflatten(ys[len(leaves) :])
-    if not keeps_sum:
-        kept = floating(us), kept  # u is there: the kernel need not copy it
     before = [_shifted(x, first, loop.reverse) for x, first in zip(after, leaves, strict=True)]
     as_carry = structure.unflatten
     return States(as_carry(last), as_carry(before), as_carry(after), kept)

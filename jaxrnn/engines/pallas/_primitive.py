@@ -20,6 +20,7 @@ from jaxrnn.engines.pallas._mapping import mapped, widened
 from jaxrnn.engines.pallas._plan import Linear, Plan, body_of, maps_of
 from jaxrnn.engines.pallas._programs import closed
 from jaxrnn.engines.pallas._run import run_on
+from jaxrnn.engines.pallas._steps import at_all_steps, spread
 
 loop_p = Primitive("jaxrnn_pallas_loop")
 loop_p.multiple_results = True
@@ -142,7 +143,7 @@ def _jvp(operands, tangents, *, program, plan):
     added = _added(operands, tangents, varying, out, program, plan) if varying else None
     axes = plan.axes
     if added:  # it varies over all loops
-        db = _spread(db, axes[-num_carry:], plan)
+        db = spread(db, axes[-num_carry:], plan.grid)
         axes = (*axes[:-num_carry], *[tuple(range(len(plan.grid)))] * num_carry)
     if added and plan.linear.lagged:
         db = [b + _after(jnp.zeros_like(a[:1]), a, plan) for b, a in zip(db, added, strict=True)]
@@ -181,7 +182,7 @@ def _added(operands, tangents, varying, out, program, plan):
     states = out[num_carry:]
     if not plan.linear.lagged:
         first = [h[None] for h in operands[count : count + num_carry]]
-        first = _spread(first, plan.axes[count : count + num_carry], plan)
+        first = spread(first, plan.axes[count : count + num_carry], plan.grid)
         states = [_after(h, x, plan) for h, x in zip(first, states, strict=True)]
     num_read = len(operands) - num_carry
     given = [*operands[:count], *states, *operands[count + num_carry : num_read]]
@@ -195,36 +196,18 @@ def _added(operands, tangents, varying, out, program, plan):
     return jax.jvp(along, [operands[i] for i in varying], [tangents[i] for i in varying])[1]
 
 
-def _spread(xs, axes, plan):
-    """Arrays (1 or T, ...) with all axes of the grid after time; `axes` tells which they have."""
-
-    def spread(x, axes):
-        for axis, size in enumerate(plan.grid):
-            if axis not in axes:
-                shape = *x.shape[: 1 + axis], size, *x.shape[1 + axis :]
-                x = jnp.broadcast_to(jnp.expand_dims(x, 1 + axis), shape)
-        return x
-
-    return [spread(x, axes) for x, axes in zip(xs, axes, strict=True)]
-
-
 def _at_all_steps(given, program, plan):
     """The maps of constants, states (T, *grid, ...) and sequences, at all steps of all loops."""
 
     def apply(*given):
         return maps_of(plan, program)(*plan.split(given))
 
-    run = jax.vmap(
-        apply, in_axes=[*[None] * plan.num_consts, *[0] * (len(given) - plan.num_consts)]
-    )
-    for axis in reversed(range(len(plan.grid))):
-        in_axes = []
-        for i in range(len(given)):
-            is_state = plan.num_consts <= i < plan.num_consts + plan.num_carry
-            has_axis = is_state or axis in plan.axes[i]
-            in_axes.append(int(i >= plan.num_consts) if has_axis else None)
-        run = jax.vmap(run, in_axes=in_axes, out_axes=1)
-    return run(*given)
+    states = range(plan.num_consts, plan.num_consts + plan.num_carry)
+    numbers = range(len(given))
+    leads = [int(i >= plan.num_consts) for i in numbers]
+    every = tuple(range(len(plan.grid)))
+    axes = [every if i in states else plan.axes[i] for i in numbers]
+    return at_all_steps(apply, given, leads, axes)[0]
 
 
 def _transpose(cotangents, *operands, program, plan):

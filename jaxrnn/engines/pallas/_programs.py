@@ -120,6 +120,27 @@ def read(env: dict, var: Any) -> Any:
     return var.val if isinstance(var, Literal) else env[var]
 
 
+def varying(jaxpr: Any, inputs: Sequence) -> set:
+    """The variables of a program that depend on these inputs, and the inputs."""
+    found = set(inputs)
+    for equation in jaxpr.eqns:
+        if any(not isinstance(var, Literal) and var in found for var in equation.invars):
+            found.update(equation.outvars)
+    return found
+
+
+def leading_to(jaxpr: Any, outputs: Sequence, known: set) -> list:
+    """The equations that lead from the variables that are known to the outputs, in order."""
+    wanted, found = {var for var in outputs if not isinstance(var, Literal)} - known, []
+    for equation in reversed(jaxpr.eqns):
+        if wanted.intersection(equation.outvars):
+            found.append(equation)
+            wanted.difference_update(equation.outvars)
+            wanted.update(var for var in equation.invars if not isinstance(var, Literal))
+            wanted -= known
+    return found[::-1]
+
+
 def run_equations(equations: Sequence, env: dict) -> None:
     """Adds to `env` what the equations make of what is in it."""
     for equation in equations:

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxrnn.engines.pallas._inside import projects_inside
 from jaxrnn.engines.pallas._kernel import kernel_of
 from jaxrnn.engines.pallas._mapping import widened
 from jaxrnn.engines.pallas._plan import Plan
@@ -21,7 +22,18 @@ def run_on(platform: str, program: Any, plan: Plan, *operands: jax.Array) -> lis
     """
     if not plan.has_rows:
         return _with_a_row(platform, program, plan, operands)
-    kernel = kernel_of(program, plan, list(operands))
+    if platform == "cuda":
+        kernel = kernel_of(program, plan, list(operands))
+    else:
+        projects = projects_inside(program, plan, operands, interpret=platform == "cpu")
+        kernel = kernel_of(program, plan, list(operands), projects=projects)
+    out = _by_kernel(platform, kernel)
+    for place, sequence in sorted(kernel.there.items()):
+        out.insert(plan.num_carry + place, sequence)
+    return out
+
+
+def _by_kernel(platform, kernel):
     if not any(x.size for x in kernel.carry):
         return _without_rows(kernel)
     if platform == "cuda":
@@ -35,8 +47,8 @@ def _with_a_row(platform, program, plan, operands):
     """The loop of one sequence, as one of a batch of one."""
     dims = [None] * len(operands)
     operands = list(operands)
-    for i in range(plan.num_consts, plan.num_consts + plan.num_carry):
-        dims[i] = len(plan.axes[i])
+    for i in range(plan.num_consts, len(operands)):
+        dims[i] = plan.lead(i) + len(plan.axes[i])
         operands[i] = jnp.expand_dims(operands[i], dims[i])
     operands, program, plan, at = widened(1, operands, dims, program, plan)
     out = run_on(platform, program, plan, *operands)

@@ -14,6 +14,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
 from jaxrnn.engines._table import refuse
+from jaxrnn.engines.pallas._ahead import of_block, run_block
 from jaxrnn.engines.pallas._budget import block_for, needs_of, problem_with
 from jaxrnn.engines.pallas._cost import cost_of
 from jaxrnn.engines.pallas._kernel import Kernel
@@ -29,12 +30,14 @@ class _Packings(NamedTuple):
     carry: list[Packing]
     xs: list[Packing]
     ys: list[Packing]
+    us: list[Packing]  # of projections that the kernel makes
 
     @classmethod
     def of(cls, kernel: Kernel) -> "_Packings":
         """For the arrays of a loop."""
-        parts = *kernel.shapes(), kernel.results()
-        are_columns = False, False, True, True
+        us = [var.aval for var in kernel.ahead.project.jaxpr.outvars] if kernel.ahead else []
+        parts = *kernel.shapes(), kernel.results(), us
+        are_columns = False, False, True, True, True
         return cls(
             *(
                 [Packing.of(x, is_column) for x in part]
@@ -69,6 +72,7 @@ def run(kernel: Kernel, *, interpret: bool) -> list[jax.Array]:
         in_specs=in_specs,
         out_specs=out_specs,
         out_shape=shapes,
+        scratch_shapes=[pltpu.VMEM((blocks.size, *p.shape), p.dtype) for p in packings.us],
         interpret=interpret,
         compiler_params=pltpu.CompilerParams(
             dimension_semantics=(*["parallel"] * depth, "arbitrary"),
@@ -105,13 +109,14 @@ def _packed(kernel, packings):
 
 def _kernel(kernel, packings, blocks):
     """What runs at an index of the grid: the steps of one block."""
-    plan, (consts, carry, xs, ys) = kernel.plan, packings
+    plan, (consts, carry, xs, ys, us), ahead = kernel.plan, packings, kernel.ahead
     size, length = np.int32(blocks.size), np.int32(plan.length)
+    body = ahead.step if ahead else kernel.body
 
     def run(*refs):
         refs = iter(refs)
-        const_refs, first_refs, x_refs, state_refs, y_refs = (
-            [next(refs) for _ in part] for part in (consts, carry, xs, carry, ys)
+        const_refs, first_refs, x_refs, state_refs, y_refs, u_refs = (
+            [next(refs) for _ in part] for part in (consts, carry, xs, carry, ys, us)
         )
         index = pl.program_id(len(plan.grid))
 
@@ -120,6 +125,16 @@ def _kernel(kernel, packings, blocks):
             for state, first in zip(state_refs, first_refs, strict=True):
                 state[...] = first[...]
 
+        const_pairs, x_pairs = _pairs(consts, const_refs), _pairs(xs, x_refs)
+        if ahead:
+            fixed, of_steps = ahead.split(ahead.reads, const_pairs, x_pairs)
+            given = [p.unpack(ref[...]) for p, ref in fixed]
+            given += [p.unpack(ref[...], 1) for p, ref in of_steps]
+            block = of_block(ahead.project, len(fixed), blocks.size)
+            for p, ref, value in zip(us, u_refs, run_block(block, *given), strict=True):
+                ref[...] = p.pack(value, 1)
+            const_pairs, x_pairs = ahead.split(ahead.step_reads, const_pairs, x_pairs)
+            x_pairs += _pairs(us, u_refs)
         place = blocks.count - 1 - index if plan.reverse else index
         count = size
         if plan.length % blocks.size:  # the last block hangs over
@@ -128,10 +143,10 @@ def _kernel(kernel, packings, blocks):
         def step(i, _):
             t = count - np.int32(1) - i if plan.reverse else i
             # Read here, parameters go from VMEM to the multipliers, with no copy that lasts.
-            values = [p.unpack(ref[...]) for p, ref in zip(consts, const_refs, strict=True)]
+            values = [p.unpack(ref[...]) for p, ref in const_pairs]
             state = [p.unpack(ref[...]) for p, ref in zip(carry, state_refs, strict=True)]
-            x = [p.unpack(ref[t]) for p, ref in zip(xs, x_refs, strict=True)]
-            new, y = kernel.body(values, state, x)
+            x = [p.unpack(ref[t]) for p, ref in x_pairs]
+            new, y = body(values, state, x)
             for p, ref, value in zip(carry, state_refs, new, strict=True):
                 ref[...] = p.pack(value)
             for p, ref, value in zip(ys, y_refs, y, strict=True):
@@ -141,6 +156,10 @@ def _kernel(kernel, packings, blocks):
         lax.fori_loop(np.int32(0), count, step, np.int32(0))
 
     return run
+
+
+def _pairs(packings, refs):
+    return list(zip(packings, refs, strict=True))
 
 
 def _specs(plan, packings, blocks):

@@ -19,11 +19,11 @@ def side_of_sink(edges: Iterable[tuple[Hashable, Hashable, int]]) -> set[Hashabl
         out = graph.setdefault(start, {})
         out[end] = min(out.get(end, 0) + capacity, UNBOUNDED)
         graph.setdefault(end, {}).setdefault(start, 0)
-    _flow(graph)
+    _augment(graph)
     return _reaching(graph, SINK)
 
 
-def _flow(graph):
+def _augment(graph):
     """Takes a largest flow from the capacities, by shortest paths (Edmonds and Karp, 1972)."""
     while path := _path(graph):
         size = min(graph[a][b] for a, b in path)

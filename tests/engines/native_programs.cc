@@ -31,26 +31,23 @@ std::unique_ptr<bool[]> random(Index size) {
   return array;
 }
 
-int inputs_of(Op op) {
-  if (op >= Op::kProduct) return 2;
-  if (op >= Op::kSum) return op == Op::kSumOfProducts || op == Op::kAccumulateProducts ? 2 : 1;
-  if (op >= Op::kTanhSlopeTimes) return 3;
-  if (op >= Op::kOneMinusTimes) return 2;
-  if (op >= Op::kSelect) return 3;
-  return op >= Op::kAdd ? 2 : 1;
-}
-
-enum Buffer { kU, kH, kNextH, kZ, kLocal, kOther, kBias, kHalf, kYs, kTotal, kEarlier, kBuffers };
+enum Buffer { kU, kH, kNextH, kZ, kLocal, kOther, kBias, kHalf, kYs, kTotal, kEarlier, kAfter,
+              kBuffers };
 
 // A step z = W h + u in two heads, each operation once on z, and h = sigmoid(z_1) h + z_2 / 2.
 template <class T>
 std::vector<Instruction> instructions_for(const std::vector<ProgramBuffer<T>>& buffers, Index size) {
   std::vector<Instruction> all;
-  const auto whole = [](int buffer) { return ProgramView{buffer, 0, 0, true}; };
+  const auto view = [&](int buffer, Index offset, Index outer, bool unit) {
+    const ProgramBuffer<T>& of = buffers[buffer];
+    const Index row = of.space == Space::kConstant ? 0 : of.width;
+    return ProgramView{buffer, offset, outer, unit, row, of.space != Space::kLocal};
+  };
+  const auto whole = [&](int buffer) { return view(buffer, 0, 0, true); };
   const auto add = [&](Op op, Index outer, Index inner, ProgramView out,
                        std::initializer_list<ProgramView> in) {
     Instruction one = {op, 0, static_cast<int>(in.size()), outer, inner, outer == 1, out, {}};
-    if (op >= Op::kSum && op <= Op::kSumOfProducts) one.is_flat = false;
+    if (op >= Op::kSum && op <= Op::kNormalizeSlope) one.is_flat = false;
     const auto check = [&](const ProgramView& view) {
       const ProgramBuffer<T>& buffer = buffers[view.buffer];
       if (view.unit && (buffer.space == Space::kConstant || buffer.width != inner))
@@ -61,21 +58,37 @@ std::vector<Instruction> instructions_for(const std::vector<ProgramBuffer<T>>& b
     for (const ProgramView& view : in) check(one.in[k++] = view);
     all.push_back(one);
   };
-  const ProgramView half = {kHalf, 0, 0, false};
-  add(Op::kProduct, 2, size, {kZ, 0, size, true}, {{kH, 0, 0, true}, {kU, 0, size, true}});
+  const ProgramView half = view(kHalf, 0, 0, false), out = whole(kOther);
+  add(Op::kProduct, 2, size, view(kZ, 0, size, true),
+      {view(kH, 0, 0, true), view(kU, 0, size, true)});
   add(Op::kCopy, 1, 2 * size, whole(kLocal), {whole(kBias)});
   for (int number = 0; number < static_cast<int>(Op::kProduct); number++) {
     const Op op = static_cast<Op>(number);
-    const ProgramView out = whole(kOther);
-    if (inputs_of(op) == 1) add(op, 1, 2 * size, out, {whole(kZ)});
-    if (inputs_of(op) == 2) add(op, 1, 2 * size, out, {whole(kZ), whole(kLocal)});
-    if (inputs_of(op) == 3) add(op, 1, 2 * size, out, {whole(kZ), half, whole(kBias)});
-    if (inputs_of(op) == 2)  // along an outer axis, not flat
-      add(op, 2, size, {kOther, 0, size, true}, {{kZ, 0, size, true}, {kBias, size, 0, true}});
+    const ProgramView z = whole(kZ), local = whole(kLocal), bias = whole(kBias);
+    const ProgramView one = view(kZ, 0, 0, false);
+    if (op == Op::kInverseDeviation || op == Op::kNormalizeSlope) {
+      add(op, 1, 2 * size, out, {z, one, op == Op::kNormalizeSlope ? local : half});
+      continue;
+    }
+    switch (kInputs[number]) {
+      case 1:
+        add(op, 1, 2 * size, out, {z});
+        break;
+      case 2:
+        add(op, 1, 2 * size, out, {z, local});
+        add(op, 2, size, view(kOther, 0, size, true),  // along an outer axis, not flat
+            {view(kZ, 0, size, true), view(kBias, size, 0, true)});
+        break;
+      case 3:
+        add(op, 1, 2 * size, out, {z, half, bias});
+        break;
+      default:
+        add(op, 1, 2 * size, out, {z, half, bias, local});
+    }
   }
   add(Op::kSigmoid, 1, size, whole(kNextH), {whole(kZ)});
   add(Op::kMultiply, 1, size, whole(kNextH), {whole(kNextH), whole(kH)});
-  add(Op::kMultiplyAdd, 1, size, whole(kNextH), {{kZ, size, 0, true}, half, whole(kNextH)});
+  add(Op::kMultiplyAdd, 1, size, whole(kNextH), {view(kZ, size, 0, true), half, whole(kNextH)});
   add(Op::kTanh, 1, size, whole(kNextH), {whole(kNextH)});
   add(Op::kAdd, 1, size, whole(kYs), {whole(kNextH), whole(kEarlier)});
   add(Op::kAccumulate, 1, size, whole(kTotal), {whole(kNextH)});
@@ -93,25 +106,29 @@ bool run(const Kernels<T>& kernels, Index steps, Index batch, Index size, Index 
   if (flags) p.mask = mask.get(), p.resets = resets.get();
   const Index rows = batch * size, all = steps * rows;
   const auto us = random<T>(2 * all), ys = random<T>(all), before = random<T>(all);
+  const auto after = random<T>(all);
   const auto first = random<T>(rows), initial = random<T>(rows), last = random<T>(rows);
   const auto dinitial = random<T>(rows), earliest = random<T>(rows), totals = random<T>(rows);
   const auto bias = random<T>(2 * size), half = random<T>(1), weights = random<T>(2 * size * size);
 
+  const int kept = flags ? -1 : kAfter;  // states are those of a sequence
   const ProgramState<T> state = {size, 0, first.get(), initial.get(), last.get(),
-                                 flags && is_backward ? dinitial.get() : nullptr};
-  const ProgramArray<T> total = {size, 0, totals.get()}, result = {size, 0, ys.get()};
+                                 flags && is_backward ? dinitial.get() : nullptr, kept};
+  const ProgramArray<T> total = {size, 0, totals.get()};
+  const ProgramResult<T> result = {size, true, ys.get()};
   std::vector<ProgramBuffer<T>> buffers(kBuffers);
-  buffers[kU] = {Space::kSequence, 2 * size, 0, false, us.get(), nullptr};
-  buffers[kH] = {Space::kState, size, 0, false, nullptr, nullptr};
-  buffers[kNextH] = {Space::kNext, size, 0, false, nullptr, nullptr};
-  buffers[kZ] = {Space::kWide, 2 * size, 0, false, nullptr, nullptr};
-  buffers[kLocal] = {Space::kLocal, 2 * size, 0, false, nullptr, nullptr};
-  buffers[kOther] = {Space::kLocal, 2 * size, 2 * size, false, nullptr, nullptr};
-  buffers[kBias] = {Space::kConstant, 2 * size, 0, false, bias.get(), nullptr};
-  buffers[kHalf] = {Space::kConstant, 1, 0, false, half.get(), nullptr};
-  buffers[kYs] = {Space::kSequence, size, 2 * size, true, ys.get(), nullptr};
-  buffers[kTotal] = {Space::kSum, size, 0, false, nullptr, nullptr};
-  buffers[kEarlier] = {Space::kBefore, size, 3 * size, false, before.get(), earliest.get()};
+  buffers[kU] = {Space::kSequence, 2 * size, 0, false, -1, us.get(), nullptr};
+  buffers[kH] = {Space::kState, size, 0, false, kept, nullptr, nullptr};
+  buffers[kNextH] = {Space::kNext, size, 0, false, kept, nullptr, nullptr};
+  buffers[kZ] = {Space::kWide, 2 * size, 0, false, -1, nullptr, nullptr};
+  buffers[kLocal] = {Space::kLocal, 2 * size, 0, false, -1, nullptr, nullptr};
+  buffers[kOther] = {Space::kLocal, 2 * size, 2 * size, false, -1, nullptr, nullptr};
+  buffers[kBias] = {Space::kConstant, 2 * size, 0, false, -1, bias.get(), nullptr};
+  buffers[kHalf] = {Space::kConstant, 1, 0, false, -1, half.get(), nullptr};
+  buffers[kYs] = {Space::kSequence, size, 2 * size, true, -1, ys.get(), nullptr};
+  buffers[kTotal] = {Space::kSum, size, 0, false, -1, nullptr, nullptr};
+  buffers[kEarlier] = {Space::kBefore, size, 3 * size, false, -1, before.get(), earliest.get()};
+  buffers[kAfter] = {Space::kSequence, size, 4 * size, true, -1, after.get(), nullptr};
   const auto instructions = instructions_for(buffers, size);
 
   const Packing packing = kernels.program_packing(size, size, p.rows);
@@ -126,7 +143,7 @@ bool run(const Kernels<T>& kernels, Index steps, Index batch, Index size, Index 
   p.num_buffers = buffers.size(), p.num_instructions = instructions.size();
   p.states = &state, p.sums = &total, p.results = &result, p.matrices = &matrix;
   p.buffers = buffers.data(), p.instructions = instructions.data();
-  p.local_size = p.staged_size = 4 * size, p.wide_size = 2 * size, p.state_size = p.sum_size = size;
+  p.local_size = 4 * size, p.staged_size = 5 * size, p.wide_size = 2 * size, p.state_size = p.sum_size = size;
 
   std::vector<Index> order;
   for (Index row = 0; row < batch; row++) order.push_back(batch - 1 - row);

@@ -7,16 +7,15 @@ python -m benchmarks.engines --measure    times all cells first, which takes abo
 import json
 import pathlib
 import statistics
-import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import jaxrnn
-from benchmarks import machine, pages
+from benchmarks import beside, machine, pages
 from benchmarks.cells import FAMILIES, Entry, entries, example
-from benchmarks.programs import Program
+from benchmarks.programs import Program, compiled_step
 from benchmarks.timing import interleave
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -39,7 +38,9 @@ medians over the rounds. `python -m benchmarks.engines --measure` measures again
 
 Three cells have kernels written for them. Every other cell of the *native* column runs by a
 *program*: its own `recur` and `update`, and their derivative, become a list of operations on rows,
-which a kernel runs with the products, the threads and the masks of the others.
+which a kernel runs with the products, the threads and the masks of the others. Operations that
+belong together are one, such as a mix (1 - z) h + z n, the slope of a gate, or a normalization and
+its derivative, and the forward pass keeps what costs least to keep or to compute again.
 `jaxrnn.explain(cell, xs, implementation="native", verbose=True)` shows it. A cell of your own gets
 one too, with nothing to declare and no compiler: *compile* is the CPU time that it takes to trace
 and compile the step.
@@ -66,7 +67,7 @@ def runs(entry: Entry) -> dict[str, Program]:
         def forward(params, xs, engine=engine):
             return jaxrnn.unroll(entry.cell, params, None, xs, implementation=engine)[1]
 
-        found[engine] = compiled(forward, params, xs)
+        found[engine] = compiled_step(forward, params, xs)
     if entry.name in FLAX:
         found["flax"] = by_flax(FLAX[entry.name], xs)
     return found
@@ -81,17 +82,7 @@ def by_flax(name, xs):
 
     model = linen.RNN(getattr(linen, name)(64), time_major=True)
     params = model.init(jax.random.key(1), xs)
-    return compiled(model.apply, params, xs)
-
-
-def compiled(forward, params, xs) -> Program:
-    def loss(params, xs):
-        return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(forward(params, xs)))
-
-    start = time.process_time()
-    run = jax.jit(jax.value_and_grad(loss, (0, 1))).lower(params, xs).compile()
-    seconds = time.process_time() - start
-    return Program(lambda: jax.block_until_ready(run(params, xs)), 1, seconds)
+    return compiled_step(model.apply, params, xs)
 
 
 def measure() -> None:
@@ -110,7 +101,7 @@ def measure() -> None:
             for name, program in programs.items()
         }
         print(entry.name, found[entry.name], flush=True)
-    about = {"machine": machine.describe(), "cells": found}
+    about = {"machine": machine.describe(), "beside": list(beside.rows()), "cells": found}
     RECORD.write_text(json.dumps(about, indent=1) + "\n")
 
 
@@ -119,6 +110,7 @@ def page() -> str:
     record = json.loads(RECORD.read_text())
     about, cells = record["machine"], record["cells"]
     parts = [INTRO, f"Measured on {about['device']}, jax {about['jax']}.\n", summary(cells)]
+    parts.append(beside.section(record["beside"]))
     for family, heading in FAMILIES.items():
         own = [entry for entry in entries() if entry.family == family and entry.name in cells]
         lines = [

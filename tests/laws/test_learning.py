@@ -140,7 +140,7 @@ ROWS = {
     "slstm": Row(0.003, (jaxrnn.slstm(H),), 600),
     "sru": Row(0.005, (jaxrnn.sru(H),) * 2),
     "star": Row(0.005, (jaxrnn.star(H),), 600),
-    "time_aware_lstm": Row(0.01, (jaxrnn.time_aware_lstm(H),), 1200),
+    "time_aware_lstm": Row(0.01, (jaxrnn.time_aware_lstm(H),), 1600),
     "ugrnn": Row(0.004, (jaxrnn.ugrnn(H),), 600),
     "unicornn": Row(0.06, (jaxrnn.unicornn(H),) * 2, 400, task=order),
     "wmc_lstm": Row(0.005, (jaxrnn.wmc_lstm(H),), 600),

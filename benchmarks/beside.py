@@ -1,7 +1,7 @@
 """Training steps of cells that run by a program, beside cells with kernels of their own."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
@@ -9,17 +9,31 @@ import numpy as np
 import jaxrnn
 from benchmarks.programs import compiled_step
 from benchmarks.timing import interleave
+from jaxrnn import Cell
+
+
+def own(make: Callable[[int], Cell]) -> Callable[[int], Cell]:
+    """The same equations as a cell of your own, for which no kernel is written."""
+
+    def own_cell(size):
+        cell = make(size)
+        return cell._replace(update=lambda *args: cell.update(*args))
+
+    return own_cell
+
 
 SIZES = (200, 16, 64), (50, 32, 256)  # steps, sequences, features and units
 ROUNDS = 25
 BESIDE = {
     "lstm": {
+        "lstm as a cell of your own": own(jaxrnn.lstm),
         "peephole_lstm": jaxrnn.peephole_lstm,
         "projected_lstm": lambda H: jaxrnn.projected_lstm(H, H // 2),
         "lem": jaxrnn.lem,
         "layer_norm_lstm": jaxrnn.layer_norm_lstm,
     },
     "gru": {
+        "gru as a cell of your own": own(jaxrnn.gru),
         "gru, reset before the product": lambda H: jaxrnn.gru(H, reset_after=False),
         "coupled_lstm": jaxrnn.coupled_lstm,
         "mgu": jaxrnn.mgu,
@@ -27,6 +41,7 @@ BESIDE = {
         "layer_norm_gru": jaxrnn.layer_norm_gru,
     },
     "elman": {
+        "elman as a cell of your own": own(jaxrnn.elman),
         "minimal_rnn": jaxrnn.minimal_rnn,
         "indrnn": jaxrnn.indrnn,
         "cornn": jaxrnn.cornn,
@@ -36,7 +51,8 @@ INTRO = f"""## Beside the cells with kernels of their own
 
 The time of a training step of a cell that runs by a program, divided by that of the cell beside it
 by the kernel that is written for it, and how many numbers its matrices have in comparison: about as
-many products does it compute. Where the first is not above the second, a program costs nothing.
+many products does it compute. Where the first is not above the second, a program costs nothing. The
+same equations as a cell of your own show what kernels written by hand are worth.
 Least times of {ROUNDS} interleaved rounds, for T, B, H of {" and ".join(map(str, SIZES))}.
 
 | cell | beside | numbers in matrices | time at H = {SIZES[0][2]} | time at H = {SIZES[1][2]} |

@@ -14,6 +14,7 @@ from jax import lax
 from jax.extend.core import ClosedJaxpr, Literal
 
 ARITHMETIC = {"add", "add_any", "sub", "mul", "div", "rem", "max", "min", "neg", "abs", "square"}
+ARITHMETIC |= {"one_minus_square"}  # in the derivative of tanh, from jax 0.12 on
 POWERS = {"pow", "integer_pow", "exp", "exp2", "expm1", "log", "log1p", "sqrt", "rsqrt"}
 CURVES = {"tanh", "logistic", "sin", "cos", "erf", "sign", "floor", "ceil", "round", "clamp"}
 CHOICES = {"eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "xor", "select_n", "is_finite"}

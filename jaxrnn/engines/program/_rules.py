@@ -78,6 +78,11 @@ class Rules:
             result = self.emit("div", (one, result), shape)
         return [result]
 
+    def rule_one_minus_square(self, views, params, shape):
+        one = self.spread(self.operand(1.0), shape)  # of tanh's derivative, from jax 0.12 on
+        more, less = (self.emit(name, (one, *views), shape) for name in ("add", "sub"))
+        return [self.emit("mul", (more, less), shape)]
+
     def rule_is_finite(self, views, params, shape):
         difference = self.emit("sub", views * 2, shape)  # NaN for what is not
         return [self.emit("eq", (difference, difference), shape)]

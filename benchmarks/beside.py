@@ -49,13 +49,13 @@ BESIDE = {
 }
 INTRO = f"""## Beside the cells with kernels of their own
 
-The time of a training step of a cell that runs by a program, divided by that of the cell beside it
-by the kernel that is written for it, and how many numbers its matrices have in comparison: about as
-many products does it compute. Where the first is not above the second, a program costs nothing. The
-same equations as a cell of your own show what kernels written by hand are worth.
+Each cell runs by a program, and the cell beside it by the kernel that is written for it. *matrices*
+is the ratio of the sizes of their matrices, which is about that of their products, and *time* the
+ratio of their training steps. Where the time is not above the matrices, a program costs nothing.
+The cells of your own have the equations of the cell beside them: they show what a kernel gains.
 Least times of {ROUNDS} interleaved rounds, for T, B, H of {" and ".join(map(str, SIZES))}.
 
-| cell | beside | numbers in matrices | time at H = {SIZES[0][2]} | time at H = {SIZES[1][2]} |
+| cell | beside | matrices | time at H = {SIZES[0][2]} | time at H = {SIZES[1][2]} |
 |---|---|--:|--:|--:|
 """
 

@@ -54,16 +54,16 @@ class _Fusion(Matching):
     def with_sum(self, operation):
         if operation.name in _AFTER_ADD:
             (view,) = operation.inputs
-            total = self.made(view, "add")
-            if total and total.output.shape == operation.output.shape:
+            total = self.made_alike(operation, view, "add")
+            if total:
                 name = _AFTER_ADD[operation.name]
                 return self.become(operation, total, name=name, inputs=total.inputs)
         if operation.name == "reduce_sum":
             return self.with_factors(operation)
         if operation.name == "accumulate":
             (view,) = operation.inputs
-            product = self.made(view, "mul")
-            if product and product.output.shape == operation.output.shape:
+            product = self.made_alike(operation, view, "mul")
+            if product:
                 inputs = product.inputs
                 return self.become(operation, product, name="accumulate_products", inputs=inputs)
         if operation.name == "sub":
@@ -71,8 +71,8 @@ class _Fusion(Matching):
         if operation.name != "add":
             return operation
         for view, other in pairs(operation):
-            negative = self.made(view, "neg")
-            if negative and negative.output.shape == operation.output.shape:
+            negative = self.made_alike(operation, view, "neg")
+            if negative:
                 inputs = (other, *negative.inputs)
                 changed = self.become(operation, negative, name="sub", inputs=inputs)
                 return self.with_difference(changed)
@@ -90,19 +90,19 @@ class _Fusion(Matching):
                     matrix=product.matrix,
                 )  # fmt: skip
         for view, other in pairs(operation):
-            product = self.made(view, "mul")
-            if product and product.output.shape == operation.output.shape:
+            product = self.made_alike(operation, view, "mul")
+            if product:
                 inputs = (*product.inputs, other)
                 return self.become(operation, product, name="multiply_add", inputs=inputs)
         return operation
 
     def with_difference(self, operation):
         a, b = operation.inputs
-        first, second = self.made(a, "mul"), self.made(b, "mul")
-        if first and first.output.shape == operation.output.shape:
+        first, second = (self.made_alike(operation, view, "mul") for view in (a, b))
+        if first:
             inputs = (*first.inputs, b)
             return self.become(operation, first, name="multiply_subtract", inputs=inputs)
-        if second and second.output.shape == operation.output.shape:
+        if second:
             inputs = (a, *second.inputs)
             return self.become(operation, second, name="subtract_product", inputs=inputs)
         return operation
@@ -111,15 +111,14 @@ class _Fusion(Matching):
         """What is multiplied by 1 - x, or slopes of a product."""
         if operation.name == "mul":
             for view, other in pairs(operation):
-                rest = self.made(view, "sub")
-                is_rest = rest and self.number(rest.inputs[0]) == 1
-                if is_rest and rest.output.shape == operation.output.shape:
+                rest = self.made_alike(operation, view, "sub")
+                if rest and self.number(rest.inputs[0]) == 1:
                     inputs = (rest.inputs[1], other)
                     return self.become(operation, rest, name="one_minus_times", inputs=inputs)
         if operation.name in _SLOPES:
             value, d = operation.inputs
-            product = self.made(d, "mul")
-            if product and product.output.shape == operation.output.shape:
+            product = self.made_alike(operation, d, "mul")
+            if product:
                 name, inputs = f"{operation.name}_times", (value, *product.inputs)
                 return self.become(operation, product, name=name, inputs=inputs)
         return operation
@@ -128,15 +127,15 @@ class _Fusion(Matching):
         """(1 - a) b + a c, and its derivative with respect to a."""
         if operation.name == "logistic_slope":
             value, d = operation.inputs
-            difference = self.made(d, "times_difference")
-            if difference and difference.output.shape == operation.output.shape:
+            difference = self.made_alike(operation, d, "times_difference")
+            if difference:
                 inputs = (value, *difference.inputs)
                 name = "logistic_slope_difference"
                 return self.become(operation, difference, name=name, inputs=inputs)
         if operation.name == "multiply_subtract":
             a, b, view = operation.inputs
-            product = self.made(view, "mul")
-            if product and product.output.shape == operation.output.shape:
+            product = self.made_alike(operation, view, "mul")
+            if product:
                 for x, y in pairs(product):
                     if x in (a, b):
                         inputs = (x, b if x == a else a, y)
@@ -150,19 +149,18 @@ class _Fusion(Matching):
     def as_mix(self, operation):
         *factors, view = operation.inputs
         for a, c in (factors, factors[::-1]):
-            rest = self.made(view, "one_minus_times")
-            if rest and rest.output.shape == operation.output.shape and rest.inputs[0] == a:
+            rest = self.made_alike(operation, view, "one_minus_times")
+            if rest and rest.inputs[0] == a:
                 return self.become(operation, rest, name="mix", inputs=(a, rest.inputs[1], c))
-            product, rest = self.made(view, "mul"), self.made(a, "sub")
-            is_rest = rest and self.number(rest.inputs[0]) == 1
-            if not product or not is_rest:
+            product = self.made_alike(operation, view, "mul")
+            rest = self.made_alike(operation, a, "sub")
+            if not product or not rest or self.number(rest.inputs[0]) != 1:
                 continue
             for x, y in pairs(product):
-                shapes = {product.output.shape, rest.output.shape, operation.output.shape}
-                if x == rest.inputs[1] and len(shapes) == 1:
+                if x == rest.inputs[1]:
                     return self.become(operation, product, rest, name="mix", inputs=(x, c, y))
-        product = self.made(view, "mul")
-        if product and product.output.shape == operation.output.shape:
+        product = self.made_alike(operation, view, "mul")
+        if product:
             inputs = (*factors, *product.inputs)
             return self.become(operation, product, name="add_products", inputs=inputs)
         return operation
@@ -171,8 +169,8 @@ class _Fusion(Matching):
         """A difference times another array."""
         if operation.name == "mul":
             for view, other in pairs(operation):
-                difference = self.made(view, "sub")
-                if difference and difference.output.shape == operation.output.shape:
+                difference = self.made_alike(operation, view, "sub")
+                if difference:
                     inputs = (*difference.inputs, other)
                     return self.become(
                         operation, difference, name="difference_times", inputs=inputs

@@ -53,6 +53,11 @@ class Matching:
         size = self.values[value].size
         return operation if view.is_whole(size) and operation.output.is_whole(size) else None
 
+    def made_alike(self, operation: Operation, view: View, name: str) -> Operation | None:
+        """What `made` finds and nothing else reads, if its shape is that of `operation`."""
+        found = self.made(view, name)
+        return found if found and found.output.shape == operation.output.shape else None
+
     def become(self, operation: Operation, *absorbed: Operation, **changes: Any) -> Operation:
         """`operation`, or one before it, with other fields; the absorbed ones become needless."""
         self.gone.update(o.output.value for o in absorbed)

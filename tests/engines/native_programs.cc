@@ -47,7 +47,7 @@ std::vector<Instruction> instructions_for(const std::vector<ProgramBuffer<T>>& b
   const auto add = [&](Op op, Index outer, Index inner, ProgramView out,
                        std::initializer_list<ProgramView> in) {
     Instruction one = {op, 0, static_cast<int>(in.size()), outer, inner, outer == 1, out, {}};
-    if (op >= Op::kSum && op <= Op::kNormalizeSlope) one.is_flat = false;
+    if (op >= Op::kSum && op < Op::kProduct) one.is_flat = false;
     const auto check = [&](const ProgramView& view) {
       const ProgramBuffer<T>& buffer = buffers[view.buffer];
       if (view.unit && (buffer.space == Space::kConstant || buffer.width != inner))
@@ -68,6 +68,10 @@ std::vector<Instruction> instructions_for(const std::vector<ProgramBuffer<T>>& b
     const ProgramView one = view(kZ, 0, 0, false);
     if (op == Op::kInverseDeviation || op == Op::kNormalizeSlope) {
       add(op, 1, 2 * size, out, {z, one, op == Op::kNormalizeSlope ? local : half});
+      continue;
+    }
+    if (op == Op::kNormalizeSlopeTimes) {
+      add(op, 1, 2 * size, out, {z, one, bias, local});
       continue;
     }
     switch (kInputs[number]) {

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxrnn.engines.program._fusion import fused
+from jaxrnn.engines.program._narrowing import narrowed
 from jaxrnn.engines.program._operations import OPERATIONS, Operation
 from jaxrnn.engines.program._placement import (
     Columns,
@@ -20,6 +21,7 @@ from jaxrnn.engines.program._views import NotCovered, View, collapsed
 
 _REDUCTIONS = frozenset(("reduce_sum", "reduce_max", "reduce_min", "reduce_products"))
 _REDUCTIONS |= {"reduce_mean", "inverse_deviation"}
+_OF_ROWS = _REDUCTIONS | {"normalize_slope", "normalize_slope_times"}
 _SPACES = ("local", "wide", "state", "next", "sum", "constant", "sequence", "lagged")
 _IS_RESULT, _HAS_ZEROS = 1, 2  # of a sequence: the second where it is masked
 _LARGEST = 2**24  # numbers of a row
@@ -90,6 +92,7 @@ def encode(
     places = {**given, **placed}
     operations = in_place(operations, values, set(places))
     operations = _live(operations, set(placed))
+    operations = narrowed(operations, values, set(places))
     operations = fused(operations, values, set(places))
     return _Writer(values, operations, places, set(placed), aliases, within, step, unread).run()
 
@@ -224,7 +227,7 @@ class _Writer:
         views, inner_views = (out, *inputs), inputs
         shape, inner = out.shape, None
         units = [1] * len(views)
-        if name in _REDUCTIONS or name == "normalize_slope":
+        if name in _OF_ROWS:
             kept = len(shape) - (name not in _REDUCTIONS)
             inner = math.prod(inputs[0].shape[kept:])
             units = [1, *(int(len(x.shape) > kept) for x in inputs)]

@@ -18,7 +18,9 @@ def normalizing(operations: list[Operation], values: list[Any], placed: set[int]
       placed: values that are read outside.
     """
     found = _Normalizing(operations, values, placed)
-    return found.change(found.with_mean, found.with_deviation, found.with_slope)
+    operations = found.change(found.with_mean, found.with_deviation, found.with_slope)
+    found = _Normalizing(operations, values, placed)
+    return found.change(found.with_gain)
 
 
 class _Normalizing(Matching):
@@ -128,6 +130,26 @@ class _Normalizing(Matching):
         if not total or not self.is_count(quotient.inputs[1], total):
             return None
         return (total, negative, quotient) if _of_rows(view, total) is not None else None
+
+    def with_gain(self, operation):
+        """A cotangent that is a product of two arrays, of which several may read a part."""
+        if operation.name != "normalize_slope":
+            return operation
+        y, scale, d = operation.inputs
+        product = self.writers.get(d.value)
+        if product is None or product.name != "mul" or d.value in self.placed:
+            return operation
+        views = d, product.output, *product.inputs
+        if any(len(view.shape) != 1 or not view.is_contiguous() for view in views):
+            return operation
+        readers = [o for o in self.operations if any(d.value == v.value for v in o.inputs)]
+        if product.output.offset or any(
+            o.name != "normalize_slope" or o.inputs[2].value != d.value for o in readers
+        ):
+            return operation
+        parts = [v._replace(offset=v.offset + d.offset, shape=d.shape) for v in product.inputs]
+        changes = {"name": "normalize_slope_times", "inputs": (y, scale, *parts)}
+        return self.become(operation, product, **changes)
 
     def of_rows(self, output, y, scale, d):
         """With all that a row has in one axis."""

@@ -12,7 +12,7 @@ multiply_add multiply_subtract subtract_product one_minus_times
 mix add_products times_difference difference_times add_tanh add_logistic
 tanh_slope logistic_slope tanh_slope_times logistic_slope_times logistic_slope_difference
 accumulate accumulate_products reduce_sum reduce_max reduce_min reduce_products
-reduce_mean inverse_deviation normalize_slope
+reduce_mean inverse_deviation normalize_slope normalize_slope_times
 product
 """
 OPERATIONS = tuple(_NAMES.split())  # in the order of `Op` in program_types.h

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from jaxrnn.engines.program._code import Code, encode
 from jaxrnn.engines.program._keeping import kept_values
 from jaxrnn.engines.program._operations import Operation
-from jaxrnn.engines.program._placement import Place
+from jaxrnn.engines.program._placement import Place, in_place
 from jaxrnn.engines.program._step import StepProgram
 from jaxrnn.engines.program._views import View, whole
 
@@ -91,9 +91,27 @@ def programs(step: StepProgram, outs: tuple[int, ...], num_products: int) -> Pro
       num_products: the number of leaves of u, from the first on, that are products of the inputs.
     """
     back = _backward_values(step)
+    step = _joined(step, back)
     kept, multiplied = _kept(step, back, outs)
     sums = _shared_sums(step, num_products)
     return Programs(step, kept, outs, multiplied, sums, num_products)
+
+
+def _joined(step, back):
+    """The step, with the parts of a joined array that the backward pass reads written into it.
+
+    So the array is kept, and not its parts, which would have to be joined again.
+    """
+    operations = step.joint.operations
+    read = {view.value for o in operations if o.output.value in back for view in o.inputs}
+    fixed = {*back, *(view.value for view in (*step.joint.inputs, *step.joint.outputs))}
+    fixed |= {
+        o.inputs[0].value
+        for o in operations
+        if o.name == "copy" and o.output.value not in read - back
+    }
+    operations = in_place(operations, step.joint.values, fixed)
+    return step._replace(joint=step.joint._replace(operations=operations))
 
 
 def _shared_sums(step, num_products):

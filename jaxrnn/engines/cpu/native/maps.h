@@ -6,14 +6,16 @@
 namespace jaxrnn::JAXRNN_INSTRUCTION_SET {
 
 // F has `static Vector<T> of(Vector<T>...)`, of `inputs` vectors.
-template <class T, class F, std::size_t inputs>
+template <class T, class F, std::size_t inputs, unsigned vectors = kAllVectors>
 void map(const Operands<T>& o) {
   const std::ptrdiff_t inner = o.inner, whole = inner / kLanes<T> * kLanes<T>;
-  each(o, std::make_index_sequence<inputs>(), [inner, whole](T* out, auto&&... in)
-                                                  __attribute__((always_inline)) {
+  const auto all_inputs = std::make_index_sequence<inputs>();
+  each<T, vectors>(o, all_inputs, [inner, whole](T* out, const auto&... in)
+                                      __attribute__((always_inline)) {
     std::ptrdiff_t i = 0;
-    for (; i < whole; i += kLanes<T>) store(out + i, F::of(in.next()...));
-    if (i < inner) store_lanes(out + i, F::of(in.last(inner - i)...), inner - i);
+#pragma GCC unroll 4
+    for (; i < whole; i += kLanes<T>) store(out + i, F::of(in.at(i)...));
+    if (i < inner) store_lanes(out + i, F::of(in.at(i, inner - i)...), inner - i);
   });
 }
 
@@ -97,13 +99,15 @@ JAXRNN_MAP4(SigmoidSlopeDifference, a * (T(1) - a) * (b * c - b * d))
 template <class T, class F, std::size_t inputs>
 void accumulate(const Operands<T>& o) {
   const std::ptrdiff_t inner = o.inner, whole = inner / kLanes<T> * kLanes<T>;
-  each(o, std::make_index_sequence<inputs>(), [inner, whole](T* out, auto&&... in)
-                                                  __attribute__((always_inline)) {
+  const auto all_inputs = std::make_index_sequence<inputs>();
+  each<T, kAllVectors>(o, all_inputs, [inner, whole](T* out, const auto&... in)
+                                          __attribute__((always_inline)) {
     std::ptrdiff_t i = 0;
-    for (; i < whole; i += kLanes<T>) store<T>(out + i, load(out + i) + F::take(in.next()...));
+#pragma GCC unroll 4
+    for (; i < whole; i += kLanes<T>) store<T>(out + i, load(out + i) + F::take(in.at(i)...));
     const std::ptrdiff_t left = inner - i;
     if (left > 0)
-      store_lanes<T>(out + i, load_lanes(out + i, left) + F::take(in.last(left)...), left);
+      store_lanes<T>(out + i, load_lanes(out + i, left) + F::take(in.at(i, left)...), left);
   });
 }
 

@@ -1,6 +1,7 @@
 // The operands of the operations of a program: rows of numbers.
 #pragma once
 
+#include <type_traits>
 #include <utility>
 
 #include "logarithm.h"
@@ -25,40 +26,62 @@ struct Operands {
 template <class T>
 using Operation = void (*)(const Operands<T>&);
 
-// Reads one input: vectors one after the other, or always the same number.
+// An input whose vectors lie one after the other.
 template <class T>
-class Reader {
- public:
-  JAXRNN_INLINE Reader(const T* from, bool is_unit)
-      : from_(from), step_(is_unit ? kLanes<T> : 0) {
-    if (is_unit) return;
-    store(spread_, all<T>(*from_));
-    from_ = spread_;
+struct Vectors {
+  JAXRNN_INLINE explicit Vectors(const T* first) : from(first) {}
+  JAXRNN_INLINE Vector<T> at(std::ptrdiff_t i) const { return load(from + i); }
+  JAXRNN_INLINE Vector<T> at(std::ptrdiff_t i, std::ptrdiff_t count) const {
+    return load_lanes(from + i, count);
   }
-  JAXRNN_INLINE Vector<T> next() {
-    const T* const from = from_;
-    from_ += step_;
-    return load(from);
-  }
-  JAXRNN_INLINE Vector<T> last(std::ptrdiff_t count) const {
-    return step_ ? load_lanes(from_, count) : load(from_);
-  }
-
- private:
-  const T* from_;
-  const std::ptrdiff_t step_;
-  alignas(JAXRNN_BYTES) T spread_[kLanes<T>];
+  const T* from;
 };
 
-// Calls `body(out, in...)` for each inner array.
-template <class T, class Body, std::size_t... k>
+// An input that is one number for all.
+template <class T>
+struct Same {
+  JAXRNN_INLINE explicit Same(const T* first) : value(all<T>(*first)) {}
+  JAXRNN_INLINE Vector<T> at(std::ptrdiff_t) const { return value; }
+  JAXRNN_INLINE Vector<T> at(std::ptrdiff_t, std::ptrdiff_t) const { return value; }
+  Vector<T> value;
+};
+
+// An input of which only the call says which of the two it is.
+template <class T>
+struct Either {
+  JAXRNN_INLINE Either(const T* first, bool is_unit, T* spread)
+      : from(is_unit ? first : spread), mask(is_unit ? -1 : 0) {
+    if (!is_unit) store(spread, all<T>(*first));
+  }
+  JAXRNN_INLINE Vector<T> at(std::ptrdiff_t i) const { return load(from + (i & mask)); }
+  JAXRNN_INLINE Vector<T> at(std::ptrdiff_t i, std::ptrdiff_t count) const {
+    return mask ? load_lanes(from + i, count) : load(from);
+  }
+  const T* from;
+  std::ptrdiff_t mask;
+};
+
+template <class T, bool is_unit>
+using Input = std::conditional_t<is_unit, Vectors<T>, Same<T>>;
+
+// Inputs by number, as bits: those of which a row has as many numbers as the result.
+constexpr unsigned kAllVectors = ~0u;
+
+// Calls `body(out, in...)` for each inner array. It is compiled once for the usual kinds of inputs,
+// and once for all others.
+template <class T, unsigned vectors, class Body, std::size_t... k>
 JAXRNN_INLINE void each(const Operands<T>& o, std::index_sequence<k...>, Body body) {
   const std::ptrdiff_t rows = o.rows, outer = o.outer;
+  const bool is_usual = ((o.in[k].is_unit == bool(vectors >> k & 1)) && ...);
+  alignas(JAXRNN_BYTES) T spread[sizeof...(k)][kLanes<T>];
   for (std::ptrdiff_t row = 0; row < rows; row++) {
     T* out = o.out.array + row * o.out.row;
     const T* in[] = {o.in[k].array + row * o.in[k].row...};
     for (std::ptrdiff_t i = 0; i < outer; i++) {
-      body(out, Reader<T>(in[k], o.in[k].is_unit)...);
+      if (is_usual)
+        body(out, Input<T, (vectors >> k & 1) != 0>(in[k])...);
+      else
+        body(out, Either<T>(in[k], o.in[k].is_unit, spread[k])...);
       out += o.out.outer;
       ((in[k] += o.in[k].outer), ...);
     }

@@ -20,7 +20,7 @@ constexpr Operation<T> kOperations[] = {
     map<T, MultiplyAdd<T>, 3>,         map<T, MultiplySubtract<T>, 3>,
     map<T, SubtractProduct<T>, 3>,     map<T, OneMinusTimes<T>, 2>,
     map<T, Mix<T>, 3>,                 map<T, AddProducts<T>, 4>,
-    map<T, TimesDifference<T>, 3>,     map<T, DifferenceTimes<T>, 3>,
+    map<T, TimesDifference<T>, 3>,     map<T, DifferenceTimes<T>, 3, 0b001>,
     map<T, AddTanh<T>, 2>,
     map<T, AddSigmoid<T>, 2>,          map<T, TanhSlope<T>, 2>,
     map<T, SigmoidSlope<T>, 2>,        map<T, TanhSlopeTimes<T>, 3>,
@@ -29,7 +29,7 @@ constexpr Operation<T> kOperations[] = {
     reduce<T, Sum<T>, 1>,              reduce<T, Largest<T>, 1>,
     reduce<T, Smallest<T>, 1>,         reduce<T, SumOfProducts<T>, 2>,
     mean<T>,                           inverse_deviation<T>,
-    normalize_slope<T>,
+    normalize_slope<T, 3, 0b101>,      normalize_slope<T, 4, 0b1101>,
 };
 static_assert(sizeof(kOperations<float>) / sizeof(Operation<float>) ==
               static_cast<std::size_t>(Op::kProduct));

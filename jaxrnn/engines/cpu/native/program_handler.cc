@@ -74,8 +74,11 @@ ffi::Error run(ffi::ThreadPool& pool, const Kernels<T>& kernels, ffi::RemainingA
   sizes.rows = p.rows;
   deal.count(&p.mask, &sizes);
   const std::ptrdiff_t* const order = p.mask ? deal.order(sizes, true) : nullptr;
-  const std::ptrdiff_t each = cache / sizeof(T) / std::max<std::ptrdiff_t>(p.local_size, 1);
-  p.block = std::min(std::max<std::ptrdiff_t>(each, 1), p.rows);
+  const std::ptrdiff_t most = cache / sizeof(T) / std::max<std::ptrdiff_t>(p.local_size, 1);
+  const std::ptrdiff_t each = std::max<std::ptrdiff_t>(most, 1);
+  // Blocks of nearly equal height, of which none holds a few rows that are left over.
+  const std::ptrdiff_t blocks = (p.rows + each - 1) / each;
+  p.block = (p.rows + blocks - 1) / blocks;
   std::vector<Memory<T>> packed;
   if (!pack(kernels, &parsed, &packed)) return out_of_memory();
   for (const auto& result : parsed.results) prepare(result.array, steps * batch * result.width);

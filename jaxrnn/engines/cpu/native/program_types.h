@@ -15,7 +15,7 @@ enum class Op {
   kSubtractProduct, kOneMinusTimes, kMix, kAddProducts, kTimesDifference, kDifferenceTimes,
   kAddTanh, kAddSigmoid, kTanhSlope, kSigmoidSlope, kTanhSlopeTimes, kSigmoidSlopeTimes,
   kSigmoidSlopeDifference, kAccumulate, kAccumulateProducts, kSum, kLargest, kSmallest,
-  kSumOfProducts, kMean, kInverseDeviation, kNormalizeSlope, kProduct, kOps
+  kSumOfProducts, kMean, kInverseDeviation, kNormalizeSlope, kNormalizeSlopeTimes, kProduct, kOps
 };
 
 constexpr char kNames[] =
@@ -24,12 +24,12 @@ constexpr char kNames[] =
     "one_minus_times mix add_products times_difference difference_times add_tanh "
     "add_logistic tanh_slope logistic_slope tanh_slope_times logistic_slope_times "
     "logistic_slope_difference accumulate accumulate_products reduce_sum reduce_max reduce_min "
-    "reduce_products reduce_mean inverse_deviation normalize_slope product";
+    "reduce_products reduce_mean inverse_deviation normalize_slope normalize_slope_times product";
 
 // The inputs of each; a product may have one less.
 constexpr int kInputs[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2,
                            2, 2, 2, 2, 3, 3, 3, 3, 2, 3, 4, 3, 3, 2, 2, 2, 2, 3, 3, 4, 1, 2,
-                           1, 1, 1, 2, 1, 3, 3, 2};
+                           1, 1, 1, 2, 1, 3, 3, 4, 2};
 static_assert(sizeof(kInputs) / sizeof(int) == static_cast<std::size_t>(Op::kOps));
 
 constexpr int kMaxInputs = 4, kMaxBuffers = 512;

@@ -45,11 +45,14 @@ its derivative, and the forward pass keeps what costs least to keep or to comput
 one too, with nothing to declare and no compiler: *compile* is the CPU time that it takes to trace
 and compile the step.
 
+The projection of the inputs and the output are part of the program too, as far as it covers them:
+no array over all steps is made in between. Products of the inputs are made for all steps at once.
+
 A program covers operations on each number, sums and extremes over features, slices and joins, and
 products with parameters, in float32 and float64. It does not cover convolutions, complex and
 integer states, products of two parts of the state, and parameters with batch axes. `explain` says
-what is missing, and such a cell runs by another engine. By default, linear cells do too: they run
-parallel over time.
+what is missing, and such a cell runs by another engine. By default, linear cells with small states
+do too: they run parallel over time.
 """
 
 

@@ -1,7 +1,8 @@
 """A minimum cut of a graph."""
 
+import itertools
 from collections import deque
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable
 
 SOURCE, SINK = "source", "sink"
 UNBOUNDED = 2**62
@@ -24,30 +25,47 @@ def side_of_sink(edges: Iterable[tuple[Hashable, Hashable, int]]) -> set[Hashabl
 
 
 def _augment(graph):
-    """Takes a largest flow from the capacities, by shortest paths (Edmonds and Karp, 1972)."""
-    while path := _path(graph):
-        size = min(graph[a][b] for a, b in path)
-        for a, b in path:
-            graph[a][b] -= size
-            graph[b][a] += size
+    """Takes a largest flow from the capacities, by shortest paths of one length at a time.
+
+    References: Dinic, 1970, "Algorithm for solution of a problem of maximum flow in networks with
+    power estimation".
+    """
+    while SINK in (levels := _levels(graph)):
+        untried = {node: list(graph[node]) for node in levels}
+        while path := _path(graph, levels, untried):
+            size = min(graph[a][b] for a, b in path)
+            for a, b in path:
+                graph[a][b] -= size
+                graph[b][a] += size
 
 
-def _path(graph) -> Sequence:
-    """The edges of a shortest path from the source to the sink; none without one."""
-    came, queue = {SOURCE: None}, deque([SOURCE])
-    while queue and SINK not in came:
+def _levels(graph):
+    """How far each node is from the source."""
+    levels, queue = {SOURCE: 0}, deque([SOURCE])
+    while queue:
         node = queue.popleft()
         for other, capacity in graph[node].items():
-            if capacity and other not in came:
-                came[other] = node
+            if capacity and other not in levels:
+                levels[other] = levels[node] + 1
                 queue.append(other)
-    if SINK not in came:
-        return []
-    path, node = [], SINK
-    while came[node] is not None:
-        path.append((came[node], node))
-        node = came[node]
-    return path
+    return levels
+
+
+def _path(graph, levels, untried) -> list:
+    """The edges of a shortest path from the source to the sink; none without one."""
+    path = [SOURCE]
+    while path and path[-1] != SINK:
+        node = path[-1]
+        ends, out, level = untried[node], graph[node], levels[node] + 1
+        while ends and not (out[ends[-1]] and levels.get(ends[-1]) == level):
+            ends.pop()
+        if ends:
+            path.append(ends[-1])
+        else:
+            path.pop()
+            if path:
+                untried[path[-1]].pop()
+    return list(itertools.pairwise(path))
 
 
 def _reaching(graph, end):

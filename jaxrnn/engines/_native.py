@@ -11,11 +11,20 @@ def _why_not(cell, call, traits):
 
 
 def _why_not_chosen(cell, call, traits):
-    from jaxrnn.engines.cpu._when import too_small
+    from jaxrnn.engines.cpu._when import keeps_too_much, too_small
 
-    if ASSOCIATIVE.why_not(cell, call, traits) is None:
-        return 'a linear cell runs by "associative", or by "xla"'
-    return too_small(cell, call)
+    reason = too_small(cell, call)
+    if reason or ASSOCIATIVE.why_not(cell, call, traits):
+        return reason
+    return keeps_too_much(cell, call) or _why_in_parallel(cell, call, traits)
+
+
+def _why_in_parallel(cell, call, traits):
+    from jaxrnn.engines.cpu._when import has_wide_state
+
+    if has_wide_state(cell, call) or ASSOCIATIVE.why_not_chosen(cell, call, traits):
+        return None
+    return 'a linear cell with a small state runs by "associative"'
 
 
 def _run(cell, loop, call):

@@ -118,7 +118,7 @@ bool run(const Kernels<T>& kernels, Index steps, Index batch, Index size, Index 
   const int kept = flags ? -1 : kAfter;  // states are those of a sequence
   const ProgramState<T> state = {size, 0, first.get(), initial.get(), last.get(),
                                  flags && is_backward ? dinitial.get() : nullptr, kept};
-  const ProgramArray<T> total = {size, 0, totals.get()};
+  const ProgramSum<T> total = {size, 0, size, totals.get()};
   const ProgramResult<T> result = {size, true, ys.get()};
   std::vector<ProgramBuffer<T>> buffers(kBuffers);
   buffers[kU] = {Space::kSequence, 2 * size, 0, false, -1, us.get(), nullptr};

@@ -12,7 +12,10 @@ import jaxrnn
 from jaxrnn.engines._table import Call
 from jaxrnn.engines.cpu import _library
 from jaxrnn.engines.cpu._program_kernel import kernel_of
-from jaxrnn.engines.program._operations import OPERATIONS
+from jaxrnn.engines.program._operations import OPERATIONS, Operation
+from jaxrnn.engines.program._placement import Place
+from jaxrnn.engines.program._reusing import reused
+from jaxrnn.engines.program._views import View
 from tests.marks import later
 
 pytestmark = pytest.mark.skipif(_library.problem() is not None, reason=str(_library.problem()))
@@ -190,6 +193,39 @@ def test_an_array_that_is_joined_is_kept_as_one():
     xs = jax.ShapeDtypeStruct((2, 5, 8), jnp.float32)
     code = programs_of(jaxrnn.layer_norm_gru(8), xs).training_forward(False)
     assert [o.name for o in code.operations].count("copy") == 1  # of the new carry
+
+
+def test_results_lie_where_what_they_replace_was_read():
+    xs = jax.ShapeDtypeStruct((2, 5, 8), jnp.float32)
+    made = programs_of(jaxrnn.layer_norm_lstm(8), xs)
+    found = {place.space: array.space for place, array in made.backward(False).reused.items()}
+    assert found == {"dproduct": "saved", "dinput": "input"}
+    kept = programs_of(jaxrnn.projected_lstm(8, 4), xs)  # what is multiplied is read after the call
+    assert not set(kept.multiplied) & set(kept.backward(False).reused.values())
+
+
+def part(value, begin, end):
+    return View(value, begin, (end - begin,), (1,))
+
+
+@pytest.mark.parametrize(
+    ("name", "out", "read", "later", "is_harmless"),
+    [
+        ("neg", part(1, 0, 4), part(0, 0, 4), [], True),
+        ("product", part(1, 0, 4), part(0, 0, 4), [], False),
+        ("neg", part(1, 0, 2), part(0, 2, 4), [], True),
+        ("neg", part(1, 0, 2), part(0, 1, 3), [], False),
+        ("neg", part(1, 0, 2), part(0, 0, 2), [part(0, 2, 4)], True),
+        ("neg", part(1, 0, 2), part(0, 0, 2), [part(0, 1, 2)], False),
+        ("neg", part(1, 0, 2), View(0, 0, (2,), (2,)), [], False),
+    ],
+)
+def test_what_is_still_read_is_not_overwritten(name, out, read, later, is_harmless):
+    operations = [Operation(name, out, (read,))]
+    operations += [Operation("neg", part(2, 0, view.size), (view,)) for view in later]
+    old, new = Place("saved", 0), Place("dinput", 0)
+    found = reused(operations, {0: old, 1: new}, {old: 4, new: 4}, [new], [old])
+    assert found == ({new: old} if is_harmless else {})
 
 
 def codes(cell, xs):

@@ -1,6 +1,7 @@
 """Any cell in the native kernels, by a program made of its own functions: the same as the scan."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,8 @@ BY_DEFAULT = (
     "reset_leaves",
     "attention_fed_back",
     "heads",
+    "mlstm",
+    "ltc",
 )
 WITHOUT = {  # and what a cell is told that has no program
     "leaky": "int32",
@@ -80,7 +83,10 @@ def floating(tree):
     return [leaf for leaf in jax.tree.leaves(tree) if leaf.dtype != jax.dtypes.float0]
 
 
-@pytest.mark.parametrize("row", ["layer_norm_gru", later("peephole_lstm"), later("heads")])
+OTHERS = ["layer_norm_gru", "delta_net", *map(later, ("peephole_lstm", "heads", "ltc", "mamba"))]
+
+
+@pytest.mark.parametrize("row", OTHERS)
 def test_other_derivatives_are_those_of_the_scan(row):
     cell = CELLS[row].cell
     ex = cell_example(cell)
@@ -99,7 +105,10 @@ def test_other_derivatives_are_those_of_the_scan(row):
     assert_close(run("native", *args), run("scan", *args), 1e-12)
 
 
-@pytest.mark.parametrize("row", ["layer_norm_lstm", *map(later, ("mgu", "peephole_lstm", "heads"))])
+POISONED = ["layer_norm_lstm", *map(later, ("mgu", "peephole_lstm", "heads", "qrnn", "cfc"))]
+
+
+@pytest.mark.parametrize("row", POISONED)
 def test_what_is_left_unwritten_where_it_is_masked_is_not_read(row, monkeypatch):
     run, cell = _program_calls._run, CELLS[row].cell
     ex, poisoned = cell_example(cell), []
@@ -134,6 +143,21 @@ def test_a_gradient_of_one_argument_is_that_of_all(argument):
     assert_close(one, every[argument], 1e-14)
 
 
+@pytest.mark.parametrize("row", ["layer_norm_lstm", later("ltc"), later("minimal_rnn")])
+def test_a_pullback_can_be_called_twice(row):
+    """Its results may lie where its operands did."""
+    cell = CELLS[row].cell
+    ex = cell_example(cell)
+
+    @jax.jit
+    def twice(*args):
+        loss, pull = jax.vjp(lambda *args: loss_of(cell, "native", mask=ex.mask)(*args)[0], *args)
+        return pull(loss), pull(2 * loss)
+
+    once, double = twice(ex.params, ex.carry, ex.xs)
+    assert_close(double, jax.tree.map(lambda x: 2 * x, once), 1e-12)
+
+
 def at(index, args, mapped):
     return [
         tree if axis is None else jax.tree.map(lambda x: x[index], tree)
@@ -142,8 +166,9 @@ def at(index, args, mapped):
 
 
 @pytest.mark.parametrize("mapped", [(None, None, 0), (None, 0, 0), (0, 0, 0), (0, None, None)])
-def test_vmap_is_a_stack_of_single_runs(mapped):
-    cell = CELLS["coupled_lstm"].cell
+@pytest.mark.parametrize("row", ["coupled_lstm", later("retention"), later("cfc")])
+def test_vmap_is_a_stack_of_single_runs(row, mapped):
+    cell = CELLS[row].cell
     ex = cell_example(cell)
 
     def run(params, carry, xs):
@@ -177,6 +202,29 @@ def test_float32_stays_close_to_float64_over_many_steps(row):
         error = np.abs(g - e).max() / max(np.abs(e).max(), 1.0)
         # A cell that is chaotic, or sums without end, loses the digits that the scan loses too.
         assert error <= max(2e-6, 4 * np.abs(s - e).max() / max(np.abs(e).max(), 1.0))
+
+
+@pytest.mark.parametrize("row", ["mlstm", "retention", "delta_net", "mamba", "qrnn", "ltc"])
+def test_the_whole_cell_is_in_the_program(row):
+    ex = cell_example(CELLS[row].cell)
+
+    def run(*args):
+        return jaxrnn.unroll(CELLS[row].cell, *args, implementation="native")[1]
+
+    compiled = jax.jit(run).lower(ex.params, ex.carry, ex.xs).compile().as_text()
+    steps = re.findall(rf"(?:f64|pred)\[{len(ex.mask)},[^\]]*\]\S* fusion\(", compiled)
+    assert not steps  # no array over all steps is made outside
+
+
+def test_what_a_program_does_not_cover_of_a_projection_stays_outside():
+    cell = jaxrnn.gru(H)
+    cell = cell._replace(project=lambda params, x: jnp.sort(x @ params.kernel) + params.bias)
+    ex = cell_example(cell)
+    out = [
+        jax.jit(functools.partial(jaxrnn.unroll, cell, implementation=name))(*ex[:3])
+        for name in ("native", "scan")
+    ]
+    assert_close(*out, 1e-12)
 
 
 def test_nothing_in_the_padding_reaches_anything():

@@ -42,6 +42,15 @@ def test_many_steps_of_a_linear_cell_run_in_parallel():
     assert jaxrnn.explain(jaxrnn.retention(64, 4), long).implementation == "associative"
 
 
+@pytest.mark.parametrize("cell", [jaxrnn.retention(64, 4), jaxrnn.mlstm(64, 4), jaxrnn.mamba()])
+@pytest.mark.parametrize("shape", [(16, 8, 64), (512, 1, 64)])
+def test_a_linear_cell_with_a_large_state_runs_step_by_step_in_the_cache(cell, shape):
+    found = jaxrnn.explain(cell, jax.ShapeDtypeStruct(shape, jnp.float32))
+    if "not built" in found.reasons["native"] or jax.default_backend() != "cpu":
+        pytest.skip(found.reasons["native"])
+    assert found.implementation == "native"
+
+
 def test_a_named_engine_runs_or_says_why_not():
     found = jaxrnn.explain(CELLS["linear"].cell, XS, implementation="associative")
     assert found.reasons["associative"] == "asked for by name"

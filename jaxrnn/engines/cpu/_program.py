@@ -43,7 +43,7 @@ def reference(recurrence: Recurrence, primals: Primals, flags: Flags) -> Result:
     if kernel.projection is None:
         us = _shaped(sizes.u, inputs)
     else:
-        us = kernel.cell.project(params, *inputs)
+        us = kernel.cell.project(params, _shaped(kernel.projection.x, inputs))
     us = zero_where_masked(mask, us)
     if resets is not None:
         params = resetting_params(cell, params, _shaped(sizes.carry, initial))
@@ -110,15 +110,27 @@ def run(
             for leaf in jax.tree.leaves(tree)
         )
 
+    def states_of(carry):
+        # The output, which a program makes after the carry, is not read before the step.
+        made = jax.tree.leaves(kernel.y)
+        return *merged(carry, rows), *(jnp.zeros((rows, y.size), dtype) for y in made)
+
     flags = Flags(call.mask, call.resets)
     flags = jax.tree.map(lambda x: over_batch(x, (steps, *batch), True).reshape(steps, rows), flags)
-    initial = None if call.resets is None else merged(call.initial, rows)
-    states, inputs = States(merged(call.carry, rows), initial), merged(given, steps, rows)
+    initial = None if call.resets is None else states_of(call.initial)
+    states, inputs = States(states_of(call.carry), initial), merged(given, steps, rows)
     args = varying_like((given, call), (call.params, states, (inputs, flags)))
     params, states, (inputs, flags) = args
     last, ys = recurrence_of(recurrence, Primals(params, states, inputs), flags)
     leaves, structure = jax.tree.flatten(call.carry)
-    last = [x.reshape(leaf.shape) for x, leaf in zip(last, leaves, strict=True)]
+    last = [x.reshape(leaf.shape) for x, leaf in zip(last, leaves, strict=False)]
+    if kernel.y is not None:
+        out = jax.tree.map(
+            lambda y, like: y.reshape(steps, *batch, *like.shape),
+            jax.tree.unflatten(jax.tree.structure(kernel.y), ys),
+            kernel.y,
+        )
+        return structure.unflatten(last), zero_where_masked(call.mask, out)
     after = [jax.numpy.zeros((steps, *leaf.shape), leaf.dtype) for leaf in leaves]
     for j, y in zip(kernel.outs, ys, strict=True):
         after[j] = y.reshape(steps, *leaves[j].shape)

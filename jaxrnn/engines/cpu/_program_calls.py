@@ -72,9 +72,9 @@ def _given(recurrence, params, inputs, flags):
     products = []
     for matrix in projection.matrices:
         bias = None if matrix.bias is None else read[matrix.bias].reshape(matrix.width)
-        call = recurrence, *inputs, read[matrix.number], bias, flags.mask
+        call = recurrence, inputs[matrix.leaf], read[matrix.number], bias, flags.mask
         products.append(times_matrix(*call, is_transposed=matrix.is_transposed))
-    return (*products, *(inputs if projection.reads_inputs else ()))
+    return (*products, *(inputs[i] for i in projection.leaves))
 
 
 def _kept_products(recurrence, has_flags):
@@ -99,8 +99,9 @@ def backward(
         arrays = saved_arrays(recurrence, saved)
         arrays |= {Place("first", j): x for j, x in enumerate(carry)}
         arrays |= {Place("dafter", j): x for j, x in zip(programs.outs, dys, strict=True)}
+        read = inputs if projection is None else [inputs[i] for i in projection.leaves]
         first = 0 if projection is None else len(projection.matrices)
-        arrays |= {Place("input", first + i): x for i, x in enumerate(inputs)}
+        arrays |= {Place("input", first + i): x for i, x in enumerate(read)}
         out = _run(recurrence, code, params, (dcarry, None), inputs, flags, arrays, backward=True)
         last, dinitial, sums, found = out
         if dinitial is None:
@@ -158,7 +159,7 @@ def columns_of_products(recurrence: Recurrence, has_flags: bool) -> list[slice]:
 
 
 def _run(recurrence, code: Code, params, states, inputs, flags, arrays=None, *, backward=False):
-    """The state after the last step, that of resets, the sums, and the sequences by place.
+    """The state after the last step, that of resets, the sums in one, and the sequences by place.
 
     `inputs` tell the steps and the rows; going forward they are what the program is given.
     """
@@ -172,7 +173,9 @@ def _run(recurrence, code: Code, params, states, inputs, flags, arrays=None, *, 
         operands.append(leaf)
         if flags.resets is not None and not backward:
             operands.append(initial[j])
+    position = {}
     for place in code.operands:
+        position[place] = len(operands)
         if place.space == "known":
             shape = code.known[place.number][1]
             operands.append(known[place.number].reshape(shape).astype(step.dtype))
@@ -184,23 +187,26 @@ def _run(recurrence, code: Code, params, states, inputs, flags, arrays=None, *, 
     of_carry = [shape_of(dtype, *leaf.shape) for leaf in carry]
     has_two = backward and flags.resets is not None
     results = [shape for shape in of_carry for _ in range(1 + has_two)]
-    results += [shape_of(dtype, batch, width) for width in code.sums]
+    results += [shape_of(dtype, batch, sum(code.sums))] if code.sums else []
     results += [shape_of(dtype, steps, batch, width) for _, width in code.results]
     head = backward, flags.mask is not None, flags.resets is not None
-    out = _call(recurrence, head, code, inputs[0], operands, results, steps, batch, backward)
+    places = [None] * (len(results) - len(code.results)) + [place for place, _ in code.results]
+    reused = {position[array]: places.index(place) for place, array in code.reused.items()}
+    call = recurrence, head, code, inputs[0], operands, results, steps, batch, backward, reused
+    out = list(_call(*call))
     ends = out[: len(carry) * (1 + has_two)]
     out = out[len(ends) :]
     last, dinitial = (tuple(ends[::2]), tuple(ends[1::2])) if has_two else (tuple(ends), None)
-    sums, sequences = tuple(out[: len(code.sums)]), out[len(code.sums) :]
-    found = {place: x for (place, _), x in zip(code.results, sequences, strict=True)}
+    sums = out.pop(0) if code.sums else None
+    found = {place: x for (place, _), x in zip(code.results, out, strict=True)}
     found |= {alias: found[place] for alias, place in code.aliases.items() if place in found}
     return last, dinitial, sums, found
 
 
-def _call(recurrence, head, code, like, operands, results, steps, batch, backward):
+def _call(recurrence, head, code, like, operands, results, steps, batch, backward, reused):
     types = [shape_like(like, result.shape, result.dtype) for result in results]
     chosen = recurrence.variant
-    call: Any = jax.ffi.ffi_call("jaxrnn_program", types)
+    call: Any = jax.ffi.ffi_call("jaxrnn_program", types, input_output_aliases=reused)
     return call(
         *varying_like(like, operands),
         program=np.array((*map(int, head), *code.body), np.int64),

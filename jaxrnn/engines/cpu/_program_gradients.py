@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrnn.engines.cpu._dense import before, outer_products, times_matrix
 from jaxrnn.engines.cpu._program_calls import columns_of_products, saved_arrays
@@ -43,14 +44,16 @@ def _of_inputs(recurrence, primals, flags, dgiven):
     if projection is None:
         return dgiven
     read, rest = projection.parameters.of(primals.weights), dgiven[len(projection.matrices) :]
-    total = sum(rest)
+    totals = [jnp.zeros_like(x) for x in primals.inputs]
+    for leaf, dleaf in zip(projection.leaves, rest, strict=True):
+        totals[leaf] = dleaf
     for matrix, dproduct in zip(projection.matrices, dgiven, strict=False):
         is_transposed = not matrix.is_transposed
         side = read[matrix.number]
-        total = total + times_matrix(
+        totals[matrix.leaf] += times_matrix(
             recurrence, dproduct, side, None, flags.mask, is_transposed=is_transposed
         )
-    return (total,)
+    return tuple(totals)
 
 
 def _of_weights(recurrence, primals, flags, saved, cotangents):
@@ -68,10 +71,10 @@ def _of_weights(recurrence, primals, flags, saved, cotangents):
         dread[number] = dread[number] + out.reshape(read[number].shape)
     of_projection = None
     if projection is not None:
-        (x,) = primals.inputs
         matrices, pull_projection = jax.vjp(projection.parameters.of, primals.weights)
         dmatrices = [jnp.zeros_like(x) for x in matrices]
         for i, (matrix, db) in enumerate(zip(projection.matrices, cotangents.us, strict=False)):
+            x = primals.inputs[matrix.leaf]
             out, totals["dinput", i] = outer_products(recurrence, None, x, db, flags.mask)
             dmatrices[matrix.number] += out.T if matrix.is_transposed else out
             if matrix.bias is not None:
@@ -79,9 +82,10 @@ def _of_weights(recurrence, primals, flags, saved, cotangents):
                 dmatrices[matrix.bias] += total
         (of_projection,) = pull_projection(dmatrices)
     vectors = [i for i, flag in enumerate(step.parameters.is_matrix) if not flag]
-    own = iter(sums)
+    widths = programs.backward(saved.previous is not None).sums
+    own = iter(() if sums is None else jnp.split(jnp.sum(sums, axis=0), np.cumsum(widths)[:-1]))
     for i, place in zip(vectors, programs.sums, strict=True):
-        total = jnp.sum(next(own), axis=0) if place is None else totals[place]
+        total = next(own) if place is None else totals[place]
         dread[i] = total.reshape(read[i].shape)
     (dweights,) = pull(dread)
     return dweights if of_projection is None else jax.tree.map(jnp.add, dweights, of_projection)

@@ -1,5 +1,6 @@
 """The kernel of a cell that has a program."""
 
+import contextlib
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +13,7 @@ from jaxrnn.engines._table import Call
 from jaxrnn.engines.program._listing import listing
 from jaxrnn.engines.program._partition import Programs, programs
 from jaxrnn.engines.program._projection import Projection, projection_of
+from jaxrnn.engines.program._readout import with_output
 from jaxrnn.engines.program._step import Sizes, step_program
 from jaxrnn.engines.program._views import NotCovered
 
@@ -26,11 +28,13 @@ class StepKernel(NamedTuple):
       programs: of its step.
       projection: the products that the program is given, of the inputs; None where it is given what
         `Cell.project` returns.
+      y: of one row, where the program makes the output, after the carry; else None.
     """
 
     cell: Cell
     programs: Programs
     projection: Projection | None
+    y: Any
 
     @property
     def outs(self) -> tuple[int, ...]:
@@ -95,23 +99,38 @@ def _kernel_of(cell, num_axes, trees):
 
     try:
         _check_batch(carry, u, num_axes)
-        outs, reads_u = _read_by_output(cell, params, carry, u)
-        projection = None if reads_u else _projection(cell, params, row(x))
-        if projection is not None:
-            sizes = Sizes(params, row(carry), projection.given(row(x)))
-            count = len(projection.matrices)
-            made = _programs(step_program(projection.after(cell), sizes), outs, count)
-            return StepKernel(cell, made, projection)
-        made = _programs(step_program(cell, Sizes(params, row(carry), row(u))), outs, 0)
-        return StepKernel(cell, made, None)
+        return _first_covered(cell, Sizes(params, row(carry), row(u)), row(x))
     except NotCovered as reason:
         return reason
 
 
+def _first_covered(cell, sizes, x):
+    """The kernel that makes as much as a program covers: also the output, also the projection."""
+    forms = [(cell, sizes, None)]
+    found = with_output(cell, sizes)
+    if found is not None:
+        other, y = found
+        forms.insert(0, (other, sizes._replace(carry=(sizes.carry, y)), y))
+    for made, rows, y in forms:
+        outs, reads_u = _read_by_output(made, *rows)
+        projection = None if reads_u else _projection(made, rows.params, x)
+        if projection is not None:
+            given = rows._replace(u=projection.given())
+            count = len(projection.matrices)
+            with contextlib.suppress(NotCovered):
+                step = step_program(projection.after(made), given)
+                return StepKernel(made, _programs(step, outs, count), projection, y)
+        try:
+            return StepKernel(made, _programs(step_program(made, rows), outs, 0), None, y)
+        except NotCovered as reason:
+            missing = reason
+    raise missing
+
+
 def _projection(cell, params, x):
-    is_array = isinstance(x, jax.ShapeDtypeStruct) and len(x.shape) == 1
-    is_plain = is_array and all(leaf.dtype == x.dtype for leaf in jax.tree.leaves(params))
-    return projection_of(cell, params, x) if is_plain else None
+    dtypes = {leaf.dtype for leaf in jax.tree.leaves((params, x))}
+    is_known = all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(x))
+    return projection_of(cell, params, x) if is_known and len(dtypes) == 1 else None
 
 
 def _programs(step, outs, num_products):

@@ -16,6 +16,7 @@ from jaxrnn.engines.program._placement import (
     with_outputs,
     within_inputs,
 )
+from jaxrnn.engines.program._reusing import reused, sums_first
 from jaxrnn.engines.program._storage import stored
 from jaxrnn.engines.program._views import NotCovered, View, collapsed
 
@@ -42,6 +43,7 @@ class Code(NamedTuple):
       aliases: places that another one holds too.
       within: places that another one holds among others.
       unread: results of which nobody reads the rows that are masked.
+      reused: for results, the operands in whose memory they can be.
       operations: what the body says.
       names: of the values in them.
       scratch: the numbers of a row that lie in scratch between two products, and over all.
@@ -57,6 +59,7 @@ class Code(NamedTuple):
     aliases: dict[Place, Place]
     within: dict[Place, Columns]
     unread: frozenset[Place]
+    reused: dict[Place, Place]
     operations: tuple[Operation, ...]
     names: dict[int, str]
     scratch: tuple[int, int]
@@ -71,6 +74,7 @@ def encode(
     *,
     is_backward: bool = False,
     unread: Collection[Place] = (),
+    free: Collection[Place] = (),
 ) -> Code:
     """The code of `operations`.
 
@@ -82,6 +86,7 @@ def encode(
       sums: what is added up over the steps, and where.
       is_backward: whether a sequence among the places is read rather than written.
       unread: sequences of which nobody reads the rows that are masked.
+      free: sequences that nobody reads after the call.
 
     Raises:
       NotCovered: there are too many values or operations.
@@ -93,8 +98,9 @@ def encode(
     operations = in_place(operations, values, set(places))
     operations = _live(operations, set(placed))
     operations = narrowed(operations, values, set(places))
-    operations = fused(operations, values, set(places))
-    return _Writer(values, operations, places, set(placed), aliases, within, step, unread).run()
+    operations = sums_first(fused(operations, values, set(places)))
+    arrays = values, operations, places, set(placed), aliases, within
+    return _Writer(*arrays, step, unread, free).run()
 
 
 def _live(operations, wanted):
@@ -107,7 +113,8 @@ def _live(operations, wanted):
 
 
 class _Writer:
-    def __init__(self, values, operations, places, written, aliases, within, step, unread):
+    def __init__(self, values, operations, places, written, aliases, within, step, unread, free):
+        self.free = free
         self.values, self.operations, self.places = values, operations, places
         self.written, self.aliases, self.within, self.step = written, aliases, within, step
         others = [place for pair in aliases.items() for place in pair if place not in unread]
@@ -152,10 +159,17 @@ class _Writer:
             self.aliases,
             self.within,
             frozenset(place for place, _ in self.results if place in self.unread),
+            self.reused(),
             tuple(self.operations),
             self.names(scratch),
             tuple(sum(n for n, flag in scratch.buffers if flag == kind) for kind in (True, False)),
         )
+
+    def reused(self):
+        sizes = {place: self.values[value].size for value, place in self.places.items()}
+        free = [place for place in self.operands if place in self.free]
+        results = [place for place, _ in self.results]
+        return reused(self.operations, self.places, sizes, results, free)
 
     def names(self, scratch):
         names = {}

@@ -43,6 +43,9 @@ def narrowed(operations: list[Operation], values: list[Any], placed: set[int]) -
             begin, end = spans.get(view.value, (first, last))
             spans[view.value] = min(begin, first), max(end, last)
 
+    if not moved:
+        return operations
+
     def at(view):
         value, begin = moved.get(view.value, (view.value, 0))
         return view._replace(value=value, offset=view.offset - begin)

@@ -70,7 +70,11 @@ class Programs:
         unread = [Place("dproduct", i) for i in range(len(self.multiplied))]
         unread += [Place("dinput", i) for i in range(self.num_products)]
         unread = unread if self.skips_masked else ()
-        return _backward(self.step, self.kept, self.outs, self.sums, has_flags, unread)
+        kept = set(self.training_forward(has_flags).aliases) | set(self.multiplied)
+        free = {Place("saved", i) for i in range(len(self.kept.saved))} - kept
+        free |= {Place("input", i) for i in range(self.num_products)}
+        free |= {Place("dafter", j) for j in self.outs}
+        return _backward(self.step, self.kept, self.outs, self.sums, has_flags, unread, free)
 
     @property
     def skips_masked(self) -> bool:
@@ -253,7 +257,7 @@ def _forward(step, saved, kept, unread=()) -> Code:
     return encode(step, operations, given, outputs, [], unread=unread)
 
 
-def _backward(step, kept, outs, shared, has_flags, unread) -> Code:
+def _backward(step, kept, outs, shared, has_flags, unread, free) -> Code:
     carry, inputs, cotangents = _inputs(step)
     back = _backward_values(step)
     new = _outputs(step, step.pullback.carry)
@@ -289,4 +293,5 @@ def _backward(step, kept, outs, shared, has_flags, unread) -> Code:
     own = [view for view, place in vectors if place is None]
     sums = [(view, Place("sum", i)) for i, view in enumerate(own)]
     step = step._replace(joint=step.joint._replace(values=values))
-    return encode(step, operations, given, outputs, sums, is_backward=True, unread=unread)
+    choices = {"is_backward": True, "unread": unread, "free": free}
+    return encode(step, operations, given, outputs, sums, **choices)

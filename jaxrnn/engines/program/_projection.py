@@ -1,4 +1,4 @@
-"""The projection of a cell: products of the inputs with matrices, and what a step makes of them."""
+"""The projection of a cell: products of the inputs, and what a step makes of them."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -10,10 +10,14 @@ from jaxrnn._core.types import Cell
 from jaxrnn.engines.program._step import Parameters
 from jaxrnn.engines.program._tape import Entry, Ref, depending, evaluate, needed, record
 
+_SAME_NUMBERS = frozenset(("reshape", "squeeze"))
+_LATER = frozenset(("dot_general", "conv_general_dilated"))  # products, of something else than x
+
 
 class InputMatrix(NamedTuple):
     """A matrix that the inputs are multiplied by."""
 
+    leaf: int  # of the inputs
     number: int  # in `Parameters.read`
     is_transposed: bool
     width: int  # of the product
@@ -22,14 +26,15 @@ class InputMatrix(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Projection:
-    """A projection that begins with products.
+    """What a step is given in place of the projection: products of x, x itself, or both.
 
     Attributes:
       parameters: the matrices and the biases.
       matrices: one for each product.
       products: the values of the tape of the projection that are given, one for each.
       rest: the entries that follow.
-      reads_inputs: whether these read the inputs too.
+      leaves: those of x that these read too.
+      x: an input of one row.
       structure: of what the projection returns.
     """
 
@@ -37,14 +42,15 @@ class Projection:
     matrices: tuple[InputMatrix, ...]
     products: tuple[Ref, ...]
     rest: tuple[Entry, ...]
-    reads_inputs: bool
+    leaves: tuple[int, ...]
+    x: Any
     structure: Any
 
-    def given(self, x: Any) -> list[jax.ShapeDtypeStruct]:
-        """What a step is given: the products for an input like x (..., I), and x if it reads it."""
-        shape, dtype = x.shape[:-1], x.dtype
-        out = [jax.ShapeDtypeStruct((*shape, m.width), dtype) for m in self.matrices]
-        return [*out, x] if self.reads_inputs else out
+    def given(self) -> list[jax.ShapeDtypeStruct]:
+        """What a step of one row is given: the products, and the leaves of x that it reads."""
+        x = jax.tree.leaves(self.x)
+        out = [jax.ShapeDtypeStruct((m.width,), x[m.leaf].dtype) for m in self.matrices]
+        return [*out, *(x[i] for i in self.leaves)]
 
     def _finish(self, params: Any, given: Any) -> Any:
         """What `Cell.project` returns, for one row."""
@@ -53,8 +59,8 @@ class Projection:
         values = {Ref(i): leaf for i, leaf in enumerate(leaves)}
         for product in self.products:
             values[product] = next(products).reshape(tape.types[product.number].shape)
-        if self.reads_inputs:
-            values[Ref(len(leaves))] = next(products)
+        for leaf in self.leaves:
+            values[Ref(len(leaves) + leaf)] = next(products)
         evaluate(self.rest, values)
         out = [values[x] if isinstance(x, Ref) else jnp.asarray(x) for x in tape.outputs]
         return jax.tree.unflatten(self.structure, out)
@@ -68,43 +74,48 @@ class Projection:
         return cell._replace(update=update)
 
 
-def projection_of(cell: Cell, params: Any, x: jax.ShapeDtypeStruct) -> Projection | None:
-    """The projection of `cell` for a row x (I,); None where it does not begin with products."""
+def projection_of(cell: Cell, params: Any, x: Any) -> Projection | None:
+    """The projection of `cell` for a row x; None where it has nothing for the program."""
     tape, structure = record(cell.project, params, x, whole=True)
-    row = Ref(len(tape.inputs) - 1)
-    same, dependent = _same_numbers(tape, row), depending(tape, [row])
+    first = len(jax.tree.leaves(params))
+    rows = [Ref(i) for i in range(first, len(tape.inputs))]
+    same, dependent = _same_numbers(tape, rows), depending(tape, rows)
     products = [e for e in tape.entries if _multiplies(e, same, dependent, tape)]
-    if not products:
+    names = {e.equation.primitive.name for e in tape.entries if not dependent.isdisjoint(e.outputs)}
+    if not products and (names <= _SAME_NUMBERS or names & _LATER):
         return None
     read, matrices, given = [], [], []
     for entry in products:
-        side = next(x for x in entry.inputs if x not in same)
+        leaf = next(same[x] for x in entry.inputs if _is_in(x, same))
+        side = next(x for x in entry.inputs if not _is_in(x, same))
         out, bias = _with_bias(tape, entry.outputs[0], dependent)
         is_transposed, width = _form(entry, same, tape)
         read += [ref for ref in (side, bias) if ref is not None and ref not in read]
         number = None if bias is None else read.index(bias)
-        matrices.append(InputMatrix(read.index(side), is_transposed, width, number))
+        matrix = InputMatrix(leaf.number - first, read.index(side), is_transposed, width, number)
+        matrices.append(matrix)
         given.append(out)
-    found = {row, *given}
+    found = {*rows, *given}
     rest = [e for e in tape.entries if found.isdisjoint(e.outputs)]
     rest = tuple(needed(rest, tape.outputs))
-    reads_inputs = row in tape.outputs or any(row in entry.inputs for entry in rest)
+    lists = tape.outputs, *(entry.inputs for entry in rest)
+    leaves = tuple(i for i, row in enumerate(rows) if any(_reads(x, row) for x in lists))
     parameters = Parameters(tape, tuple(read), (True,) * len(read))
-    return Projection(parameters, tuple(matrices), tuple(given), rest, reads_inputs, structure)
+    return Projection(parameters, tuple(matrices), tuple(given), rest, leaves, x, structure)
 
 
 def _with_bias(tape, product, dependent):
     """The sum of a product and a bias, where nothing else reads the product; None without one."""
     value = product
     while True:
-        readers = [entry for entry in tape.entries if value in entry.inputs]
-        if len(readers) != 1 or value in tape.outputs:
+        readers = [entry for entry in tape.entries if _reads(entry.inputs, value)]
+        if len(readers) != 1 or _reads(tape.outputs, value):
             return product, None
         (entry,) = readers
         if entry.equation.primitive.name in ("reshape", "squeeze"):
             (value,) = entry.outputs
             continue
-        others = [x for x in entry.inputs if x != value]
+        others = [x for x in entry.inputs if not _is_in(x, {value})]
         is_sum = entry.equation.primitive.name in ("add", "add_any") and len(others) == 1
         if not is_sum or others[0] in dependent or not isinstance(others[0], Ref):
             return product, None
@@ -114,12 +125,13 @@ def _with_bias(tape, product, dependent):
         )  # fmt: skip
 
 
-def _same_numbers(tape, row):
-    """The values that hold the numbers of `row`, in their order."""
-    found = {row}
+def _same_numbers(tape, rows):
+    """The values that hold the numbers of one of `rows`, in their order, and which."""
+    found = {row: row for row in rows if len(tape.types[row.number].shape) == 1}
     for entry in tape.entries:
-        if entry.equation.primitive.name in ("reshape", "squeeze") and entry.inputs[0] in found:
-            found.update(entry.outputs)
+        is_same = entry.equation.primitive.name in _SAME_NUMBERS
+        if is_same and _is_in(entry.inputs[0], found):
+            found[entry.outputs[0]] = found[entry.inputs[0]]
     return found
 
 
@@ -127,7 +139,7 @@ def _multiplies(entry, same, dependent, tape):
     """Whether it is the product of the row and a matrix that is the same for all rows."""
     if entry.equation.primitive.name != "dot_general":
         return False
-    others = [x for x in entry.inputs if x not in same]
+    others = [x for x in entry.inputs if not _is_in(x, same)]
     if len(others) != 1 or others[0] in dependent or not isinstance(others[0], Ref):
         return False
     contracted, batched = entry.equation.params["dimension_numbers"]
@@ -138,5 +150,14 @@ def _multiplies(entry, same, dependent, tape):
 def _form(entry, same, tape):
     """Whether the matrix is transposed, and the width of the product."""
     contracted, _ = entry.equation.params["dimension_numbers"]
-    (axis,) = contracted[entry.inputs[0] in same]
+    (axis,) = contracted[_is_in(entry.inputs[0], same)]
     return axis == 1, tape.types[entry.outputs[0].number].size
+
+
+def _reads(inputs, value):
+    return any(_is_in(x, {value}) for x in inputs)
+
+
+def _is_in(x, refs):
+    """Whether x, which may be a constant array, is one of `refs`."""
+    return isinstance(x, Ref) and x in refs

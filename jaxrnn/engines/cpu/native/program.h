@@ -276,8 +276,8 @@ class ProgramPass {
           std::memcpy(s.dinitial + at * s.width, state(initial(), i, row), s.width * sizeof(T));
       }
       for (int i = 0; i < p.num_sums; i++) {
-        const ProgramArray<T>& s = p.sums[i];
-        std::memcpy(s.array + at * s.width, sums + s.place * p.rows + row * s.width,
+        const ProgramSum<T>& s = p.sums[i];
+        std::memcpy(s.array + at * s.stride, sums + s.place * p.rows + row * s.width,
                     s.width * sizeof(T));
       }
     }

@@ -70,7 +70,7 @@ template <class T>
 struct Parsed {
   Program<T> program = {};
   std::vector<ProgramState<T>> states;
-  std::vector<ProgramArray<T>> sums;
+  std::vector<ProgramSum<T>> sums;
   std::vector<ProgramResult<T>> results;
   std::vector<ProgramBuffer<T>> buffers;
   std::vector<ProgramMatrix<T>> matrices;
@@ -191,9 +191,17 @@ bool parse(Code& code, Tensors<T>& tensors, ffi::Span<const double> numbers, std
     if (has_resets && p.is_backward) state.dinitial = tensors.result({batch, state.width});
   }
   parsed->sums.resize(code.count(most));
+  std::ptrdiff_t stride = 0;
   for (auto& sum : parsed->sums) {
-    const std::ptrdiff_t width = code.size();
-    sum = {width, reserve<T>(width, &p.sum_size), tensors.result({batch, width})};
+    sum.width = code.size();
+    sum.place = reserve<T>(sum.width, &p.sum_size);
+    stride += sum.width;
+  }
+  T* total = parsed->sums.empty() ? nullptr : tensors.result({batch, stride});
+  for (auto& sum : parsed->sums) {
+    sum.stride = stride;
+    sum.array = total;
+    if (total) total += sum.width;
   }
   parsed->matrices.resize(code.count(most));
   for (auto& matrix : parsed->matrices) {

@@ -92,8 +92,9 @@ struct ProgramState {
 };
 
 template <class T>
-struct ProgramArray {
+struct ProgramSum {
   std::ptrdiff_t width, place;
+  std::ptrdiff_t stride;  // between rows: those of all sums lie one after the other
   T* array;
 };
 
@@ -112,7 +113,7 @@ struct Program {
   const bool *mask, *resets;  // (T, B), or null
   int num_states, num_sums, num_results, num_buffers, num_instructions;
   const ProgramState<T>* states;
-  const ProgramArray<T>* sums;      // (B, width)
+  const ProgramSum<T>* sums;        // (B, width)
   const ProgramResult<T>* results;  // (T, B, width)
   const ProgramBuffer<T>* buffers;
   const ProgramMatrix<T>* matrices;

@@ -15,7 +15,7 @@ from jaxrnn._core.masking import (
     resetting_params,
     zero_where_masked,
 )
-from jaxrnn._core.types import Carry, Cell
+from jaxrnn._core.types import Carry, Cell, hidden
 from jaxrnn.engines._schedule import schedule
 from jaxrnn.engines._table import Call
 from jaxrnn.engines.cpu._library import problem
@@ -130,12 +130,14 @@ def run(
             jax.tree.unflatten(jax.tree.structure(kernel.y), ys),
             kernel.y,
         )
-        return structure.unflatten(last), zero_where_masked(call.mask, out)
+        return structure.unflatten(last), out
     after = [jax.numpy.zeros((steps, *leaf.shape), leaf.dtype) for leaf in leaves]
     for j, y in zip(kernel.outs, ys, strict=True):
         after[j] = y.reshape(steps, *leaves[j].shape)
     out = cell.output(call.params, structure.unflatten(after), us)
-    return structure.unflatten(last), zero_where_masked(call.mask, out)
+    # What the program hands out is zero where it is masked, and its cotangent is not read there.
+    out = out if cell.output is hidden else zero_where_masked(call.mask, out)
+    return structure.unflatten(last), out
 
 
 def _zeros_like_projected(cell, call):

@@ -1,10 +1,13 @@
 """Where the native kernels are faster than XLA: measures the rules in `engines.cpu._when`.
 
-python -m benchmarks.rule
+python -m benchmarks.rule           measures all cells, for about an hour
+python -m benchmarks.rule lem gru   measures some
 """
 
+import functools
 import itertools
 import statistics
+import sys
 
 import jax
 
@@ -21,14 +24,20 @@ CELLS = {
     "layer_norm_gru": jaxrnn.layer_norm_gru,
     "lem": jaxrnn.lem,
     "indrnn": jaxrnn.indrnn,
+    # Linear, with a matrix for each of four heads.
+    "retention": functools.partial(jaxrnn.retention, num_heads=4),
+    "mlstm": functools.partial(jaxrnn.mlstm, num_heads=4),
 }
 ROWS, STEPS, HIDDEN = (1, 2, 8, 32), (1, 4, 16, 64, 128), (64, 256, 512)
 ROUNDS = 7
 
 
-def main() -> None:
+def main(names: list[str]) -> None:
+    unknown = sorted(set(names) - set(CELLS))
+    if unknown:
+        raise SystemExit(f"unknown cells {unknown}: there are {', '.join(CELLS)}")
     print("cell, B, T, H, bytes of the parameters: xla over native, forward and train")
-    for name, hidden, rows, steps in itertools.product(CELLS, HIDDEN, ROWS, STEPS):
+    for name, hidden, rows, steps in itertools.product(names or CELLS, HIDDEN, ROWS, STEPS):
         cell = CELLS[name](hidden)
         xs = jax.random.normal(jax.random.key(0), (steps, rows, hidden))
         params = cell.init(jax.random.key(1), xs[0])
@@ -58,4 +67,4 @@ def program(cell, params, xs, kind, implementation):
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

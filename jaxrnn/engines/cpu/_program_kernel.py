@@ -135,10 +135,9 @@ def _projection(cell, params, x):
 
 def _programs(step, outs, num_products):
     made = programs(step, outs, num_products)
-    made.forward()
-    for has_flags in (False, True):
-        made.training_forward(has_flags)
-        made.backward(has_flags)
+    # The others are not larger, or by as much as `encode` leaves room for.
+    made.training_forward(False)
+    made.backward(False)
     return made
 
 

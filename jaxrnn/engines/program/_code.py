@@ -137,12 +137,13 @@ class _Writer:
         for value, number in scratch.buffer_of.items():
             self.of_value[value] = first + number
         instructions = [i for o in self.operations for i in self.instructions(o)]
-        if len(self.buffers) > _MOST or len(instructions) > 4 * _MOST:
+        count = len(self.step.pullback.carry)
+        room = 2 * count  # for the copies of the carry that masks and resets ask for
+        if len(self.buffers) > _MOST - room or len(instructions) > 4 * _MOST - room:
             raise NotCovered(
                 f"its step has {len(self.buffers)} arrays and {len(instructions)} operations, more "
                 f"than the {_MOST} and {4 * _MOST} of a kernel"
             )
-        count = len(self.step.pullback.carry)
         states = [view.size for view in self.step.joint.inputs[:count]]
         sums = self.sum_widths()
         body = [len(states), *states, len(sums), *sums, len(self.matrices), *matrices]

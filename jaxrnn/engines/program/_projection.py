@@ -11,7 +11,6 @@ from jaxrnn.engines.program._step import Parameters
 from jaxrnn.engines.program._tape import Entry, Ref, depending, evaluate, needed, record
 
 _SAME_NUMBERS = frozenset(("reshape", "squeeze"))
-_LATER = frozenset(("dot_general", "conv_general_dilated"))  # products, of something else than x
 
 
 class InputMatrix(NamedTuple):
@@ -82,7 +81,7 @@ def projection_of(cell: Cell, params: Any, x: Any) -> Projection | None:
     same, dependent = _same_numbers(tape, rows), depending(tape, rows)
     products = [e for e in tape.entries if _multiplies(e, same, dependent, tape)]
     names = {e.equation.primitive.name for e in tape.entries if not dependent.isdisjoint(e.outputs)}
-    if not products and (names <= _SAME_NUMBERS or names & _LATER):
+    if not products and names <= _SAME_NUMBERS:
         return None
     read, matrices, given = [], [], []
     for entry in products:

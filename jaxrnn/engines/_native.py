@@ -11,20 +11,14 @@ def _why_not(cell, call, traits):
 
 
 def _why_not_chosen(cell, call, traits):
-    from jaxrnn.engines.cpu._when import keeps_too_much, too_small
+    from jaxrnn.engines.cpu._when import has_wide_state, keeps_too_much, too_small
 
-    reason = too_small(cell, call)
-    if reason or ASSOCIATIVE.why_not(cell, call, traits):
-        return reason
-    return keeps_too_much(cell, call) or _why_in_parallel(cell, call, traits)
-
-
-def _why_in_parallel(cell, call, traits):
-    from jaxrnn.engines.cpu._when import has_wide_state
-
-    if has_wide_state(cell, call) or ASSOCIATIVE.why_not_chosen(cell, call, traits):
-        return None
-    return 'a linear cell with a small state runs by "associative"'
+    if ASSOCIATIVE.why_not(cell, call, traits) is not None:
+        return too_small(cell, call)
+    is_wide = has_wide_state(cell, call)
+    if not is_wide and ASSOCIATIVE.why_not_chosen(cell, call, traits) is None:
+        return 'a linear cell with a small state runs by "associative"'
+    return too_small(cell, call, is_wide=is_wide) or keeps_too_much(cell, call)
 
 
 def _run(cell, loop, call):

@@ -80,6 +80,9 @@ OVER_FEATURES = {
     "pad": lambda x: jnp.pad(x[..., 1:], [(0, 0)] * (x.ndim - 1) + [(1, 0)], constant_values=3),
     "every second": lambda x: jnp.repeat(x[..., ::2], 2, -1)[..., : x.shape[-1]],
     "stack": lambda x: jnp.stack([x, 2 * x], -1).sum(-1),
+    "apart": lambda x: jnp.sum(
+        x[..., None, :] * (jnp.arange(200.0) % 4).astype(x.dtype)[:, None], -2
+    ),
     "turned": lambda x: jnp.swapaxes(jnp.stack([x, x * x], -1), -1, -2)[..., 1, :],
 }
 SPECIAL = np.array(

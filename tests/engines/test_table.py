@@ -38,17 +38,17 @@ def test_many_steps_of_a_linear_cell_run_in_parallel():
     assert found.implementation == "associative"
     assert jaxrnn.explain(jaxrnn.min_gru(64), wide).implementation == "xla"
     long = jax.ShapeDtypeStruct((8192, 9, 64), jnp.float32)
-    assert jaxrnn.explain(jaxrnn.retention(64, 4), many).implementation == "xla"
     assert jaxrnn.explain(jaxrnn.retention(64, 4), long).implementation == "associative"
 
 
 @pytest.mark.parametrize("cell", [jaxrnn.retention(64, 4), jaxrnn.mlstm(64, 4), jaxrnn.mamba()])
-@pytest.mark.parametrize("shape", [(16, 8, 64), (512, 1, 64)])
-def test_a_linear_cell_with_a_large_state_runs_step_by_step_in_the_cache(cell, shape):
-    found = jaxrnn.explain(cell, jax.ShapeDtypeStruct(shape, jnp.float32))
+def test_a_linear_cell_with_a_large_state_runs_step_by_step_in_the_cache(cell):
+    few, many = (jax.ShapeDtypeStruct((steps, 1, 64), jnp.float32) for steps in (2, 4))
+    found = jaxrnn.explain(cell, many)
     if "not built" in found.reasons["native"] or jax.default_backend() != "cpu":
         pytest.skip(found.reasons["native"])
     assert found.implementation == "native"
+    assert jaxrnn.explain(cell, few).implementation == "xla"
 
 
 def test_a_named_engine_runs_or_says_why_not():

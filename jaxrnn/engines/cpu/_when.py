@@ -52,8 +52,9 @@ PROGRAM_RULE = (
 )
 
 # The numbers of the state of a linear cell for one of its output, from which on it runs step by
-# step.
+# step. Its products are over all steps at once, so few rows do not matter.
 WIDE = 4
+WIDE_RULE = (Sizes(largest_kernel=math.inf, fewest_rows=1, fewest_steps=4),)
 
 # A single step of one sequence pays above this many bytes. Below it is as fast as ``"xla"`` where
 # each step is called from Python, and up to 1.4 times as slow in a compiled loop, as of a decoder
@@ -122,15 +123,21 @@ def _listed(names):
     return f"{', '.join(rest)} and {last}" if rest else last
 
 
-def too_small(cell: Cell, call: Call) -> str | None:
-    """Why ``implementation=None`` does not take the native kernel; None if it does."""
+def too_small(cell: Cell, call: Call, *, is_wide: bool = False) -> str | None:
+    """Why ``implementation=None`` does not take the native kernel; None if it does.
+
+    Args:
+      cell: a `Cell`.
+      call: its arrays.
+      is_wide: whether it is linear and `has_wide_state`.
+    """
     x = example(call.xs)
     length = jax.tree.leaves(call.xs)[0].shape[0]
     rows = math.prod(batch_axes(without_noise(x), cell.num_feature_axes))
     if any(map(jax.export.is_symbolic_dim, (length, rows))):
         return f"{length} steps of {rows} sequences are sizes that `jax.export` leaves open"
     if kernel_for(cell) is None:
-        rule, size = PROGRAM_RULE, _bytes(call.params)
+        rule, size = WIDE_RULE if is_wide else PROGRAM_RULE, _bytes(call.params)
     else:
         rule, size = RULE, _bytes(unwrapped_params(cell, call.params).recurrent_kernel)
         if length == rows == 1 and size > SINGLE_STEP:
@@ -152,6 +159,9 @@ def has_wide_state(cell: Cell, call: Call) -> bool:
     1 to 32 rows of `retention`, `mlstm`, `delta_net`, `gated_linear_attention` and `mamba` took 0.1
     to 1.05 of the time of "xla" and of "associative", on 2 cores of an Intel Xeon.
     """
+    sizes = jax.tree.leaves(call.carry)[0].shape
+    if any(map(jax.export.is_symbolic_dim, sizes)):
+        return False
     u = jax.eval_shape(cell.project, call.params, example(call.xs))
     y = jax.eval_shape(lambda *args: cell.output(*args), call.params, call.carry, u)
     return _numbers(call.carry) >= WIDE * _numbers(y)

@@ -18,7 +18,7 @@ from jaxrnn.engines.program._views import (
     whole,
 )
 
-_LARGEST_SUM = 64  # terms of a sum that is written out
+_LARGEST_SUM = 256  # terms of a sum that is written out
 
 
 class Rules:

@@ -50,8 +50,8 @@ BESIDE = {
 INTRO = f"""## Beside the cells with kernels of their own
 
 Each cell runs by a program, and the cell beside it by the kernel that is written for it. *matrices*
-is the ratio of the sizes of their matrices, which is about that of their products, and *time* the
-ratio of their training steps. Where the time is not above the matrices, a program costs nothing.
+is the ratio of the sizes of their matrices, and so about that of the work in their products. *time*
+is the ratio of their training steps. Where it is no larger, the program costs nothing extra.
 The cells of your own have the equations of the cell beside them: they show what a kernel gains.
 Least times of {ROUNDS} interleaved rounds, for T, B, H of {" and ".join(map(str, SIZES))}.
 

@@ -10,7 +10,7 @@ REFERENCES = (
     "product",
     "copy",
 )  # measure the device itself; other workloads are compared with them
-# What each kind of line must have, and of which type.
+# The fields that each kind of line must have, with their types.
 FIELDS = {
     "machine": {"format": int, "device": str, "platform": str, "jax": str, "versions": dict},
     "time": {"workload": str, "pass": str, "contestant": str, "milliseconds": (int, float)},

@@ -61,6 +61,5 @@ def _columns(view, begin, end):
 def _span(view):
     """The first number that a view shows, and the one after its last."""
     steps = [(n - 1) * s for n, s in zip(view.shape, view.strides, strict=True)]
-    return view.offset + sum(min(s, 0) for s in steps), view.offset + sum(
-        max(s, 0) for s in steps
-    ) + 1
+    first = view.offset + sum(step for step in steps if step < 0)
+    return first, view.offset + sum(step for step in steps if step > 0) + 1

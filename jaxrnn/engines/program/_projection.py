@@ -111,7 +111,7 @@ def _with_bias(tape, product, dependent):
         if len(readers) != 1 or _reads(tape.outputs, value):
             return product, None
         (entry,) = readers
-        if entry.equation.primitive.name in ("reshape", "squeeze"):
+        if entry.equation.primitive.name in _SAME_NUMBERS:
             (value,) = entry.outputs
             continue
         others = [x for x in entry.inputs if not _is_in(x, {value})]

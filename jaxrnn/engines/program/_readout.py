@@ -8,7 +8,7 @@ from jaxrnn._core.types import Cell
 from jaxrnn.engines.program._step import Sizes
 from jaxrnn.engines.program._tape import Ref, record
 
-_SAME_NUMBERS = frozenset(("reshape", "squeeze", "broadcast_in_dim"))
+_VIEWS = frozenset(("reshape", "squeeze", "broadcast_in_dim"))  # which compute nothing
 _PRODUCTS = frozenset(("dot_general", "conv_general_dilated"))  # faster over all steps at once
 
 
@@ -21,7 +21,7 @@ def with_output(cell: Cell, sizes: Sizes) -> tuple[Cell, Any] | None:
     """
     tape, structure = record(cell.output, sizes.params, sizes.carry, sizes.u)
     names = {entry.equation.primitive.name for entry in tape.entries}
-    if names <= _SAME_NUMBERS or names & _PRODUCTS:
+    if names <= _VIEWS or names & _PRODUCTS:
         return None
     if not all(isinstance(ref, Ref) for ref in tape.outputs):
         return None

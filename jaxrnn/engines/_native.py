@@ -38,4 +38,4 @@ def _program(cell, call):
     return program_of(cell, call)
 
 
-NATIVE = Engine("native", _why_not, _why_not_chosen, _run, _program)
+NATIVE = Engine("native", _why_not, _why_not_chosen, _run, _program, skips_masked=True)

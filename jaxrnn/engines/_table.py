@@ -18,7 +18,7 @@ class Call(NamedTuple):
       params: of the cell, prepared.
       carry: before the first step.
       initial: the carry that resets restore.
-      xs: inputs (T, ...), harmless where `mask` is False.
+      xs: inputs (T, ...), zero where `mask` is False, but for an engine that skips those.
       mask: bool (T, ...) or None.
       resets: bool (T, ...) or None.
     """
@@ -49,6 +49,8 @@ class Engine(NamedTuple):
         could run the cell. It may be asked about a cell that the engine cannot run.
       run: ``(cell, loop, call) -> (carry, ys)``, for one step at least.
       program: ``(cell, call)`` -> what it makes of the cell, in lines to read.
+      skips_masked: whether `run` computes nothing from inputs where the mask is False: they may be
+        NaN, and a pass over them that replaces them is saved.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Engine(NamedTuple):
     why_not_chosen: Callable[[Cell, Call | None, Traits], str | None]
     run: Callable[[Cell, Loop, Call], tuple[Carry, Any]]
     program: Callable[[Cell, Call], str] = lambda cell, call: ""
+    skips_masked: bool = False
 
 
 def why_not_by_rule(cell: Cell, call: Call | None, traits: Traits) -> str | None:

@@ -226,9 +226,11 @@ def looped(cell: Cell, engine: Engine, reverse: bool, arguments: Arguments) -> t
     """The loop over time, and what runs in it, from arguments that have been checked."""
     params, carry, xs, mask, resets, context = arguments
     xs, mask, resets = _divided(engine)((xs, mask, resets))
-    xs = zero_where_masked(mask, backward_gaps(xs, mask) if reverse else xs)
+    xs = backward_gaps(xs, mask) if reverse else xs
+    x = zero_where_masked(*jax.tree.map(_first, (mask, xs)))
+    xs = xs if engine.skips_masked else zero_where_masked(mask, xs)
     xs, mask, resets = varying_like(arguments, (xs, mask, resets))
-    (initial,) = as_arrays(carry=cell.init_carry(params, jax.tree.map(_first, xs)))
+    (initial,) = as_arrays(carry=cell.init_carry(params, x))
     carry = initial if carry is None else carry
     carry, initial = varying_like(arguments, (carry, initial))
     call = Call(prepared(cell, params, context), carry, initial, xs, mask, resets)

@@ -61,7 +61,7 @@ def _operands(cell, call):
     """The operands of the kernel, with the batch axes merged; and the batch axes."""
     params = unwrapped_params(cell, call.params)
     fused = unwrapped(cell).project is project  # which the kernel has within
-    inputs = call.xs if fused else cell.project(call.params, call.xs)
+    inputs = call.xs if fused else _projected(cell, call)
     weights = Weights(
         params.kernel if fused else None,
         _bias(params.bias, params.recurrent_kernel) if fused else None,
@@ -94,9 +94,13 @@ def _outputs(cell, call, hs):
     if cell.output is hidden:
         return hs
     unread = (jnp.zeros((len(hs), *leaf.shape), leaf.dtype) for leaf in call.carry[1:])
-    us = cell.project(call.params, call.xs)  # dead code to the compiler where it is not read
+    us = _projected(cell, call)  # dead code to the compiler where it is not read
     ys = cell.output(call.params, type(call.carry)(hs, *unread), us)
     return zero_where_masked(call.mask, ys)
+
+
+def _projected(cell, call):
+    return cell.project(call.params, zero_where_masked(call.mask, call.xs))
 
 
 def _merge(tree, axis, batch):

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from jaxrnn._core.masking import zero_where_masked
 from jaxrnn.engines.cpu._calls import call_library, shape_of
 from jaxrnn.engines.kernel._operands import (
     Cotangents,
@@ -69,7 +70,7 @@ def _by_library(recurrence, of_weights, of_inputs, weights, inputs, previous, ma
 
 
 def _by_xla(recurrence, of_weights, of_inputs, weights, inputs, previous, mask, dus, dvs):
-    del mask  # the cotangents of masked steps are zero
+    inputs = zero_where_masked(mask, inputs)  # the cotangents of masked steps are zero
     h, ys, before = previous
     if before is None:
         rows = (ys[1:], h[None]) if recurrence.reverse else (h[None], ys[:-1])

@@ -36,7 +36,7 @@ from jaxrnn.engines.kernel._recurrence import recurrence_of
 def reference(recurrence: Recurrence, primals: Primals, flags: Flags) -> Result:
     """The same by the general rule, for derivatives that have no kernel."""
     (params, (carry, initial), inputs), (mask, resets) = primals, flags
-    kernel = recurrence.kernel
+    kernel, inputs = recurrence.kernel, zero_where_masked(mask, inputs)
     sizes = kernel.programs.step.sizes
     loop = Loop(inputs[0].shape[0], recurrence.reverse)
     cell = Cell(None, None, _given, kernel.cell.recur, kernel.cell.update)
@@ -44,7 +44,6 @@ def reference(recurrence: Recurrence, primals: Primals, flags: Flags) -> Result:
         us = _shaped(sizes.u, inputs)
     else:
         us = kernel.cell.project(params, _shaped(kernel.projection.x, inputs))
-    us = zero_where_masked(mask, us)
     if resets is not None:
         params = resetting_params(cell, params, _shaped(sizes.carry, initial))
         cell, us = resetting(cell), (us, resets)
@@ -93,12 +92,10 @@ def run(
         raise RuntimeError(reason)
     kernel, batch = kernel_of(cell, call)
     # What the output does not read is not computed.
-    us = (
-        _zeros_like_projected(cell, call)
-        if kernel.projection
-        else cell.project(call.params, call.xs)
-    )
-    given = call.xs if kernel.projection else us
+    if kernel.projection:
+        us, given = _zeros_like_projected(cell, call), call.xs
+    else:
+        us = given = cell.project(call.params, zero_where_masked(call.mask, call.xs))
     recurrence = Recurrence(kernel, loop.reverse, BACKEND, instruction_set)
     steps, rows = jax.tree.leaves(given)[0].shape[0], math.prod(batch)
     dtype = kernel.programs.step.dtype

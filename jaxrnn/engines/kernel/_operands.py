@@ -141,9 +141,10 @@ def reference(recurrence: Recurrence, primals: Primals, flags: Flags) -> Result:
     """The same by the general rule, for derivatives that have no kernel."""
     (weights, (carry, initial), inputs), (mask, resets) = primals, flags
     kernel, loop = recurrence.kernel, Loop(inputs.shape[0], recurrence.reverse)
+    inputs = zero_where_masked(mask, inputs)
     us = inputs if weights.kernel is None else affine(inputs, weights.kernel, weights.bias)
     cell = Cell(None, None, _given, kernel.recur, kernel.update)
-    params, us = weights, zero_where_masked(mask, us)
+    params = weights
     if resets is not None:
         cell, params = resetting(cell), resetting_params(cell, params, initial)
         us = (us, resets)

@@ -99,15 +99,19 @@ std::vector<Instruction> instructions_for(const std::vector<ProgramBuffer<T>>& b
   return all;
 }
 
+enum class Flags { kNone, kResets, kBoth };  // both resets and a mask
+
 template <class T>
 bool run(const Kernels<T>& kernels, Index steps, Index batch, Index size, Index parts,
-         bool is_backward, bool flags) {
+         bool is_backward, Flags flags) {
   Program<T> p = {};
   p.steps = steps, p.batch = batch, p.rows = (batch + parts - 1) / parts;
   p.block = p.rows < 3 ? p.rows : 3;
   p.reverse = is_backward, p.is_backward = is_backward;
   const auto mask = random<bool>(steps * batch), resets = random<bool>(steps * batch);
-  if (flags) p.mask = mask.get(), p.resets = resets.get();
+  const bool has_flags = flags != Flags::kNone, has_mask = flags == Flags::kBoth;
+  if (has_mask) p.mask = mask.get();
+  if (has_flags) p.resets = resets.get();
   const Index rows = batch * size, all = steps * rows;
   const auto us = random<T>(2 * all), ys = random<T>(all), before = random<T>(all);
   const auto after = random<T>(all);
@@ -115,9 +119,9 @@ bool run(const Kernels<T>& kernels, Index steps, Index batch, Index size, Index 
   const auto dinitial = random<T>(rows), earliest = random<T>(rows), totals = random<T>(rows);
   const auto bias = random<T>(2 * size), half = random<T>(1), weights = random<T>(2 * size * size);
 
-  const int kept = flags ? -1 : kAfter;  // states are those of a sequence
+  const int kept = has_flags ? -1 : kAfter;  // states are those of a sequence
   const ProgramState<T> state = {size, 0, first.get(), initial.get(), last.get(),
-                                 flags && is_backward ? dinitial.get() : nullptr, kept};
+                                 has_flags && is_backward ? dinitial.get() : nullptr, kept};
   const ProgramSum<T> total = {size, 0, size, totals.get()};
   const ProgramResult<T> result = {size, true, ys.get()};
   std::vector<ProgramBuffer<T>> buffers(kBuffers);
@@ -131,7 +135,8 @@ bool run(const Kernels<T>& kernels, Index steps, Index batch, Index size, Index 
   buffers[kHalf] = {Space::kConstant, 1, 0, false, -1, half.get(), nullptr};
   buffers[kYs] = {Space::kSequence, size, 2 * size, true, -1, ys.get(), nullptr};
   buffers[kTotal] = {Space::kSum, size, 0, false, -1, nullptr, nullptr};
-  buffers[kEarlier] = {Space::kBefore, size, 3 * size, false, -1, before.get(), earliest.get()};
+  buffers[kEarlier] = {Space::kBefore, size, 3 * size, false, -1, before.get(), earliest.get(),
+                       initial.get()};
   buffers[kAfter] = {Space::kSequence, size, 4 * size, true, -1, after.get(), nullptr};
   const auto instructions = instructions_for(buffers, size);
 
@@ -153,13 +158,13 @@ bool run(const Kernels<T>& kernels, Index steps, Index batch, Index size, Index 
   for (Index row = 0; row < batch; row++) order.push_back(batch - 1 - row);
   constexpr Index slack = 64;  // as the handler has it
   const Index each = p.wide_size + p.sum_size + p.state_size * (is_backward ? 3 : 2) +
-                     (flags ? p.staged_size : 0);
+                     (has_flags ? p.staged_size : 0);
   std::vector<std::thread> threads;
   for (Index begin = 0; begin < batch; begin += p.rows)
     threads.emplace_back([&, begin] {
       const auto scratch = random<T>(p.local_size * p.block + each * p.rows + slack);
       const Index end = begin + p.rows < batch ? begin + p.rows : batch;
-      kernels.program(p, {begin, end, flags ? order.data() : nullptr, scratch.get()});
+      kernels.program(p, {begin, end, has_mask ? order.data() : nullptr, scratch.get()});
     });
   for (std::thread& thread : threads) thread.join();
   bool finite = true;
@@ -174,7 +179,7 @@ int main() {
   const InstructionSet& kernels = JAXRNN_INCLUDE_INSTRUCTION_SET::instruction_set;
   int failures = 0;
   for (const bool is_backward : {false, true})
-    for (const bool flags : {false, true})
+    for (const Flags flags : {Flags::kNone, Flags::kResets, Flags::kBoth})
       for (Index size : {1, 3, 16, 17, 65})
         for (Index batch : {1, 2, 7, 33})
           for (Index parts : {1, 2, 4})

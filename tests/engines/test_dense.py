@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxrnn.engines.cpu import _library
-from jaxrnn.engines.cpu._dense import outer_products, times_matrix
+from jaxrnn.engines.cpu._dense import Past, before, outer_products, times_matrix
 from jaxrnn.engines.kernel._operands import Recurrence
 
 pytestmark = pytest.mark.skipif(_library.problem() is not None, reason=str(_library.problem()))
@@ -49,8 +49,8 @@ def test_rows_times_a_matrix(instruction_set, sizes, dtype, is_transposed):
 @pytest.mark.parametrize("reverse", [False, True])
 def test_sums_of_outer_products(instruction_set, sizes, dtype, reverse):
     steps, batch, width, units = sizes
-    shapes = (batch, width), (steps, batch, width), (steps, batch, units)
-    mask, first, a, b = arrays(sizes, dtype, *shapes)
+    shapes = (steps, batch, width), (steps, batch, units)
+    mask, a, b = arrays(sizes, dtype, *shapes)
     recurrence = Recurrence(None, reverse, None, instruction_set)
 
     def check(got, a, b):
@@ -66,11 +66,46 @@ def test_sums_of_outer_products(instruction_set, sizes, dtype, reverse):
     check(outer_products(recurrence, None, *poisoned, mask), *real)
     real[1] = real[1][..., part]
     check(outer_products(recurrence, None, *poisoned, mask, part), *real)
-    if steps:
-        rows = (a[1:], first[None]) if reverse else (first[None], a[:-1])
-        check(outer_products(recurrence, first, a, b, None), np.concatenate(rows), b)
-        got = outer_products(recurrence, first, a, b, None, part)
-        check(got, np.concatenate(rows), b[..., part])
+
+
+def earlier(past, a, mask, reverse):
+    """What stands before each step, one number at a time."""
+    out = np.zeros_like(a)
+    for row in range(a.shape[1]):
+        last = past.first[row]
+        for t in reversed(range(len(a))) if reverse else range(len(a)):
+            is_reset = past.resets is not None and past.resets[t, row]
+            out[t, row] = past.initial[row] if is_reset else last
+            last = a[t, row] if mask is None or mask[t, row] else last
+    return out
+
+
+@sets
+@pytest.mark.parametrize("sizes", [sizes for sizes in SIZES if sizes[0]])
+@pytest.mark.parametrize("flags", ["neither", "mask", "resets", "both"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_outer_products_with_what_stands_before_each_step(instruction_set, sizes, flags, reverse):
+    steps, batch, width, units = sizes
+    shapes = (batch, width), (batch, width), (steps, batch, width), (steps, batch, units)
+    mask, first, initial, a, b = arrays(sizes, np.float32, *shapes)
+    recurrence, part = Recurrence(None, reverse, None, instruction_set), slice(units // 3, units)
+    resets = np.random.default_rng(1).random(mask.shape) < 0.3
+    mask = mask if flags in ("mask", "both") else None
+    past = Past(first, initial, resets) if flags in ("resets", "both") else Past(first, None, None)
+    is_real = np.ones((steps, batch, 1), bool) if mask is None else mask[..., None]
+    poisoned = [np.where(is_real, x, np.nan) for x in (a, b)]
+    rows = earlier(past, a, mask, reverse)
+    np.testing.assert_array_equal(before(recurrence, past, poisoned[0], mask), rows)
+    right = np.where(is_real, b, 0)[..., part]
+
+    def check(got):
+        np.testing.assert_array_equal(got[0], np.einsum("tbm,tbn->mn", rows, right))
+        np.testing.assert_array_equal(got[1], right.sum((0, 1)))
+
+    check(outer_products(recurrence, past, *poisoned, mask, part))
+    one = jax.tree.map(lambda x: x[None], (past, *poisoned, mask))
+    several = jax.vmap(lambda *args: outer_products(recurrence, *args, part))(*one)
+    check([x[0] for x in several])
 
 
 @pytest.mark.parametrize("has_mask", [False, True])

@@ -194,17 +194,17 @@ def test_columns_that_nothing_reads_are_not_computed():
 
 def test_an_array_that_is_joined_is_kept_as_one():
     xs = jax.ShapeDtypeStruct((2, 5, 8), jnp.float32)
-    code = programs_of(jaxrnn.layer_norm_gru(8), xs).training_forward(False)
+    code = programs_of(jaxrnn.layer_norm_gru(8), xs).training_forward()
     assert [o.name for o in code.operations].count("copy") == 1  # of the new carry
 
 
 def test_results_lie_where_what_they_replace_was_read():
     xs = jax.ShapeDtypeStruct((2, 5, 8), jnp.float32)
     made = programs_of(jaxrnn.layer_norm_lstm(8), xs)
-    found = {place.space: array.space for place, array in made.backward(False).reused.items()}
+    found = {place.space: array.space for place, array in made.backward().reused.items()}
     assert found == {"dproduct": "saved", "dinput": "input"}
     kept = programs_of(jaxrnn.projected_lstm(8, 4), xs)  # what is multiplied is read after the call
-    assert not set(kept.multiplied) & set(kept.backward(False).reused.values())
+    assert not set(kept.multiplied) & set(kept.backward().reused.values())
 
 
 def part(value, begin, end):
@@ -233,7 +233,7 @@ def test_what_is_still_read_is_not_overwritten(name, out, read, later, is_harmle
 
 def codes(cell, xs):
     made = programs_of(cell, xs)
-    return made.forward(), made.backward(False)
+    return made.forward(), made.backward()
 
 
 def programs_of(cell, xs):

@@ -43,24 +43,21 @@ def training_forward(
 ) -> tuple[Result, Saved]:
     """The same, and what the backward pass needs."""
     programs = recurrence.kernel.programs
-    code = programs.training_forward(_has_flags(flags))
+    code = programs.training_forward()
 
     def call(params, states, sequences):
         inputs, flags = sequences
         given = _given(recurrence, params, inputs, flags)
         out = _run(recurrence, code, params, states, given, flags)
         kept = tuple(out[-1][place] for place, _ in code.results)
-        return out[0], (
-            kept,
-            tuple(given[i] for i in _kept_products(recurrence, _has_flags(flags))),
-        )
+        return out[0], (kept, tuple(given[i] for i in _kept_products(recurrence)))
 
     states, (kept, products) = foldable(call)(
         primals.weights, primals.states, (primals.inputs, flags)
     )
     found = {place: x for (place, _), x in zip(code.results, kept, strict=True)}
     ys = tuple(found[Place("after", j)] for j in programs.outs)
-    return Result(states, ys), Saved(kept, None, () if _has_flags(flags) else None, products)
+    return Result(states, ys), Saved(kept, None, None, products)
 
 
 def _given(recurrence, params, inputs, flags):
@@ -73,15 +70,16 @@ def _given(recurrence, params, inputs, flags):
     for matrix in projection.matrices:
         bias = None if matrix.bias is None else read[matrix.bias].reshape(matrix.width)
         call = recurrence, inputs[matrix.leaf], read[matrix.number], bias, flags.mask
-        products.append(times_matrix(*call, is_transposed=matrix.is_transposed))
+        choices = {"is_transposed": matrix.is_transposed, "has_zeros": False}
+        products.append(times_matrix(*call, **choices))
     return (*products, *(inputs[i] for i in projection.leaves))
 
 
-def _kept_products(recurrence, has_flags):
+def _kept_products(recurrence):
     """The numbers of the products of the inputs that the backward pass reads."""
     projection = recurrence.kernel.projection
     count = 0 if projection is None else len(projection.matrices)
-    code = recurrence.kernel.programs.backward(has_flags)
+    code = recurrence.kernel.programs.backward()
     return [i for i in range(count) if Place("input", i) in code.operands]
 
 
@@ -91,13 +89,14 @@ def backward(
     """Backpropagation through time, but for the products over all steps."""
     kernel = recurrence.kernel
     programs, projection = kernel.programs, kernel.projection
-    code = programs.backward(_has_flags(flags))
+    code = programs.backward()
 
     def call(params, states, sequences):
-        carry, dcarry = states
+        (carry, initial), dcarry = states
         inputs, flags, saved, dys = sequences
         arrays = saved_arrays(recurrence, saved)
         arrays |= {Place("first", j): x for j, x in enumerate(carry)}
+        arrays |= {Place("initial", j): x for j, x in enumerate(initial or ())}
         arrays |= {Place("dafter", j): x for j, x in zip(programs.outs, dys, strict=True)}
         read = inputs if projection is None else [inputs[i] for i in projection.leaves]
         first = 0 if projection is None else len(projection.matrices)
@@ -111,7 +110,7 @@ def backward(
         dproducts = tuple(_found(code, found, Place("dproduct", i)) for i in range(count))
         return (last, dinitial, sums), (dgiven, dproducts)
 
-    states = tuple(primals.states.carry), tuple(dresult.carry)
+    states = primals.states, tuple(dresult.carry)
     sequences = primals.inputs, flags, saved, dresult.ys
     states, (dgiven, dproducts) = foldable(call)(primals.weights, states, sequences)
     last, dinitial, sums = states
@@ -132,15 +131,11 @@ def _cotangents_of_given(recurrence, code, found, inputs):
 
 def saved_arrays(recurrence: Recurrence, saved: Saved) -> dict[Place, jax.Array]:
     """What a forward pass has kept, by its place."""
-    code = recurrence.kernel.programs.training_forward(saved.previous is not None)
+    code = recurrence.kernel.programs.training_forward()
     found = {place: x for (place, _), x in zip(code.results, saved.ys, strict=True)}
-    products = _kept_products(recurrence, saved.previous is not None)
-    found |= {Place("input", i): x for i, x in zip(products, saved.extra, strict=True)}
+    products = zip(_kept_products(recurrence), saved.extra, strict=True)
+    found |= {Place("input", i): x for i, x in products}
     return found | {alias: found[place] for alias, place in code.aliases.items()}
-
-
-def _has_flags(flags):
-    return bool(jax.tree.leaves(flags))
 
 
 def _found(code, found, place):
@@ -150,10 +145,10 @@ def _found(code, found, place):
     return found[code.aliases.get(place, place)]
 
 
-def columns_of_products(recurrence: Recurrence, has_flags: bool) -> list[slice]:
+def columns_of_products(recurrence: Recurrence) -> list[slice]:
     """Where the cotangent of each product is in its array."""
     programs = recurrence.kernel.programs
-    within = programs.backward(has_flags).within
+    within = programs.backward().within
     places = [within.get(Place("dproduct", i)) for i in range(len(programs.step.products))]
     return [slice(None) if at is None else slice(at.begin, at.end) for at in places]
 
@@ -180,7 +175,8 @@ def _run(recurrence, code: Code, params, states, inputs, flags, arrays=None, *, 
             shape = code.known[place.number][1]
             operands.append(known[place.number].reshape(shape).astype(step.dtype))
         elif place.space == "lagged":
-            operands += [arrays[Place("after", place.number)], arrays[Place("first", place.number)]]
+            spaces = ("after", "first") if flags.resets is None else ("after", "first", "initial")
+            operands += [arrays[Place(space, place.number)] for space in spaces]
         else:
             operands.append(arrays[place])
     dtype = step.dtype

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn.engines.cpu._dense import before, outer_products, times_matrix
+from jaxrnn.engines.cpu._dense import Past, before, outer_products, times_matrix
 from jaxrnn.engines.cpu._program_calls import columns_of_products, saved_arrays
 from jaxrnn.engines.kernel._operands import (
     Cotangents,
@@ -60,14 +60,19 @@ def _of_weights(recurrence, primals, flags, saved, cotangents):
     programs, projection = recurrence.kernel.programs, recurrence.kernel.projection
     step, (sums, dproducts) = programs.step, cotangents.vs
     arrays = saved_arrays(recurrence, saved)
-    arrays |= {Place("first", j): x for j, x in enumerate(primals.states.carry)}
+    initial, resets = primals.states.initial, flags.resets
+    pasts = [
+        Past(first, initial and initial[j], resets) for j, first in enumerate(primals.states.carry)
+    ]
     read, pull = jax.vjp(step.parameters.of, primals.weights)
     dread, totals = [jnp.zeros_like(x) for x in read], {}
-    columns = columns_of_products(recurrence, saved.previous is not None)
+    columns = columns_of_products(recurrence)
     lists = step.products, step.matrices, programs.multiplied, dproducts, columns
     for i, (number, matrix, place, db, at) in enumerate(zip(*lists, strict=True)):
-        first, a = _multiplied(arrays, place)
-        out, totals["dproduct", i] = _outer(recurrence, matrix, first, a, db, flags.mask, at)
+        past, a = None, arrays.get(place)
+        if place.space == "before":
+            past, a = pasts[place.number], arrays[Place("after", place.number)]
+        out, totals["dproduct", i] = _outer(recurrence, matrix, past, a, db, flags.mask, at)
         dread[number] = dread[number] + out.reshape(read[number].shape)
     of_projection = None
     if projection is not None:
@@ -82,7 +87,7 @@ def _of_weights(recurrence, primals, flags, saved, cotangents):
                 dmatrices[matrix.bias] += total
         (of_projection,) = pull_projection(dmatrices)
     vectors = [i for i, flag in enumerate(step.parameters.is_matrix) if not flag]
-    widths = programs.backward(saved.previous is not None).sums
+    widths = programs.backward().sums
     own = iter(() if sums is None else jnp.split(jnp.sum(sums, axis=0), np.cumsum(widths)[:-1]))
     for i, place in zip(vectors, programs.sums, strict=True):
         total = next(own) if place is None else totals[place]
@@ -91,20 +96,13 @@ def _of_weights(recurrence, primals, flags, saved, cotangents):
     return dweights if of_projection is None else jax.tree.map(jnp.add, dweights, of_projection)
 
 
-def _multiplied(arrays, place):
-    """What rows are multiplied at the first step, None where `a` has it, and at the others."""
-    if place in arrays:
-        return None, arrays[place]
-    return arrays[Place("first", place.number)], arrays[Place("after", place.number)]
-
-
-def _outer(recurrence, matrix, first, a, b, mask, columns):
+def _outer(recurrence, matrix, past, a, b, mask, columns):
     """The sum over all rows of the outer products of a and b, as the matrix lies in memory."""
     if matrix.heads == 1:
-        out, total = outer_products(recurrence, first, a, b, mask, columns)
+        out, total = outer_products(recurrence, past, a, b, mask, columns)
         return (out.T if matrix.is_transposed else out), total
     b = b[..., columns]
-    a = before(recurrence, first, a).reshape(*a.shape[:2], matrix.heads, matrix.depth)
+    a = before(recurrence, past, a, mask).reshape(*a.shape[:2], matrix.heads, matrix.depth)
     total, b = b.sum((0, 1)), b.reshape(*b.shape[:2], matrix.heads, matrix.units)
     return jnp.einsum("tbhn,tbhk->hnk" if matrix.is_transposed else "tbhk,tbhn->hkn", *(
         (b, a) if matrix.is_transposed else (a, b)

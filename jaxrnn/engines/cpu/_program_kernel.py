@@ -60,11 +60,10 @@ def program_of(cell: Cell, call: Call) -> str:
     """The programs of `cell`, in lines to read."""
     kernel, _ = kernel_of(cell, call)
     made = kernel.programs
-    has_flags = call.mask is not None or call.resets is not None
     codes = {
         "forward": made.forward(),
-        "forward, keeping what the gradient needs": made.training_forward(has_flags),
-        "backward": made.backward(has_flags),
+        "forward, keeping what the gradient needs": made.training_forward(),
+        "backward": made.backward(),
     }
     lines = [line for title, code in codes.items() for line in listing(title, code)]
     bytes_of_row = made.step.dtype.itemsize * max(code.scratch[0] for code in codes.values())
@@ -135,9 +134,8 @@ def _projection(cell, params, x):
 
 def _programs(step, outs, num_products):
     made = programs(step, outs, num_products)
-    # The others are not larger, or by as much as `encode` leaves room for.
-    made.training_forward(False)
-    made.backward(False)
+    made.training_forward()  # each of which may be too large
+    made.backward()
     return made
 
 

@@ -138,8 +138,7 @@ class _Writer:
             self.of_value[value] = first + number
         instructions = [i for o in self.operations for i in self.instructions(o)]
         count = len(self.step.pullback.carry)
-        room = 2 * count  # for the copies of the carry that masks and resets ask for
-        if len(self.buffers) > _MOST - room or len(instructions) > 4 * _MOST - room:
+        if len(self.buffers) > _MOST or len(instructions) > 4 * _MOST:
             raise NotCovered(
                 f"its step has {len(self.buffers)} arrays and {len(instructions)} operations, more "
                 f"than the {_MOST} and {4 * _MOST} of a kernel"

@@ -17,7 +17,7 @@ class Kept(NamedTuple):
 
     Attributes:
       after: the leaves of the carry that are kept after each step.
-      before: those that are read before each step.
+      before: those that are read before each step, as they were kept after the one before.
       saved: the values that are kept.
     """
 
@@ -53,37 +53,31 @@ class Programs:
         return _forward(self.step, [], [("after", j) for j in self.outs])
 
     @functools.cache  # noqa: B019
-    def training_forward(self, has_flags: bool) -> Code:
+    def training_forward(self) -> Code:
         """The same, which keeps what the backward pass reads."""
-        after = sorted({*self.outs, *_after(self.kept, has_flags)})
-        kept = [("after", j) for j in after]
-        if has_flags:
-            kept += [("before", j) for j in self.kept.before]
+        after = {*self.kept.after, *self.kept.before}
+        kept = [("after", j) for j in sorted({*self.outs, *after})]
         saved = self.kept.saved
         unread = [Place("saved", i) for i in range(len(saved))]
-        unread += [Place("before", j) for j in self.kept.before]
+        unread += [Place("after", j) for j in after - {*self.outs}]
         return _forward(self.step, saved, kept, unread if self.skips_masked else ())
 
     @functools.cache  # noqa: B019
-    def backward(self, has_flags: bool) -> Code:
+    def backward(self) -> Code:
         """From the cotangent of the new carry to all others."""
         unread = [Place("dproduct", i) for i in range(len(self.multiplied))]
         unread += [Place("dinput", i) for i in range(self.num_products)]
         unread = unread if self.skips_masked else ()
-        kept = set(self.training_forward(has_flags).aliases) | set(self.multiplied)
+        kept = set(self.training_forward().aliases) | set(self.multiplied)
         free = {Place("saved", i) for i in range(len(self.kept.saved))} - kept
         free |= {Place("input", i) for i in range(self.num_products)}
         free |= {Place("dafter", j) for j in self.outs}
-        return _backward(self.step, self.kept, self.outs, self.sums, has_flags, unread, free)
+        return _backward(self.step, self.kept, self.outs, self.sums, unread, free)
 
     @property
     def skips_masked(self) -> bool:
         """Whether the products over all steps leave out masked rows: XLA's, of heads, do not."""
         return all(matrix.heads == 1 for matrix in self.step.matrices)
-
-
-def _after(kept, has_flags):
-    return kept.after if has_flags else {*kept.after, *kept.before}
 
 
 def programs(step: StepProgram, outs: tuple[int, ...], num_products: int) -> Programs:
@@ -252,18 +246,16 @@ def _forward(step, saved, kept, unread=()) -> Code:
     new = _outputs(step, step.pullback.carry)
     outputs = [(view, Place("saved", i)) for i, view in enumerate(saved)]
     outputs += [(view, Place("next", j)) for j, view in enumerate(new)]
-    leaves = {"after": new, "before": carry}
-    outputs += [(leaves[name][j], Place(name, j)) for name, j in kept]
+    outputs += [(new[j], Place(name, j)) for name, j in kept]
     return encode(step, operations, given, outputs, [], unread=unread)
 
 
-def _backward(step, kept, outs, shared, has_flags, unread, free) -> Code:
+def _backward(step, kept, outs, shared, unread, free) -> Code:
     carry, inputs, cotangents = _inputs(step)
     back = _backward_values(step)
     new = _outputs(step, step.pullback.carry)
     given = {view.value: Place("input", i) for i, view in enumerate(inputs)}
-    past = "before" if has_flags else "lagged"
-    given |= {view.value: Place(past, j) for j, view in enumerate(carry)}
+    given |= {view.value: Place("lagged", j) for j, view in enumerate(carry)}
     given |= {new[j].value: Place("after", j) for j in kept.after}
     given |= {
         view.value: Place("saved", i) for i, view in enumerate(kept.saved) if _is_whole(step, view)

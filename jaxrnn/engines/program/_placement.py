@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from jaxrnn.engines.program._operations import Operation
 from jaxrnn.engines.program._views import View, whole
 
-_RESULTS = frozenset(("saved", "after", "before", "dproduct", "dinput"))
+_RESULTS = frozenset(("saved", "after", "dproduct", "dinput"))
 
 
 class Place(NamedTuple):

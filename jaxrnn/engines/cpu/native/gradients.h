@@ -69,27 +69,35 @@ struct OuterPass {
     const std::ptrdiff_t left = rows.count - first;
     if (left <= 0) return {};
     const std::ptrdiff_t count = left < depth ? left : depth;
-    if (rows.numbers) return {rows.a, rows.b, count, rows.numbers + first};
-    return {rows.a + first * o.height, rows.b + first * o.b_stride, count, nullptr};
+    Rows<S> block = {rows.a, rows.b, count, nullptr};
+    if (rows.numbers)
+      block.numbers = rows.numbers + first;
+    else
+      block.a += first * o.height, block.b += first * o.b_stride;
+    if (rows.rows_of_a) block.rows_of_a = rows.rows_of_a + first;
+    return block;
   }
 
   void add(const Rows<S>& now, const Rows<S>& later) {
-    const T* block = now.numbers ? gather(now) : widened(now.a, now.count * o.height, a);
-    const std::ptrdiff_t number = end - begin;
-    for (std::ptrdiff_t panel = 0; panel < number; panel++) {
+    const bool is_apart = now.numbers || now.rows_of_a;
+    const T* block = is_apart ? gather(now) : widened(now.a, now.count * o.height, a);
+    const std::ptrdiff_t count = end - begin;
+    for (std::ptrdiff_t panel = 0; panel < count; panel++) {
       T* product = products + panel * o.height * width;
       copy(now, begin + panel);
-      const bool is_last = panel + 1 == number;
+      const bool is_last = panel + 1 == count;
       const Rows<S>& next = is_last ? later : now;
       const T* columns = next.b + (is_last ? begin : begin + panel + 1) * width;
       tiles(o.height, kOuterVectors, [&](std::ptrdiff_t row, std::ptrdiff_t height) {
         // Prefetches part of what is read next: the columns of a panel, and the later `a`.
         const std::ptrdiff_t k = next.count * row / o.height;
         const std::ptrdiff_t last = next.count * (row + height) / o.height;
-        prefetch_rows(next, columns, o.b_stride, k, last, width);
-        const std::ptrdiff_t done = panel * o.height + row, all = number * o.height;
-        prefetch_rows(later, later.a, o.height, later.count * done / all,
-                      later.count * (done + height) / all, o.height);
+        for (std::ptrdiff_t i = k; i < last; i++)
+          prefetch<kSecondCache>(columns + number(next, i) * o.b_stride, 0, 1, width);
+        const std::ptrdiff_t done = panel * o.height + row, all = count * o.height;
+        const std::ptrdiff_t stop = later.count * (done + height) / all;
+        for (std::ptrdiff_t i = later.count * done / all; i < stop; i++)
+          prefetch<kSecondCache>(row_of_a(later, i), 0, 1, o.height);
         T* out = product + row * width;
         multiply_of<T>(height, kOuterVectors)({block + row, 1, o.height, b, now.count,
                                                started ? out : nullptr, width, out, width});
@@ -98,23 +106,18 @@ struct OuterPass {
     started = true;
   }
 
-  // Prefetches `width` numbers of rows [first, last) of a matrix of `rows`.
-  template <class N>
-  static JAXRNN_INLINE void prefetch_rows(const Rows<S>& rows, const N* matrix,
-                                          std::ptrdiff_t stride, std::ptrdiff_t first,
-                                          std::ptrdiff_t last, std::ptrdiff_t width) {
-    for (std::ptrdiff_t k = first; k < last; k++)
-      prefetch<kSecondCache>(matrix + number(rows, k) * stride, 0, 1, width);
-  }
-
   static std::ptrdiff_t number(const Rows<S>& rows, std::ptrdiff_t k) {
     return rows.numbers ? rows.numbers[k] : k;
+  }
+
+  const S* row_of_a(const Rows<S>& rows, std::ptrdiff_t k) const {
+    return rows.rows_of_a ? rows.rows_of_a[k] : rows.a + number(rows, k) * o.height;
   }
 
   // Copies these rows of `a` to contiguous memory.
   const T* gather(const Rows<S>& rows) {
     for (std::ptrdiff_t k = 0; k < rows.count; k++) {
-      const S* from = rows.a + rows.numbers[k] * o.height;
+      const S* from = row_of_a(rows, k);
       for (std::ptrdiff_t i = 0; i < o.height; i += kLanes<T>)
         store(a + k * o.height + i, load(from + i, o.height - i), o.height - i);
     }

@@ -113,6 +113,7 @@ struct Rows {
   const Wide<S>* b;  // (count, N), rows `b_stride` apart
   std::ptrdiff_t count;
   const std::ptrdiff_t* numbers;  // (count,), the row of a and b for each k; null if it is k
+  const S* const* rows_of_a = nullptr;  // (count,), those of a, if they are elsewhere
 };
 
 // The gradient of N columns of a kernel with M rows, and of a bias.

@@ -12,11 +12,12 @@ std::ptrdiff_t threads_for(const ffi::ThreadPool& pool, double products) {
   return products < least ? 1 : std::max<std::int64_t>(pool.num_threads(), 1);
 }
 
-// Rows (T, B, depth) times a matrix, plus a bias; zero where a mask excludes the row.
+// Rows (T, B, depth) times a matrix, plus a bias. Where a mask excludes the row, zero, or what was
+// there before if nobody reads it.
 template <class T>
 ffi::Error rows_of(ffi::ThreadPool& pool, const Kernels<T>& kernels, const Buffer& a,
                    const Buffer& matrix, const Buffer& bias, const Buffer& mask,
-                   const Buffer& out, bool is_transposed) {
+                   const Buffer& out, bool is_transposed, bool has_zeros) {
   const auto dims = a.dimensions(), out_dims = out.dimensions();
   if (dims.size() != 3 || out_dims.size() != 3)
     return ffi::Error::InvalidArgument("products of rows take and give arrays (T, B, width)");
@@ -55,18 +56,40 @@ ffi::Error rows_of(ffi::ThreadPool& pool, const Kernels<T>& kernels, const Buffe
                             added ? biases.get() : nullptr};
   parallel(pool, threads, Order::kInOrder, [&](std::int64_t part) {
     const Share all(total, part, threads), share(real.count, part, threads);
-    for (std::ptrdiff_t row = all.begin; real.numbers && row < all.end; row++)
+    for (std::ptrdiff_t row = all.begin; has_zeros && real.numbers && row < all.end; row++)
       if (!real_rows[row]) std::memset(to + row * units, 0, units * sizeof(T));
     kernels.inputs(inputs, share.begin, share.end, scratch.get() + part * size);
   });
   return ffi::Error::Success();
 }
 
+// The rows that stand before each real step: those after the step before it, or `first`, or the ones
+// that resets restore. Null if memory runs out.
+template <class T>
+Memory<const T*> rows_before(const T* first, const T* initial, const T* after, const bool* mask,
+                             const bool* resets, std::ptrdiff_t steps, std::ptrdiff_t batch,
+                             std::ptrdiff_t width, const Real& real, bool reverse) {
+  auto rows = allocate<const T*>(real.count), last = allocate<const T*>(batch);
+  if (!rows || !last) return nullptr;
+  for (std::ptrdiff_t row = 0; row < batch; row++) last[row] = first + row * width;
+  const T** next = reverse ? rows.get() + real.count : rows.get();
+  for (std::ptrdiff_t i = 0; i < steps * batch; i++) {
+    const std::ptrdiff_t number = reverse ? steps * batch - 1 - i : i, row = number % batch;
+    if (mask && !mask[number]) continue;
+    *(reverse ? --next : next++) =
+        resets && resets[number] ? initial + row * width : last[row];
+    last[row] = after + number * width;
+  }
+  return rows;
+}
+
 // The sum over the rows of outer products of a and columns of b from `begin` on, and the sum of
-// those. Where there is `first`, `a` is one step behind: its rows follow those of `first`.
+// those. Where there is `first`, `a` is one step behind: its rows follow those of `first`, or those
+// of `initial` where there are resets.
 template <class T>
 ffi::Error outer_of(ffi::ThreadPool& pool, const Kernels<T>& kernels, const Buffer& first,
-                    const Buffer& rest, const Buffer& b, const Buffer& mask, const Buffer& out,
+                    const Buffer& initial, const Buffer& rest, const Buffer& b,
+                    const Buffer& mask, const Buffer& resets, const Buffer& out,
                     const Buffer& sum, std::ptrdiff_t begin, bool reverse) {
   const auto dims = b.dimensions(), a_dims = rest.dimensions(), sums = sum.dimensions();
   if (dims.size() != 3 || a_dims.size() != 3 || sums.size() != 1)
@@ -75,12 +98,14 @@ ffi::Error outer_of(ffi::ThreadPool& pool, const Kernels<T>& kernels, const Buff
   const std::ptrdiff_t height = a_dims[2], width = sums[0];
   Arguments args;
   const T* const h = args.optional<const T>("first", first, {batch, height});
+  const T* const restored = args.optional<const T>("initial", initial, {batch, height});
   const T* const a = args.array<const T>("a", rest, {steps, batch, height});
   const T* right = args.array<const T>("b", b, {steps, batch, stride});
   const bool* const real_rows = args.optional<const bool>("mask", mask, {steps, batch});
+  const bool* const is_reset = args.optional<const bool>("resets", resets, {steps, batch});
   T* const to = args.array<T>("result", out, {height, width});
   T* const total_of_b = args.array<T>("sum", sum, {width});
-  args.require(!h || !real_rows, "with a mask, `a` holds every row");
+  args.require(!is_reset || (h && restored), "resets restore rows");
   args.require(begin >= 0 && begin <= stride - width, "b lacks the columns asked for");
   if (args.error().failure()) return args.error();
   right += begin;
@@ -88,8 +113,13 @@ ffi::Error outer_of(ffi::ThreadPool& pool, const Kernels<T>& kernels, const Buff
   Real real;
   if (!real.find(real_rows, total)) return out_of_memory();
   Outer<T> outer = {{}, height, width, stride, width, to, total_of_b};
+  Memory<const T*> before;
   if (!h || total == 0) {
     outer.rows[0] = {a, right, real.count, real.numbers.get()};
+  } else if (real.numbers || is_reset) {
+    before = rows_before(h, restored, a, real_rows, is_reset, steps, batch, height, real, reverse);
+    if (!before) return out_of_memory();
+    outer.rows[0] = {nullptr, right, real.count, real.numbers.get(), before.get()};
   } else {
     outer.rows[0] = {h, right + (reverse ? later * stride : 0), batch, nullptr};
     outer.rows[1] = {a + (reverse ? batch * height : 0), right + (reverse ? 0 : batch * stride),
@@ -119,17 +149,18 @@ ffi::Error with_kernels(const Buffer& like, std::int64_t instruction_set, Run ru
 }
 
 ffi::Error rows_any(ffi::ThreadPool pool, Buffer a, Buffer matrix, Buffer bias, Buffer mask,
-                    Result out, std::int64_t instruction_set, bool is_transposed) {
+                    Result out, std::int64_t instruction_set, bool is_transposed,
+                    bool has_zeros) {
   return with_kernels(a, instruction_set, [&](const auto& kernels) {
-    return rows_of(pool, kernels, a, matrix, bias, mask, *out, is_transposed);
+    return rows_of(pool, kernels, a, matrix, bias, mask, *out, is_transposed, has_zeros);
   });
 }
 
-ffi::Error outer_any(ffi::ThreadPool pool, Buffer first, Buffer a, Buffer b, Buffer mask,
-                     Result out, Result sum, std::int64_t instruction_set, std::int64_t begin,
-                     bool reverse) {
+ffi::Error outer_any(ffi::ThreadPool pool, Buffer first, Buffer initial, Buffer a, Buffer b,
+                     Buffer mask, Buffer resets, Result out, Result sum,
+                     std::int64_t instruction_set, std::int64_t begin, bool reverse) {
   return with_kernels(b, instruction_set, [&](const auto& kernels) {
-    return outer_of(pool, kernels, first, a, b, mask, *out, *sum, begin, reverse);
+    return outer_of(pool, kernels, first, initial, a, b, mask, resets, *out, *sum, begin, reverse);
   });
 }
 
@@ -144,10 +175,13 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxrnn_rows, jaxrnn::rows_any,
                                    .Arg<jaxrnn::Buffer>()
                                    .Ret<jaxrnn::Buffer>()
                                    .Attr<std::int64_t>("instruction_set")
-                                   .Attr<bool>("is_transposed")));
+                                   .Attr<bool>("is_transposed")
+                                   .Attr<bool>("has_zeros")));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxrnn_outer, jaxrnn::outer_any,
                               (jaxrnn::with_pool()
+                                   .Arg<jaxrnn::Buffer>()
+                                   .Arg<jaxrnn::Buffer>()
                                    .Arg<jaxrnn::Buffer>()
                                    .Arg<jaxrnn::Buffer>()
                                    .Arg<jaxrnn::Buffer>()

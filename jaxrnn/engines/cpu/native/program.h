@@ -52,7 +52,7 @@ class ProgramPass {
     std::ptrdiff_t end = first;
     while (end < rows && is_real(end) == is_real(first)) end++;
     if (is_real(first)) {
-      if (order) stage(first, end, false);
+      stage(first, end, false);
       execute(first, end);
       if (order) stage(first, end, true);
     } else {
@@ -84,19 +84,37 @@ class ProgramPass {
       std::memcpy(state(all, i, row), from + in_batch(row) * width, width * sizeof(T));
   }
 
+  // Whether rows of a buffer are copied to where they follow each other.
+  bool is_staged(const ProgramBuffer<T>& buffer) const {
+    return buffer.space == Space::kSequence ? order != nullptr
+                                            : buffer.space == Space::kBefore && (order || p.resets);
+  }
+
   // Copies what a step reads of some rows to where they follow each other, or back what it wrote.
   void stage(std::ptrdiff_t first, std::ptrdiff_t end, bool is_back) {
     for (int i = 0; i < p.num_buffers; i++) {
       const ProgramBuffer<T>& buffer = p.buffers[i];
-      const bool is_sequence = buffer.space == Space::kSequence || buffer.space == Space::kBefore;
-      if (!is_sequence || buffer.is_result != is_back) continue;
+      if (!is_staged(buffer) || buffer.is_result != is_back) continue;
       T* const array = sequence(buffer);
       for (std::ptrdiff_t row = first; row < end; row++) {
-        T* const there = array + in_batch(row) * buffer.width;
+        T* const there = buffer.space == Space::kBefore ? before(buffer, in_batch(row))
+                                                        : array + in_batch(row) * buffer.width;
         T* const here = bases[i] + row * buffer.width;
         std::memcpy(is_back ? there : here, is_back ? here : there, buffer.width * sizeof(T));
       }
     }
+  }
+
+  // The carry of a row of the batch before this step, which is real: the one of a reset, or the one
+  // after the last real step, or the first.
+  T* before(const ProgramBuffer<T>& buffer, std::ptrdiff_t row) const {
+    if (p.resets && p.resets[t * p.batch + row]) return buffer.initial + row * buffer.width;
+    const std::ptrdiff_t back = p.reverse ? -1 : 1;
+    std::ptrdiff_t past = t + back;
+    while (past >= 0 && past < p.steps && p.mask && !p.mask[past * p.batch + row]) past += back;
+    const bool is_first = past < 0 || past >= p.steps;
+    return (is_first ? buffer.first : buffer.array + past * p.batch * buffer.width) +
+           row * buffer.width;
   }
 
   // The rows of the whole batch at this step.
@@ -145,7 +163,8 @@ class ProgramPass {
           break;
         case Space::kSequence:
         case Space::kBefore:
-          bases[i] = order ? staged + buffer.place * p.rows : sequence(buffer) + begin * width;
+          bases[i] = is_staged(buffer) ? staged + buffer.place * p.rows
+                                       : sequence(buffer) + begin * width;
           break;
         default:
           break;
@@ -231,9 +250,13 @@ class ProgramPass {
 
   // A masked step keeps the carry, or its cotangent, and writes zeros where they are read.
   void hold(std::ptrdiff_t first, std::ptrdiff_t end) {
-    for (int i = 0; i < p.num_states; i++)
-      std::memcpy(state(next, i, first), state(now, i, first),
-                  (end - first) * p.states[i].width * sizeof(T));
+    const std::ptrdiff_t back = p.reverse ? 1 : -1;
+    for (std::ptrdiff_t row = first; row < end; row++) {
+      // Where the step before was masked too, both places hold it.
+      if (t != this->first() && !p.mask[(t + back) * p.batch + in_batch(row)]) continue;
+      for (int i = 0; i < p.num_states; i++)
+        std::memcpy(state(next, i, row), state(now, i, row), p.states[i].width * sizeof(T));
+    }
     for (int i = 0; i < p.num_results; i++) {
       const std::ptrdiff_t width = p.results[i].width;
       if (!p.results[i].has_zeros) continue;

@@ -216,7 +216,7 @@ bool parse(Code& code, Tensors<T>& tensors, ffi::Span<const double> numbers, std
   parsed->buffers.resize(code.count(most));
   for (auto& buffer : parsed->buffers) {
     const auto space = static_cast<Space>(code.count(static_cast<int>(Space::kSpaces) - 1));
-    buffer = {space, code.size(), 0, false, -1, nullptr, nullptr};
+    buffer = {space, code.size(), 0, false, -1, nullptr, nullptr, nullptr};
     const std::ptrdiff_t number = code.next(-1, kMaxBuffers), width = buffer.width;
     switch (space) {
       case Space::kLocal:
@@ -258,6 +258,7 @@ bool parse(Code& code, Tensors<T>& tensors, ffi::Span<const double> numbers, std
         buffer.place = reserve<T>(width, &p.staged_size);
         buffer.array = const_cast<T*>(tensors.operand({steps, batch, width}));
         buffer.first = const_cast<T*>(tensors.operand({batch, width}));
+        if (has_resets) buffer.initial = const_cast<T*>(tensors.operand({batch, width}));
         break;
       default:
         return false;

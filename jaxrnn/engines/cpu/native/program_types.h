@@ -44,7 +44,7 @@ enum class Space {
   kSum,       // a sum over the steps for each row
   kConstant,  // the same numbers for all rows
   kSequence,  // an array (T, B, width)
-  kBefore,    // the carry before the step, in an array of those after each
+  kBefore,    // the carry before the step: an array of those after each tells it
   kSpaces
 };
 
@@ -56,7 +56,7 @@ struct ProgramBuffer {
   bool is_result;
   int kept;  // kState, kNext: the sequence that holds the state after each step; or -1
   T* array;
-  T* first;  // kBefore: the carry before the first step
+  T *first, *initial;  // kBefore: the carry before the first step, and the one of resets
 };
 
 struct ProgramView {

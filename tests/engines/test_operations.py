@@ -207,6 +207,32 @@ def test_results_lie_where_what_they_replace_was_read():
     assert not set(kept.multiplied) & set(kept.backward().reused.values())
 
 
+@pytest.mark.parametrize(
+    ("cell", "number"),
+    [(jaxrnn.coupled_lstm(8), 3), (jaxrnn.lem(8), 4), (jaxrnn.layer_norm_lstm(8), 0)],
+)
+def test_what_is_kept_lies_where_the_input_was(cell, number):
+    made = programs_of(cell, jax.ShapeDtypeStruct((2, 5, 8), jnp.float32))
+    spans = sorted(columns[1:] for columns in made.joins().values())
+    assert spans == [(8 * i, 8 * i + 8) for i in range(number)]
+    input_, array = Place("input", 0), Place("joined", 0)
+    assert made.training_forward().reused.get(array) == (input_ if number else None)
+    assert (array in made.backward().reused.values()) == (number > 0)
+
+
+def test_a_train_step_keeps_no_more_than_the_columns_of_its_gates():
+    """In arrays (T, B, H): three for the gates, one more, both states, and a cotangent."""
+    cell, xs = jaxrnn.coupled_lstm(32), jnp.zeros((50, 8, 32), jnp.float32)
+    params = jax.tree.map(lambda x: x.astype(xs.dtype), cell.init(jax.random.key(0), xs[0]))
+
+    def loss(params, xs):
+        _, ys = jaxrnn.unroll(cell, params, None, xs, implementation="native")
+        return jnp.mean(ys**2)
+
+    memory = jax.jit(jax.grad(loss, (0, 1))).lower(params, xs).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 7.5 * xs.nbytes
+
+
 def part(value, begin, end):
     return View(value, begin, (end - begin,), (1,))
 

@@ -1,7 +1,8 @@
 """Writes operations as the numbers that a kernel reads."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from jaxrnn.engines.program._placement import (
     Columns,
     Place,
     in_place,
+    with_joins,
     with_outputs,
     within_inputs,
 )
@@ -45,6 +47,8 @@ class Code(NamedTuple):
       unread: results of which nobody reads the rows that are masked.
       reused: for results, the operands in whose memory they can be.
       operations: what the body says.
+      places: of the values in them that have one.
+      sizes: the numbers of a row of those.
       names: of the values in them.
       scratch: the numbers of a row that lie in scratch between two products, and over all.
     """
@@ -61,6 +65,8 @@ class Code(NamedTuple):
     unread: frozenset[Place]
     reused: dict[Place, Place]
     operations: tuple[Operation, ...]
+    places: dict[int, Place]
+    sizes: dict[int, int]
     names: dict[int, str]
     scratch: tuple[int, int]
 
@@ -75,6 +81,7 @@ def encode(
     is_backward: bool = False,
     unread: Collection[Place] = (),
     free: Collection[Place] = (),
+    joins: Mapping[Place, Columns] = MappingProxyType({}),
 ) -> Code:
     """The code of `operations`.
 
@@ -87,6 +94,7 @@ def encode(
       is_backward: whether a sequence among the places is read rather than written.
       unread: sequences of which nobody reads the rows that are masked.
       free: sequences that nobody reads after the call.
+      joins: places that are columns of another one, and which.
 
     Raises:
       NotCovered: there are too many values or operations.
@@ -99,7 +107,9 @@ def encode(
     operations = _live(operations, set(placed))
     operations = narrowed(operations, values, set(places))
     operations = sums_first(fused(operations, values, set(places)))
-    arrays = values, operations, places, set(placed), aliases, within
+    operations, places = with_joins(values, operations, places, joins)
+    written = {o.output.value for o in operations} & set(places)
+    arrays = values, operations, places, written, aliases, within
     return _Writer(*arrays, step, unread, free).run()
 
 
@@ -161,6 +171,8 @@ class _Writer:
             frozenset(place for place, _ in self.results if place in self.unread),
             self.reused(),
             tuple(self.operations),
+            self.places,
+            {value: self.values[value].size for value in self.places},
             self.names(scratch),
             tuple(sum(n for n, flag in scratch.buffers if flag == kind) for kind in (True, False)),
         )

@@ -2,28 +2,24 @@
 
 import dataclasses
 import functools
-from typing import NamedTuple
 
-from jaxrnn.engines.program._code import Code, encode
+from jaxrnn.engines.program._code import Code
+from jaxrnn.engines.program._joining import joined
 from jaxrnn.engines.program._keeping import kept_values
-from jaxrnn.engines.program._operations import Operation
-from jaxrnn.engines.program._placement import Place, in_place
+from jaxrnn.engines.program._passes import (
+    Kept,
+    backward_code,
+    backward_values,
+    cotangents_of,
+    forward_code,
+    inputs_of,
+    is_whole,
+    made_again,
+    outputs_of,
+)
+from jaxrnn.engines.program._placement import Columns, Place, in_place
 from jaxrnn.engines.program._step import StepProgram
-from jaxrnn.engines.program._views import View, whole
-
-
-class Kept(NamedTuple):
-    """What a forward pass keeps for the backward pass, besides u.
-
-    Attributes:
-      after: the leaves of the carry that are kept after each step.
-      before: those that are read before each step, as they were kept after the one before.
-      saved: the values that are kept.
-    """
-
-    after: tuple[int, ...]
-    before: tuple[int, ...]
-    saved: tuple[View, ...]
+from jaxrnn.engines.program._views import whole
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,29 +46,56 @@ class Programs:
     @functools.cache  # noqa: B019
     def forward(self) -> Code:
         """From the carry and u to the new carry."""
-        return _forward(self.step, [], [("after", j) for j in self.outs])
+        return forward_code(self.step, [], self.outs, free=self.products)
 
     @functools.cache  # noqa: B019
     def training_forward(self) -> Code:
         """The same, which keeps what the backward pass reads."""
-        after = {*self.kept.after, *self.kept.before}
-        kept = [("after", j) for j in sorted({*self.outs, *after})]
-        saved = self.kept.saved
-        unread = [Place("saved", i) for i in range(len(saved))]
-        unread += [Place("after", j) for j in after - {*self.outs}]
-        return _forward(self.step, saved, kept, unread if self.skips_masked else ())
+        free = self.products - {*self.backward().operands}
+        return self._training_forward(self.joins(), free)
 
     @functools.cache  # noqa: B019
     def backward(self) -> Code:
         """From the cotangent of the new carry to all others."""
-        unread = [Place("dproduct", i) for i in range(len(self.multiplied))]
-        unread += [Place("dinput", i) for i in range(self.num_products)]
+        return self._backward(self.joins())
+
+    @functools.cache  # noqa: B019
+    def joins(self) -> dict[Place, Columns]:
+        """Where kept values are in arrays that lie where inputs were."""
+        forward, backward = self._training_forward({}, ()), self._backward({})
+        return joined(forward, backward, self.products - {*backward.operands}, self._fixed())
+
+    def _training_forward(self, joins, free):
+        after = {*self.kept.after, *self.kept.before}
+        unread = {*self._saved(joins), *(Place("after", j) for j in after - {*self.outs})}
         unread = unread if self.skips_masked else ()
-        kept = set(self.training_forward().aliases) | set(self.multiplied)
-        free = {Place("saved", i) for i in range(len(self.kept.saved))} - kept
-        free |= {Place("input", i) for i in range(self.num_products)}
+        choices = {"unread": unread, "free": free, "joins": joins}
+        return forward_code(self.step, self.kept.saved, sorted({*self.outs, *after}), **choices)
+
+    def _backward(self, joins):
+        unread = {Place("dproduct", i) for i in range(len(self.multiplied))}
+        unread |= {Place("dinput", place.number) for place in self.products}
+        unread = unread if self.skips_masked else ()
+        free = self._saved(joins) - self._fixed() | self.products
         free |= {Place("dafter", j) for j in self.outs}
-        return _backward(self.step, self.kept, self.outs, self.sums, unread, free)
+        choices = {"unread": unread, "free": free, "joins": joins}
+        return backward_code(self.step, self.kept, self.outs, self.sums, **choices)
+
+    def _saved(self, joins):
+        """The places of what is kept for the backward pass alone."""
+        saved = {Place("saved", i) for i in range(len(self.kept.saved))}
+        return saved - joins.keys() | {columns.place for columns in joins.values()}
+
+    @functools.cache  # noqa: B019
+    def _fixed(self):
+        """The places that are read after the backward pass, or that two names have."""
+        aliases = self._training_forward({}, ()).aliases
+        return {*aliases, *aliases.values(), *self.multiplied}
+
+    @property
+    def products(self) -> set[Place]:
+        """The leaves of u that are products of the inputs, which nobody else reads."""
+        return {Place("input", i) for i in range(self.num_products)}
 
     @property
     def skips_masked(self) -> bool:
@@ -88,14 +111,14 @@ def programs(step: StepProgram, outs: tuple[int, ...], num_products: int) -> Pro
       outs: the leaves that are handed out.
       num_products: the number of leaves of u, from the first on, that are products of the inputs.
     """
-    back = _backward_values(step)
-    step = _joined(step, back)
+    back = backward_values(step)
+    step = _written_whole(step, back)
     kept, multiplied = _kept(step, back, outs)
     sums = _shared_sums(step, num_products)
     return Programs(step, kept, outs, multiplied, sums, num_products)
 
 
-def _joined(step, back):
+def _written_whole(step, back):
     """The step, with the parts of a joined array that the backward pass reads written into it.
 
     So the array is kept, and not its parts, which would have to be joined again.
@@ -115,49 +138,29 @@ def _joined(step, back):
 def _shared_sums(step, num_products):
     """For each vector, the cotangent of a product that is its own cotangent too."""
     p = step.pullback
-    places = {v: Place("dinput", i) for i, v in enumerate(_outputs(step, p.inputs)[:num_products])}
-    places |= {v: Place("dproduct", i) for i, v in enumerate(_outputs(step, p.products))}
-    return tuple(places.get(view) for view in _outputs(step, p.vectors))
-
-
-def _inputs(step):
-    """The views of the carry, of u, and of the cotangent of the new carry."""
-    views, count = step.joint.inputs, len(step.pullback.carry)
-    return views[:count], views[count : len(views) - count], views[len(views) - count :]
-
-
-def _outputs(step, places):
-    return [step.joint.outputs[i] for i in places]
-
-
-def _backward_values(step):
-    """The values that depend on the cotangent of the new carry."""
-    found = {view.value for view in _inputs(step)[2]}
-    size = -1
-    while size != len(found):
-        size = len(found)
-        for operation in step.joint.operations:
-            if any(view.value in found for view in operation.inputs):
-                found.add(operation.output.value)
-    return found
+    places = {
+        v: Place("dinput", i) for i, v in enumerate(outputs_of(step, p.inputs)[:num_products])
+    }
+    places |= {v: Place("dproduct", i) for i, v in enumerate(outputs_of(step, p.products))}
+    return tuple(places.get(view) for view in outputs_of(step, p.vectors))
 
 
 def _kept(step, back, outs):
-    carry, _, _ = _inputs(step)
+    carry, _, _ = inputs_of(step)
     values, operations = step.joint.values, step.joint.operations
     writers = {}
     for operation in operations:
         writers.setdefault(operation.output.value, []).append(operation)
     before = {view.value: j for j, view in enumerate(carry)}
-    multiplied = _outputs(step, step.pullback.multiplied)
+    multiplied = outputs_of(step, step.pullback.multiplied)
     read = {view.value for o in operations if o.output.value in back for view in o.inputs} | {
-        view.value for view in _outputs(step, _cotangents(step))
+        view.value for view in outputs_of(step, cotangents_of(step))
     }
-    forced = [v for v in multiplied if v.value not in before or not _is_whole(step, v)]
+    forced = [v for v in multiplied if v.value not in before or not is_whole(step, v)]
     new = {
         v.value: j
-        for j, v in enumerate(_outputs(step, step.pullback.carry))
-        if _is_whole(step, v) and v.value in writers
+        for j, v in enumerate(outputs_of(step, step.pullback.carry))
+        if is_whole(step, v) and v.value in writers
     }
     # What stands after a step is written where it is read before the next one.
     written = {v for v, j in new.items() if j in outs or carry[j].value in read}
@@ -172,118 +175,19 @@ def _kept(step, back, outs):
     saved = [whole(value, (values[value].size,)) for value in sorted(required) if value not in new]
     places, extra = [], []
     for view in multiplied:
-        if view.value in before and _is_whole(step, view):
+        if view.value in before and is_whole(step, view):
             places.append(Place("before", before[view.value]))
-        elif view.value in new and _is_whole(step, view):
+        elif view.value in new and is_whole(step, view):
             places.append(Place("after", new[view.value]))
-        elif view.value in required and _is_whole(step, view):
+        elif view.value in required and is_whole(step, view):
             places.append(Place("saved", [v.value for v in saved].index(view.value)))
         else:
             places.append(Place("saved", len(saved) + len(extra)))
             extra.append(view)
-    made = _made_again(step, back, required)
+    made = made_again(step, back, required)
     is_read = {view.value for o in operations if o.output.value in back for view in o.inputs}
     is_read |= {view.value for o in made for view in o.inputs}
-    is_read |= {view.value for view in _outputs(step, _cotangents(step))}
+    is_read |= {view.value for view in outputs_of(step, cotangents_of(step))}
     leaves = {before[value] for value in is_read if value in before}
     leaves |= {place.number for place in places if place.space == "before"}
     return Kept(after, tuple(sorted(leaves)), (*saved, *extra)), tuple(places)
-
-
-def _cotangents(step):
-    p = step.pullback
-    return [*p.vectors, *p.before, *p.inputs, *p.products]
-
-
-def _is_whole(step, view):
-    return view.is_whole(step.joint.values[view.value].size)
-
-
-def _made_again(step, back, kept) -> list[Operation]:
-    """The operations of the forward pass that the backward pass repeats."""
-    operations = step.joint.operations
-    wanted = {view.value for view in _outputs(step, _cotangents(step))}
-    for operation in reversed(operations):
-        if operation.output.value in back:
-            wanted.update(view.value for view in operation.inputs)
-    made = []
-    for operation in reversed(operations):
-        value = operation.output.value
-        if value in wanted and value not in back and value not in kept:
-            made.append(operation)
-            wanted.update(view.value for view in operation.inputs)
-    return made[::-1]
-
-
-def _just_before(made: list[Operation], operations: list[Operation]) -> list[Operation]:
-    """`operations`, each after those of `made` that it reads, so that few values live at once."""
-    writers, out = {}, []
-    for operation in made:
-        writers.setdefault(operation.output.value, []).append(operation)
-
-    def write(view):
-        for operation in writers.pop(view.value, ()):
-            emit(operation)
-
-    def emit(operation):
-        for view in operation.inputs:
-            write(view)
-        out.append(operation)
-
-    for operation in operations:
-        emit(operation)
-    for value in list(writers):  # what is an output itself
-        write(whole(value, ()))
-    return out
-
-
-def _forward(step, saved, kept, unread=()) -> Code:
-    carry, inputs, _ = _inputs(step)
-    given = {view.value: Place("state", j) for j, view in enumerate(carry)}
-    given |= {view.value: Place("input", i) for i, view in enumerate(inputs)}
-    back = _backward_values(step)
-    operations = [o for o in step.joint.operations if o.output.value not in back]
-    new = _outputs(step, step.pullback.carry)
-    outputs = [(view, Place("saved", i)) for i, view in enumerate(saved)]
-    outputs += [(view, Place("next", j)) for j, view in enumerate(new)]
-    outputs += [(new[j], Place(name, j)) for name, j in kept]
-    return encode(step, operations, given, outputs, [], unread=unread)
-
-
-def _backward(step, kept, outs, shared, unread, free) -> Code:
-    carry, inputs, cotangents = _inputs(step)
-    back = _backward_values(step)
-    new = _outputs(step, step.pullback.carry)
-    given = {view.value: Place("input", i) for i, view in enumerate(inputs)}
-    given |= {view.value: Place("lagged", j) for j, view in enumerate(carry)}
-    given |= {new[j].value: Place("after", j) for j in kept.after}
-    given |= {
-        view.value: Place("saved", i) for i, view in enumerate(kept.saved) if _is_whole(step, view)
-    }
-    operations = _made_again(step, back, set(given))
-    # The cotangent of the new carry is that of the next step and that of what is handed out.
-    values = list(step.joint.values)
-    joins = []
-    for j, view in enumerate(cotangents):
-        if j not in outs:
-            given[view.value] = Place("state", j)
-            continue
-        parts = []
-        for place in Place("state", j), Place("dafter", j):
-            values.append(values[view.value])
-            given[len(values) - 1] = place
-            parts.append(whole(len(values) - 1, view.shape))
-        joins.append(Operation("add", view, tuple(parts)))
-    operations = _just_before(
-        operations, joins + [o for o in step.joint.operations if o.output.value in back]
-    )
-    p = step.pullback
-    outputs = [(v, Place("dproduct", i)) for i, v in enumerate(_outputs(step, p.products))]
-    outputs += [(v, Place("dinput", i)) for i, v in enumerate(_outputs(step, p.inputs))]
-    outputs += [(v, Place("next", j)) for j, v in enumerate(_outputs(step, p.before))]
-    vectors = zip(_outputs(step, p.vectors), shared, strict=True)
-    own = [view for view, place in vectors if place is None]
-    sums = [(view, Place("sum", i)) for i, view in enumerate(own)]
-    step = step._replace(joint=step.joint._replace(values=values))
-    choices = {"is_backward": True, "unread": unread, "free": free}
-    return encode(step, operations, given, outputs, sums, **choices)

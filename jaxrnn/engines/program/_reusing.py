@@ -1,9 +1,10 @@
 """Results that are written where an array that is read for the last time lies."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from jaxrnn.engines.program._operations import Operation
 from jaxrnn.engines.program._placement import Place
+from jaxrnn.engines.program._views import View
 
 
 def sums_first(operations: list[Operation]) -> list[Operation]:
@@ -40,22 +41,23 @@ def reused(
     """
     found = {}
     for result in sorted(results):
-        writes = _at(operations, places, result, lambda o: (o.output,))
+        writes = views_at(operations, places, result, lambda o: (o.output,))
         for array in sorted(free):
             if array in found.values() or sizes[array] != sizes[result]:
                 continue
-            reads = _at(operations, places, array, lambda o: o.inputs)
-            if all(
-                read < write or _is_harmless(operations[write].name, out, read > write, view)
-                for write, out in writes
-                for read, view in reads
-            ):
+            reads = views_at(operations, places, array, lambda o: o.inputs)
+            if is_harmless(operations, reads, writes):
                 found[result] = array
                 break
     return found
 
 
-def _at(operations, places, place, views_of):
+def views_at(
+    operations: list[Operation],
+    places: dict[int, Place],
+    place: Place,
+    views_of: Callable[[Operation], tuple[View, ...]],
+) -> list[tuple[int, View]]:
     """Where `operations` have a view of a place, and the view."""
     return [
         (at, view)
@@ -65,7 +67,18 @@ def _at(operations, places, place, views_of):
     ]
 
 
-def _is_harmless(name, out, is_later, view):
+def is_harmless(
+    operations: list[Operation], reads: list[tuple[int, View]], writes: list[tuple[int, View]]
+) -> bool:
+    """Whether what `writes` overwrite is not read then, or later; as `views_at` finds them."""
+    return all(
+        read < write or _is_apart(operations[write].name, out, read > write, view)
+        for write, out in writes
+        for read, view in reads
+    )
+
+
+def _is_apart(name, out, is_later, view):
     """Whether an operation may write `out` where `view` is read then, or later."""
     if not (out.is_contiguous() and view.is_contiguous()):
         return False

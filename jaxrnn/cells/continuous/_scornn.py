@@ -99,14 +99,29 @@ def scornn(
 
     def prepare(params, context):
         kernel = params.recurrent_kernel.astype(sum_dtype(params.recurrent_kernel.dtype))
-        skew, one = kernel - kernel.T, jnp.eye(hidden_size, dtype=kernel.dtype)
         signs = jnp.where(jnp.arange(hidden_size) < negative, -1, 1).astype(kernel.dtype)
-        orthogonal = jnp.linalg.solve(one + skew, one - skew) * signs[None, :]
+        orthogonal = _cayley(kernel - kernel.T) * signs[None, :]
         # Rows are what the state multiplies: h U here is U h above.
         return params._replace(recurrent_kernel=orthogonal.T.astype(params.kernel.dtype))
 
     init_carry = zero_carry(ScoRNNParams, HiddenCarry, hidden_size)
     return Cell(init, init_carry, _project, recur, _update, prepare=prepare)
+
+
+@jax.custom_jvp
+def _cayley(skew):
+    """(1 + A)⁻¹ (1 - A) = 2 (1 + A)⁻¹ - 1, by 1 + A = Q R: compiled in half the time of an LU."""
+    one = jnp.eye(len(skew), dtype=skew.dtype)
+    q, r = jax.lax.linalg.qr(one + skew, full_matrices=False)
+    return 2 * jax.lax.linalg.triangular_solve(r, q.T, left_side=True) - one
+
+
+@_cayley.defjvp
+def _cayley_jvp(primals, tangents):
+    """d W = -1/2 (1 + W) dA (1 + W), so that the derivative factors nothing."""
+    orthogonal = _cayley(*primals)
+    total = orthogonal + jnp.eye(len(orthogonal), dtype=orthogonal.dtype)
+    return orthogonal, matmul(matmul(total, tangents[0]), total) / -2
 
 
 def _project(params, x):

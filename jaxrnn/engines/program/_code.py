@@ -7,18 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxrnn.engines.program._fusion import fused
-from jaxrnn.engines.program._narrowing import narrowed
+from jaxrnn.engines.program._arranging import Arranged
+from jaxrnn.engines.program._joining import with_joins
 from jaxrnn.engines.program._operations import OPERATIONS, Operation
-from jaxrnn.engines.program._placement import (
-    Columns,
-    Place,
-    in_place,
-    with_joins,
-    with_outputs,
-    within_inputs,
-)
-from jaxrnn.engines.program._reusing import reused, sums_first
+from jaxrnn.engines.program._placement import Columns, Place
+from jaxrnn.engines.program._reusing import reused
 from jaxrnn.engines.program._storage import stored
 from jaxrnn.engines.program._views import NotCovered, View, collapsed
 
@@ -47,8 +40,6 @@ class Code(NamedTuple):
       unread: results of which nobody reads the rows that are masked.
       reused: for results, the operands in whose memory they can be.
       operations: what the body says.
-      places: of the values in them that have one.
-      sizes: the numbers of a row of those.
       names: of the values in them.
       scratch: the numbers of a row that lie in scratch between two products, and over all.
     """
@@ -65,33 +56,23 @@ class Code(NamedTuple):
     unread: frozenset[Place]
     reused: dict[Place, Place]
     operations: tuple[Operation, ...]
-    places: dict[int, Place]
-    sizes: dict[int, int]
     names: dict[int, str]
     scratch: tuple[int, int]
 
 
 def encode(
     step: Any,
-    operations: list[Operation],
-    given: dict[int, Place],
-    outputs: list[tuple[View, Place]],
-    sums: list[tuple[View, Place]],
+    made: Arranged,
     *,
-    is_backward: bool = False,
     unread: Collection[Place] = (),
     free: Collection[Place] = (),
     joins: Mapping[Place, Columns] = MappingProxyType({}),
 ) -> Code:
-    """The code of `operations`.
+    """The code of operations.
 
     Args:
       step: a `StepProgram`, whose values they read and write.
-      operations: in order.
-      given: the places of values that are there.
-      outputs: what is written, and where to.
-      sums: what is added up over the steps, and where.
-      is_backward: whether a sequence among the places is read rather than written.
+      made: the operations.
       unread: sequences of which nobody reads the rows that are masked.
       free: sequences that nobody reads after the call.
       joins: places that are columns of another one, and which.
@@ -99,34 +80,14 @@ def encode(
     Raises:
       NotCovered: there are too many values or operations.
     """
-    values = list(step.joint.values)
-    operations, placed, aliases = with_outputs(values, list(operations), given, outputs, sums)
-    within = within_inputs(values, operations, placed, set(aliases.values()))
-    places = {**given, **placed}
-    operations = in_place(operations, values, set(places))
-    operations = _live(operations, set(placed))
-    operations = narrowed(operations, values, set(places))
-    operations = sums_first(fused(operations, values, set(places)))
-    operations, places = with_joins(values, operations, places, joins)
-    written = {o.output.value for o in operations} & set(places)
-    arrays = values, operations, places, written, aliases, within
-    return _Writer(*arrays, step, unread, free).run()
-
-
-def _live(operations, wanted):
-    kept = []
-    for operation in reversed(operations):
-        if operation.output.value in wanted:
-            kept.append(operation)
-            wanted.update(view.value for view in operation.inputs)
-    return kept[::-1]
+    return _Writer(step, with_joins(made, joins), unread, free).run()
 
 
 class _Writer:
-    def __init__(self, values, operations, places, written, aliases, within, step, unread, free):
-        self.free = free
-        self.values, self.operations, self.places = values, operations, places
-        self.written, self.aliases, self.within, self.step = written, aliases, within, step
+    def __init__(self, step, made, unread, free):
+        self.step, self.made, self.free = step, made, free
+        self.values, self.operations, self.places, aliases, _ = made
+        self.written = {o.output.value for o in self.operations} & set(self.places)
         others = [place for pair in aliases.items() for place in pair if place not in unread]
         self.unread = set(unread) - {aliases.get(place, place) for place in others}
         self.buffers, self.of_value = [], {}
@@ -166,22 +127,19 @@ class _Writer:
             tuple(self.known),
             tuple(self.operands),
             tuple(self.results),
-            self.aliases,
-            self.within,
+            self.made.aliases,
+            self.made.within,
             frozenset(place for place, _ in self.results if place in self.unread),
             self.reused(),
             tuple(self.operations),
-            self.places,
-            {value: self.values[value].size for value in self.places},
             self.names(scratch),
             tuple(sum(n for n, flag in scratch.buffers if flag == kind) for kind in (True, False)),
         )
 
     def reused(self):
-        sizes = {place: self.values[value].size for value, place in self.places.items()}
         free = [place for place in self.operands if place in self.free]
         results = [place for place, _ in self.results]
-        return reused(self.operations, self.places, sizes, results, free)
+        return reused(self.operations, self.places, self.made.sizes(), results, free)
 
     def names(self, scratch):
         names = {}

@@ -1,14 +1,14 @@
 """What is kept for the backward pass lies where an input was, and where its cotangent will be."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
-from jaxrnn.engines.program._code import Code
+from jaxrnn.engines.program._arranging import Arranged
 from jaxrnn.engines.program._placement import Columns, Place
 from jaxrnn.engines.program._reusing import is_harmless, views_at
 
 
 def joined(
-    forward: Code, backward: Code, inputs: Collection[Place], fixed: Collection[Place]
+    forward: Arranged, backward: Arranged, inputs: Collection[Place], fixed: Collection[Place]
 ) -> dict[Place, Columns]:
     """Where kept values are in arrays as wide as an input, ``Place("joined", i)`` for input i.
 
@@ -18,12 +18,11 @@ def joined(
     Args:
       forward: the program that keeps the values.
       backward: the one that reads them.
-      inputs: those that the backward pass does not read.
+      inputs: those that may be overwritten.
       fixed: kept values that stay where they are.
     """
-    found = {}
-    widths = {place: forward.sizes[value] for value, place in forward.places.items()}
-    kept = [p for p, _ in forward.results if p.space == "saved" and p not in fixed]
+    found, widths = {}, forward.sizes()
+    kept = [place for place in widths if place.space == "saved" and place not in fixed]
     last = {place: [at for at, _ in _reads(backward, place)] for place in kept}
     kept.sort(key=lambda place: (-max(last[place], default=0), place))
     for array in sorted(inputs):
@@ -50,6 +49,31 @@ def joined(
     return found
 
 
+def with_joins(made: Arranged, joins: Mapping[Place, Columns]) -> Arranged:
+    """The same operations, where some places are columns of others: the result of `joined`."""
+    values, widths = list(made.values), made.sizes()
+    moved, places = {}, {}
+    for value, place in made.places.items():
+        if place not in joins:
+            places[value] = place
+            continue
+        array, begin, _ = joins[place]
+        if array not in places.values():
+            values.append(type(values[0])(widths[Place("input", array.number)]))
+            places[len(values) - 1] = array
+        (holder,) = (v for v, p in places.items() if p == array)
+        moved[value] = holder, begin
+
+    def at(view):
+        value, begin = moved.get(view.value, (view.value, 0))
+        return view._replace(value=value, offset=view.offset + begin)
+
+    operations = [
+        o._replace(output=at(o.output), inputs=tuple(map(at, o.inputs))) for o in made.operations
+    ]
+    return made._replace(values=values, operations=operations, places=places)
+
+
 def _fits_forward(begin, operations, reads, writes):
     """Whether what is written, `begin` numbers further, is not read afterwards."""
     moved = [(at, _moved(out, begin)) for at, out in writes]
@@ -65,9 +89,9 @@ def _moved(view, begin):
     return view._replace(offset=view.offset + begin)
 
 
-def _reads(code, place):
-    return views_at(code.operations, code.places, place, lambda o: o.inputs)
+def _reads(made, place):
+    return views_at(made.operations, made.places, place, lambda o: o.inputs)
 
 
-def _writes(code, place):
-    return views_at(code.operations, code.places, place, lambda o: (o.output,))
+def _writes(made, place):
+    return views_at(made.operations, made.places, place, lambda o: (o.output,))

@@ -3,15 +3,15 @@
 import dataclasses
 import functools
 
-from jaxrnn.engines.program._code import Code
+from jaxrnn.engines.program._code import Code, encode
 from jaxrnn.engines.program._joining import joined
 from jaxrnn.engines.program._keeping import kept_values
 from jaxrnn.engines.program._passes import (
     Kept,
-    backward_code,
+    backward_pass,
     backward_values,
     cotangents_of,
-    forward_code,
+    forward_pass,
     inputs_of,
     is_whole,
     made_again,
@@ -46,50 +46,54 @@ class Programs:
     @functools.cache  # noqa: B019
     def forward(self) -> Code:
         """From the carry and u to the new carry."""
-        return forward_code(self.step, [], self.outs, free=self.products)
+        return encode(self.step, forward_pass(self.step, [], self.outs), free=self.products)
 
     @functools.cache  # noqa: B019
     def training_forward(self) -> Code:
         """The same, which keeps what the backward pass reads."""
-        free = self.products - {*self.backward().operands}
-        return self._training_forward(self.joins(), free)
+        forward, _ = self._passes()
+        after = {Place("after", j) for j in self._after() - {*self.outs}}
+        unread = self._saved() | after if self.skips_masked else ()
+        choices = {"unread": unread, "free": self._overwritten(), "joins": self.joins()}
+        return encode(self.step, forward, **choices)
 
     @functools.cache  # noqa: B019
     def backward(self) -> Code:
         """From the cotangent of the new carry to all others."""
-        return self._backward(self.joins())
+        _, backward = self._passes()
+        unread = {Place("dproduct", i) for i in range(len(self.multiplied))}
+        unread |= {Place("dinput", place.number) for place in self.products}
+        free = self._saved() - self._fixed() | self.products
+        free |= {Place("dafter", j) for j in self.outs}
+        choices = {"unread": unread if self.skips_masked else (), "joins": self.joins()}
+        return encode(self.step, backward, free=free, **choices)
 
     @functools.cache  # noqa: B019
     def joins(self) -> dict[Place, Columns]:
         """Where kept values are in arrays that lie where inputs were."""
-        forward, backward = self._training_forward({}, ()), self._backward({})
-        return joined(forward, backward, self.products - {*backward.operands}, self._fixed())
-
-    def _training_forward(self, joins, free):
-        after = {*self.kept.after, *self.kept.before}
-        unread = {*self._saved(joins), *(Place("after", j) for j in after - {*self.outs})}
-        unread = unread if self.skips_masked else ()
-        choices = {"unread": unread, "free": free, "joins": joins}
-        return forward_code(self.step, self.kept.saved, sorted({*self.outs, *after}), **choices)
-
-    def _backward(self, joins):
-        unread = {Place("dproduct", i) for i in range(len(self.multiplied))}
-        unread |= {Place("dinput", place.number) for place in self.products}
-        unread = unread if self.skips_masked else ()
-        free = self._saved(joins) - self._fixed() | self.products
-        free |= {Place("dafter", j) for j in self.outs}
-        choices = {"unread": unread, "free": free, "joins": joins}
-        return backward_code(self.step, self.kept, self.outs, self.sums, **choices)
-
-    def _saved(self, joins):
-        """The places of what is kept for the backward pass alone."""
-        saved = {Place("saved", i) for i in range(len(self.kept.saved))}
-        return saved - joins.keys() | {columns.place for columns in joins.values()}
+        return joined(*self._passes(), self._overwritten(), self._fixed())
 
     @functools.cache  # noqa: B019
+    def _passes(self):
+        forward = forward_pass(self.step, self.kept.saved, sorted({*self.outs, *self._after()}))
+        return forward, backward_pass(self.step, self.kept, self.outs, self.sums)
+
+    def _after(self):
+        """The leaves that are kept after each step for the backward pass."""
+        return {*self.kept.after, *self.kept.before}
+
+    def _overwritten(self):
+        """The inputs that nothing reads after the forward pass."""
+        return {place for place in self.products if not self._passes()[1].reads(place)}
+
+    def _saved(self):
+        """The places of what is kept for the backward pass alone."""
+        joins, saved = self.joins(), {Place("saved", i) for i in range(len(self.kept.saved))}
+        return saved - joins.keys() | {columns.place for columns in joins.values()}
+
     def _fixed(self):
         """The places that are read after the backward pass, or that two names have."""
-        aliases = self._training_forward({}, ()).aliases
+        aliases = self._passes()[0].aliases
         return {*aliases, *aliases.values(), *self.multiplied}
 
     @property

@@ -1,9 +1,9 @@
-"""The operations of a step, and of its derivative, as programs."""
+"""The operations of a step, and of its derivative."""
 
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from jaxrnn.engines.program._code import Code, encode
+from jaxrnn.engines.program._arranging import Arranged, arranged
 from jaxrnn.engines.program._operations import Operation
 from jaxrnn.engines.program._placement import Place
 from jaxrnn.engines.program._step import StepProgram
@@ -102,16 +102,13 @@ def _just_before(made: list[Operation], operations: list[Operation]) -> list[Ope
     return out
 
 
-def forward_code(
-    step: StepProgram, saved: Sequence[View], kept: Sequence[int], **choices: Any
-) -> Code:
-    """The program of a step, which writes the views `saved` and the leaves `kept` of the new carry.
+def forward_pass(step: StepProgram, saved: Sequence[View], kept: Sequence[int]) -> Arranged:
+    """The operations of a step, which writes views and leaves of the new carry.
 
     Args:
       step: whose operations are written.
-      saved: the views.
-      kept: the numbers of the leaves.
-      **choices: of `encode`.
+      saved: the views that it writes.
+      kept: the numbers of the leaves that it writes.
     """
     carry, inputs, _ = inputs_of(step)
     given = {view.value: Place("state", j) for j, view in enumerate(carry)}
@@ -122,24 +119,19 @@ def forward_code(
     outputs = [(view, Place("saved", i)) for i, view in enumerate(saved)]
     outputs += [(view, Place("next", j)) for j, view in enumerate(new)]
     outputs += [(new[j], Place("after", j)) for j in kept]
-    return encode(step, operations, given, outputs, [], **choices)
+    return arranged(step.joint.values, operations, given, outputs, [])
 
 
-def backward_code(
-    step: StepProgram,
-    kept: Kept,
-    outs: tuple[int, ...],
-    shared: tuple[Place | None, ...],
-    **choices: Any,
-) -> Code:
-    """The program of the derivative of a step.
+def backward_pass(
+    step: StepProgram, kept: Kept, outs: tuple[int, ...], shared: tuple[Place | None, ...]
+) -> Arranged:
+    """The operations of the derivative of a step.
 
     Args:
       step: whose operations are written.
       kept: what the forward pass keeps.
       outs: the leaves of the carry that are handed out after each step.
       shared: as ``Programs.sums``.
-      **choices: of `encode`.
     """
     carry, inputs, cotangents = inputs_of(step)
     back = backward_values(step)
@@ -174,5 +166,4 @@ def backward_code(
     vectors = zip(outputs_of(step, p.vectors), shared, strict=True)
     own = [view for view, place in vectors if place is None]
     sums = [(view, Place("sum", i)) for i, view in enumerate(own)]
-    step = step._replace(joint=step.joint._replace(values=values))
-    return encode(step, operations, given, outputs, sums, is_backward=True, **choices)
+    return arranged(values, operations, given, outputs, sums)

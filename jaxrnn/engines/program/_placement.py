@@ -59,33 +59,6 @@ def within_inputs(values, operations, placed, fixed):
     return found
 
 
-def with_joins(values, operations, places, joins):
-    """The operations and the places where some places are columns of ``Place("joined", i)``.
-
-    That has the width of input i.
-    """
-    moved, found = {}, {}
-    widths = {place: values[value].size for value, place in places.items()}
-    for value, place in places.items():
-        if place not in joins:
-            found[value] = place
-            continue
-        array, begin, _ = joins[place]
-        if array not in found.values():
-            values.append(type(values[0])(widths[Place("input", array.number)]))
-            found[len(values) - 1] = array
-        (holder,) = (v for v, p in found.items() if p == array)
-        moved[value] = holder, begin
-
-    def at(view):
-        value, begin = moved.get(view.value, (view.value, 0))
-        return view._replace(value=value, offset=view.offset + begin)
-
-    return [
-        o._replace(output=at(o.output), inputs=tuple(map(at, o.inputs))) for o in operations
-    ], found
-
-
 def _copied(values, operations, name, view):
     values.append(type(values[0])(view.size))
     out = whole(len(values) - 1, view.shape)

@@ -81,6 +81,15 @@ def loop(params, xs, memory, feed_back):
     return (h, c), np.stack(ys), weights
 
 
+@pytest.mark.parametrize("score", ["dot", "general", "additive", "location"])
+def test_a_memory_that_is_fed_back_has_no_program(score):
+    """However many steps there are: None takes another engine."""
+    cell, params = attending(score, True)
+    xs = jnp.zeros((64, *XS.shape[1:]))
+    assert jaxrnn.explain(cell, xs, params=params, context=CONTEXT).implementation == "xla"
+    jaxrnn.unroll(cell, params, None, xs, context=CONTEXT)
+
+
 @every_score
 @pytest.mark.parametrize("implementation", ["scan", "xla", NATIVE])
 def test_attention_is_its_equations(score, feed_back, implementation):

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import jax
 
+from jaxrnn.engines.program._views import NotCovered
+
 # Calls that compute what their program says. Those with a derivative of their own stay whole until
 # the derivative has been taken.
 _CALLS = frozenset(("pjit", "jit", "closed_call", "core_call", "remat", "checkpoint"))
@@ -39,6 +41,9 @@ def record(function: Callable, *args: Any, whole: bool = False) -> tuple[Tape, A
       function: of pytrees of arrays.
       args: shapes.
       whole: whether calls with a derivative of their own stay.
+
+    Raises:
+      NotCovered: the function closes over a traced array, as the derivative of a cell can.
     """
     closed, out = jax.make_jaxpr(function, return_shape=True)(*args)
     types = [var.aval for var in closed.jaxpr.invars]
@@ -46,6 +51,8 @@ def record(function: Callable, *args: Any, whole: bool = False) -> tuple[Tape, A
     names = _CALLS if whole else _CALLS | _WITH_DERIVATIVE
 
     def walk(jaxpr, constants, inputs):
+        if any(isinstance(constant, jax.core.Tracer) for constant in constants):
+            raise NotCovered("one of its functions, or a derivative, closes over a traced array")
         env = dict(zip(jaxpr.constvars, constants, strict=True))
         env.update(zip(jaxpr.invars, inputs, strict=True))
 

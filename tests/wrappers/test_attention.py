@@ -90,6 +90,21 @@ def test_a_memory_that_is_fed_back_has_no_program(score):
     jaxrnn.unroll(cell, params, None, xs, context=CONTEXT)
 
 
+def test_an_output_that_reads_a_memory_leaves_the_step_its_program():
+    cell = jaxrnn.attention(jaxrnn.coupled_lstm(H), D)
+    xs = jax.random.normal(KEY, (64, *XS.shape[1:]))
+    params = cell.init(KEY, xs[0])
+
+    def gradient(implementation):
+        def loss(params, xs):
+            options = {"context": CONTEXT, "implementation": implementation}
+            return total(jaxrnn.unroll(cell, params, None, xs, **options))
+
+        return jax.value_and_grad(loss, (0, 1))(params, xs)
+
+    assert_close(gradient(None), gradient("scan"), 1e-12)
+
+
 @every_score
 @pytest.mark.parametrize("implementation", ["scan", "xla", NATIVE])
 def test_attention_is_its_equations(score, feed_back, implementation):

@@ -15,6 +15,7 @@ from jaxrnn.engines.program._partition import Programs, programs
 from jaxrnn.engines.program._projection import Projection, projection_of
 from jaxrnn.engines.program._readout import with_output
 from jaxrnn.engines.program._step import Sizes, step_program
+from jaxrnn.engines.program._tape import Ref, record
 from jaxrnn.engines.program._views import NotCovered
 
 TILE = 32 << 10  # bytes of registers that stay in the first cache, as in program_handler.cc
@@ -152,9 +153,12 @@ def _read_by_output(cell, params, carry, u):
     def output(leaves, params, u):
         return cell.output(params, structure.unflatten(leaves), u)
 
-    jaxpr = jax.make_jaxpr(output)(leaves, params, u).jaxpr
-    used = {id(var) for equation in jaxpr.eqns for var in equation.invars}
-    used |= set(map(id, jaxpr.outvars))
-    is_read = [id(var) in used for var in jaxpr.invars]
+    try:
+        tape, _ = record(output, leaves, params, u)
+    except NotCovered:  # it runs for all rows at once, and may read everything
+        return tuple(range(len(leaves))), True
+    read = (tape.outputs, *(entry.inputs for entry in tape.entries))
+    used = {x for group in read for x in group if isinstance(x, Ref)}
+    is_read = [Ref(i) in used for i in range(len(tape.inputs))]
     outs = tuple(j for j in range(len(leaves)) if is_read[j])
     return outs or (0,), any(is_read[len(is_read) - len(jax.tree.leaves(u)) :])

@@ -7,6 +7,7 @@ import jax
 from jaxrnn._core.types import Cell
 from jaxrnn.engines.program._step import Sizes
 from jaxrnn.engines.program._tape import Ref, record
+from jaxrnn.engines.program._views import NotCovered
 
 _VIEWS = frozenset(("reshape", "squeeze", "broadcast_in_dim"))  # which compute nothing
 _PRODUCTS = frozenset(("dot_general", "conv_general_dilated"))  # faster over all steps at once
@@ -19,7 +20,10 @@ def with_output(cell: Cell, sizes: Sizes) -> tuple[Cell, Any] | None:
       cell: a `Cell`.
       sizes: of a row.
     """
-    tape, structure = record(cell.output, sizes.params, sizes.carry, sizes.u)
+    try:
+        tape, structure = record(cell.output, sizes.params, sizes.carry, sizes.u)
+    except NotCovered:  # which the step may not be
+        return None
     names = {entry.equation.primitive.name for entry in tape.entries}
     if names <= _VIEWS or names & _PRODUCTS:
         return None

@@ -43,9 +43,14 @@ def record(function: Callable, *args: Any, whole: bool = False) -> tuple[Tape, A
       whole: whether calls with a derivative of their own stay.
 
     Raises:
-      NotCovered: the function closes over a traced array, as the derivative of a cell can.
+      NotCovered: the function does not run for these shapes, which are of one row; or it closes
+        over a traced array, as the derivative of a cell can.
     """
-    closed, out = jax.make_jaxpr(function, return_shape=True)(*args)
+    try:
+        closed, out = jax.make_jaxpr(function, return_shape=True)(*args)
+    except (TypeError, ValueError) as error:  # it has run for all rows, when it was checked
+        reason = "one of its functions does not run for one row, without batch axes"
+        raise NotCovered(reason) from error
     types = [var.aval for var in closed.jaxpr.invars]
     entries = []
     names = _CALLS if whole else _CALLS | _WITH_DERIVATIVE

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jaxrnn.engines.cpu import _library
-from jaxrnn.engines.cpu._dense import Past, before, outer_products, times_matrix
+from jaxrnn.engines.cpu._dense import Outer, Times, multiply
+from jaxrnn.engines.cpu._past import Past, before
 from jaxrnn.engines.kernel._operands import Recurrence
 
 pytestmark = pytest.mark.skipif(_library.problem() is not None, reason=str(_library.problem()))
@@ -37,8 +38,8 @@ def test_rows_times_a_matrix(instruction_set, sizes, dtype, is_transposed):
     masked = np.where(mask[..., None], expected + bias, 0)
     for given, added, want in (None, None, expected), (mask, bias, masked):
         poisoned = rows if given is None else np.where(given[..., None], rows, np.nan)
-        call = poisoned, matrix, added, given
-        got = times_matrix(recurrence, *call, is_transposed=is_transposed)
+        asked = Times(poisoned, matrix, added, is_transposed=is_transposed)
+        ((got,),) = multiply(recurrence, given, [asked])
         assert got.dtype == dtype
         np.testing.assert_array_equal(got, want)
 
@@ -57,15 +58,17 @@ def test_sums_of_outer_products(instruction_set, sizes, dtype, reverse):
         np.testing.assert_array_equal(got[0], np.einsum("tbm,tbn->mn", a, b))
         np.testing.assert_array_equal(got[1], b.sum((0, 1)))
 
-    check(outer_products(recurrence, None, a, b, None), a, b)
-    part = slice(units // 3, units // 3 * 2)
-    check(outer_products(recurrence, None, a, b, None, part), a, b[..., part])
+    part = units // 3, units // 3 * 2
+    whole, columns = multiply(recurrence, None, [Outer(a, b), Outer(a, b, columns=part)])
+    check(whole, a, b)
+    check(columns, a, b[..., slice(*part)])
     is_real = mask[..., None]
     poisoned = [np.where(is_real, x, np.nan) for x in (a, b)]
     real = [np.where(is_real, x, 0) for x in (a, b)]
-    check(outer_products(recurrence, None, *poisoned, mask), *real)
-    real[1] = real[1][..., part]
-    check(outer_products(recurrence, None, *poisoned, mask, part), *real)
+    asked = [Outer(*poisoned), Outer(*poisoned, columns=part)]
+    whole, columns = multiply(recurrence, mask, asked)
+    check(whole, *real)
+    check(columns, real[0], real[1][..., slice(*part)])
 
 
 def earlier(past, a, mask, reverse):
@@ -88,7 +91,7 @@ def test_outer_products_with_what_stands_before_each_step(instruction_set, sizes
     steps, batch, width, units = sizes
     shapes = (batch, width), (batch, width), (steps, batch, width), (steps, batch, units)
     mask, first, initial, a, b = arrays(sizes, np.float32, *shapes)
-    recurrence, part = Recurrence(None, reverse, None, instruction_set), slice(units // 3, units)
+    recurrence, part = Recurrence(None, reverse, None, instruction_set), (units // 3, units)
     resets = np.random.default_rng(1).random(mask.shape) < 0.3
     mask = mask if flags in ("mask", "both") else None
     past = Past(first, initial, resets) if flags in ("resets", "both") else Past(first, None, None)
@@ -96,16 +99,19 @@ def test_outer_products_with_what_stands_before_each_step(instruction_set, sizes
     poisoned = [np.where(is_real, x, np.nan) for x in (a, b)]
     rows = earlier(past, a, mask, reverse)
     np.testing.assert_array_equal(before(recurrence, past, poisoned[0], mask), rows)
-    right = np.where(is_real, b, 0)[..., part]
+    right = np.where(is_real, b, 0)[..., slice(*part)]
 
     def check(got):
         np.testing.assert_array_equal(got[0], np.einsum("tbm,tbn->mn", rows, right))
         np.testing.assert_array_equal(got[1], right.sum((0, 1)))
 
-    check(outer_products(recurrence, past, *poisoned, mask, part))
+    def products(past, a, b, mask):
+        (found,) = multiply(recurrence, mask, [Outer(a, b, past, part)])
+        return found
+
+    check(products(past, *poisoned, mask))
     one = jax.tree.map(lambda x: x[None], (past, *poisoned, mask))
-    several = jax.vmap(lambda *args: outer_products(recurrence, *args, part))(*one)
-    check([x[0] for x in several])
+    check([x[0] for x in jax.vmap(products)(*one)])
 
 
 @pytest.mark.parametrize("has_mask", [False, True])
@@ -116,10 +122,30 @@ def test_vmap_is_a_stack_of_single_calls(has_mask):
     recurrence = Recurrence(None, False, None)
 
     def call(a, matrix, b, bias):
-        return times_matrix(recurrence, a, matrix, bias, mask), outer_products(
-            recurrence, None, a, b, mask
-        )
+        return multiply(recurrence, mask, [Times(a, matrix, bias), Outer(a, b)])
 
     got = jax.vmap(call)(a, matrix, b, bias)
     single = [call(a[k], matrix[k], b[k], bias[k]) for k in range(2)]
     jax.tree.map(lambda x, *each: np.testing.assert_array_equal(x, np.stack(each)), got, *single)
+
+
+@sets
+@pytest.mark.parametrize("has_mask", [False, True])
+def test_several_products_in_one_call_are_those_of_single_calls(instruction_set, has_mask):
+    shapes = (40, 16, 70), (70, 100), (40, 16, 100), (40, 16, 5), (5, 3), (16, 70)
+    mask, a, matrix, b, c, small, first = arrays((40, 16), np.float32, *shapes)
+    mask = mask if has_mask else None
+    recurrence, past = Recurrence(None, False, None, instruction_set), Past(first, None, None)
+    asked = [Outer(a, b), Times(a, matrix), Times(c, small), Outer(a, c, past), Outer(c, b)]
+    together = multiply(recurrence, mask, asked)
+    alone = [multiply(recurrence, mask, [one])[0] for one in asked]
+    jax.tree.map(np.testing.assert_array_equal, together, alone)
+    assert multiply(recurrence, mask, []) == []
+
+
+def test_products_that_do_not_fit_their_arrays_are_refused():
+    a, b = jnp.ones((3, 2, 4)), jnp.ones((3, 2, 5))
+    recurrence = Recurrence(None, False, None)
+    for asked in (Times(a, jnp.ones((3, 5))), Outer(a, b, columns=(4, 6)), Outer(a, b[:2])):
+        with pytest.raises(Exception, match=r"shape|columns"):
+            jax.block_until_ready(multiply(recurrence, None, [asked]))

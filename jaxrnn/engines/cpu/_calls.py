@@ -100,15 +100,19 @@ def call_library(name, recurrence, like, operands, results, aliases):
     none = jnp.zeros((0,), jnp.float32)
     there = [none if result is None else result for result in results]
     types = [shape_like(like, result.shape, result.dtype) for result in there]
-    chosen = recurrence.variant
-    instruction_set = -1 if chosen is None else INSTRUCTION_SETS.index(chosen)
     out = jax.ffi.ffi_call(name, types, input_output_aliases=aliases)(
         *varying_like(like, [none if x is None else x for x in operands]),
         cell=np.int64(NUMBERS[recurrence.kernel.name]),
-        instruction_set=np.int64(instruction_set),
+        instruction_set=instruction_set(recurrence),
         reverse=recurrence.reverse,
     )
     return [None if result is None else x for result, x in zip(results, out, strict=True)]
+
+
+def instruction_set(recurrence: Recurrence) -> np.int64:
+    """The number by which the library knows the instruction set; negative for the best."""
+    chosen = recurrence.variant
+    return np.int64(-1 if chosen is None else INSTRUCTION_SETS.index(chosen))
 
 
 def shape_of(dtype, *shape):

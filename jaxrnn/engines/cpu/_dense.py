@@ -1,152 +1,151 @@
 """Products over all rows of a sequence in the shared library, which leave out masked rows."""
 
-from typing import Any, NamedTuple
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn._core.loop import shape_like, varying_like
-from jaxrnn.engines.cpu._library import INSTRUCTION_SETS
+from jaxrnn.engines.cpu._calls import instruction_set
+from jaxrnn.engines.cpu._past import Past, before
 from jaxrnn.engines.kernel._operands import Recurrence
 
+_STATIC = {"static": True}
 
-class Past(NamedTuple):
-    """What stands before the steps of an array that holds what stands after each.
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Times:
+    """Rows times a matrix, or its transpose, plus a bias: (T, B, N).
 
     Attributes:
-      first: (B, M), before the first step.
-      initial: (B, M), what resets restore; None without resets.
-      resets: True where they do, (T, B) or None.
+      left: the rows (T, B, I).
+      matrix: (I, N), or (N, I) where it is transposed.
+      bias: (N,) or None.
+      is_transposed: whether the transpose is meant.
+      has_zeros: whether it is zero where the mask is False, and not just anything.
     """
 
-    first: jax.Array
-    initial: jax.Array | None
-    resets: jax.Array | None
+    left: jax.Array
+    matrix: jax.Array
+    bias: jax.Array | None = None
+    is_transposed: bool = dataclasses.field(default=False, metadata=_STATIC)
+    has_zeros: bool = dataclasses.field(default=True, metadata=_STATIC)
+
+    def numbers(self) -> tuple[int, ...]:
+        """What the library is told."""
+        depth, units = self.matrix.shape[:: -1 if self.is_transposed else 1]
+        return 0, depth, units, self.is_transposed, self.has_zeros
+
+    def operands(self) -> list[jax.Array | None]:
+        """What it is given; None for what is not there."""
+        return [self.left, self.matrix, self.bias]
+
+    def shapes(self) -> tuple[tuple[int, ...]]:
+        """The shapes of what it returns."""
+        return ((*self.left.shape[:2], self.matrix.shape[0 if self.is_transposed else 1]),)
+
+    def by_xla(self, recurrence: Recurrence, mask: jax.Array | None) -> tuple[jax.Array]:
+        """The same without the library."""
+        out = jnp.matmul(self.left, self.matrix.T if self.is_transposed else self.matrix)
+        out = out if self.bias is None else out + self.bias
+        return (out if mask is None else jnp.where(mask[..., None], out, 0),)
 
 
-def times_matrix(
-    recurrence: Recurrence,
-    rows: jax.Array,
-    matrix: jax.Array,
-    bias: jax.Array | None,
-    mask: jax.Array | None,
-    *,
-    is_transposed: bool = False,
-    has_zeros: bool = True,
-) -> jax.Array:
-    """The rows (T, B, I) times a matrix (I, N), or its transpose, plus a bias (N,).
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Outer:
+    """The sum over all rows of the outer products of a and columns of b, and that of b.
 
-    Zero where the mask is False, or anything without `has_zeros`.
+    They are (M, N) and (N,).
+
+    Attributes:
+      left: a (T, B, M), or what stands after each step where there is a past.
+      right: b (T, B, ...).
+      past: what else tells the left sides, if they stand before each step.
+      columns: the first one of b that is taken, and the one after the last; all by default.
     """
 
-    @jax.custom_batching.custom_vmap
-    def call(rows, matrix, bias, mask):
-        units = matrix.shape[0 if is_transposed else 1]
-        product: Any = jax.ffi.ffi_call(
-            "jaxrnn_rows", shape_like(rows, (*rows.shape[:2], units), rows.dtype)
-        )
-        operands = varying_like(rows, (rows, matrix, bias, mask))
-        return product(
-            *operands, instruction_set=_instruction_set(recurrence),
-            is_transposed=is_transposed, has_zeros=has_zeros,
-        )  # fmt: skip
+    left: jax.Array
+    right: jax.Array
+    past: Past | None = None
+    columns: tuple[int, int] | None = dataclasses.field(default=None, metadata=_STATIC)
 
-    @call.def_vmap
-    def rule(size, is_mapped, rows, matrix, bias, mask):
-        def by_xla(rows, matrix, bias, mask):
-            out = jnp.matmul(rows, matrix.T if is_transposed else matrix)
-            out = out + bias.reshape(1, 1, -1) if bias.size else out
-            return out if mask.ndim == 1 else jnp.where(mask[..., None], out, 0)
+    def numbers(self) -> tuple[int, ...]:
+        """As in `Times`."""
+        begin, end = self._columns()
+        return 1, self.left.shape[-1], end - begin, begin, self.right.shape[-1]
 
-        axes = [0 if flag else None for flag in is_mapped]
-        return jax.vmap(by_xla, axes)(rows, matrix, bias, mask), True
+    def operands(self) -> list[jax.Array | None]:
+        """As in `Times`."""
+        first, initial, resets = (None,) * 3 if self.past is None else self.past
+        return [first, initial, self.left, self.right, resets]
 
-    return call(rows, matrix, _or_nothing(bias, rows.dtype), _or_nothing(mask, bool))
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """As in `Times`."""
+        begin, end = self._columns()
+        return (self.left.shape[-1], end - begin), (end - begin,)
+
+    def by_xla(self, recurrence: Recurrence, mask: jax.Array | None) -> tuple[jax.Array, ...]:
+        """As in `Times`."""
+        a, b = self.sides(recurrence, mask)
+        if mask is not None:
+            a, b = (jnp.where(mask[..., None], x, 0) for x in (a, b))
+        return jnp.einsum("tbm,tbn->mn", a, b), b.sum((0, 1))
+
+    def sides(self, recurrence: Recurrence, mask: jax.Array | None) -> tuple[jax.Array, jax.Array]:
+        """a and the columns of b, with all masked rows."""
+        columns = self.right[..., slice(*self._columns())]
+        return before(recurrence, self.past, self.left, mask), columns
+
+    def _columns(self):
+        return (0, self.right.shape[-1]) if self.columns is None else self.columns
 
 
-def outer_products(
-    recurrence: Recurrence,
-    past: Past | None,
-    a: jax.Array,
-    b: jax.Array,
-    mask: jax.Array | None,
-    columns: slice = slice(None),
-) -> tuple[jax.Array, jax.Array]:
-    """The sum over all rows of the outer products of a (T, B, M) and b (T, B, N), and that of b.
+def multiply(
+    recurrence: Recurrence, mask: jax.Array | None, asked: Sequence[Times | Outer]
+) -> list[tuple[jax.Array, ...]]:
+    """What each of several products returns, which share the threads and one call.
 
     Args:
       recurrence: whose direction tells which step comes first.
-      past: where the left sides stand before the steps of `a`; None where they are those of `a`.
-      a: the left sides, or what stands after each step.
-      b: the right sides.
-      mask: the rows to add up, True (T, B); None for all.
-      columns: those of `b` that are taken, N in all.
-
-    Returns:
-      (M, N) and (N,).
+      mask: the rows that are real, True (T, B); None for all.
+      asked: the products, of which all have as many rows.
     """
-
-    begin, end, _ = columns.indices(b.shape[-1])
+    if not asked:
+        return []
 
     @jax.custom_batching.custom_vmap
-    def call(first, initial, a, b, mask, resets):
-        shapes = (a.shape[-1], end - begin), (end - begin,)
-        outer: Any = jax.ffi.ffi_call(
-            "jaxrnn_outer", [shape_like(b, shape, b.dtype) for shape in shapes]
-        )
-        operands = varying_like(b, (first, initial, a, b, mask, resets))
-        return tuple(outer(
-            *operands, instruction_set=_instruction_set(recurrence), begin=np.int64(begin),
-            reverse=recurrence.reverse,
-        ))  # fmt: skip
+    def call(mask, asked):
+        return _by_library(recurrence, mask, asked)
 
     @call.def_vmap
-    def rule(size, is_mapped, *args):
-        def by_xla(first, initial, a, b, mask, resets):
-            first, initial, mask, resets = map(_if_there, (first, initial, mask, resets))
-            past = None if first is None else Past(first, initial, resets)
-            a, b = before(recurrence, past, a, mask), b[..., begin:end]
-            if mask is not None:
-                a, b = (jnp.where(mask[..., None], x, 0) for x in (a, b))
-            return jnp.einsum("tbm,tbn->mn", a, b), b.sum((0, 1))
+    def rule(size, is_mapped, mask, asked):
+        def by_xla(mask, asked):
+            return [one.by_xla(recurrence, mask) for one in asked]
 
-        axes = [0 if flag else None for flag in is_mapped]
-        return jax.vmap(by_xla, axes)(*args), (True, True)
+        axes = jax.tree.map(lambda flag: 0 if flag else None, is_mapped)
+        out = jax.vmap(by_xla, tuple(axes))(mask, asked)
+        return out, jax.tree.map(lambda _: True, out)
 
-    first, initial, resets = (None,) * 3 if past is None else past
-    states = (_or_nothing(x, b.dtype) for x in (first, initial))
-    mask, resets = (_or_nothing(x, bool) for x in (mask, resets))
-    return call(*states, a, b, mask, resets)
+    return call(mask, list(asked))
 
 
-def before(
-    recurrence: Recurrence, past: Past | None, a: jax.Array, mask: jax.Array | None
-) -> jax.Array:
-    """What stands before each step, from what stands after each real one."""
-    if past is None:
-        return a
-    if mask is None and past.resets is None:
-        rows = (a[1:], past.first[None]) if recurrence.reverse else (past.first[None], a[:-1])
-        return jnp.concatenate(rows)
-
-    def step(last, at):
-        after, is_real, is_reset = at
-        here = last if is_reset is None else jnp.where(is_reset[:, None], past.initial, last)
-        return (after if is_real is None else jnp.where(is_real[:, None], after, last)), here
-
-    flags = a, mask, past.resets
-    return jax.lax.scan(step, past.first, flags, reverse=recurrence.reverse)[1]
-
-
-def _or_nothing(array, dtype):
-    return jnp.zeros((0,), dtype) if array is None else array
-
-
-def _if_there(array):
-    return array if array.ndim > 1 else None
-
-
-def _instruction_set(recurrence):
-    chosen = recurrence.variant
-    return np.int64(-1 if chosen is None else INSTRUCTION_SETS.index(chosen))
+def _by_library(recurrence, mask, asked):
+    like = asked[0].left
+    steps, batch, _ = like.shape
+    types = [shape_like(like, shape, like.dtype) for one in asked for shape in one.shapes()]
+    operands = [mask, *(x for one in asked for x in one.operands())]
+    numbers = [len(asked), *(number for one in asked for number in one.numbers())]
+    call: Any = jax.ffi.ffi_call("jaxrnn_products", types)
+    nothing = jnp.zeros((0,), like.dtype)
+    out = iter(call(
+        *varying_like(like, [nothing if x is None else x for x in operands]),
+        products=np.array(numbers, np.int64), steps=np.int64(steps), batch=np.int64(batch),
+        instruction_set=instruction_set(recurrence), reverse=recurrence.reverse,
+        is_double=like.dtype == np.float64,
+    ))  # fmt: skip
+    return [tuple(next(out) for _ in one.shapes()) for one in asked]

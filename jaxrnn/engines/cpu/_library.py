@@ -8,15 +8,14 @@ import pathlib
 import jax
 
 PATH = pathlib.Path(__file__).parent / "libjaxrnn.so"
-INTERFACE = 11  # kInterface in native/library.cc
+INTERFACE = 12  # kInterface in native/library.cc
 FUNCTIONS = (
     "jaxrnn_forward",
     "jaxrnn_backward",
     "jaxrnn_gradients",
     "jaxrnn_linear",
     "jaxrnn_program",
-    "jaxrnn_rows",
-    "jaxrnn_outer",
+    "jaxrnn_products",
 )
 INSTRUCTION_SETS = ("plain", "avx2", "avx512")  # in the order of native/library.cc
 

@@ -9,9 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn._core.loop import shape_like, varying_like
-from jaxrnn.engines.cpu._calls import shape_of
-from jaxrnn.engines.cpu._dense import times_matrix
-from jaxrnn.engines.cpu._library import INSTRUCTION_SETS
+from jaxrnn.engines.cpu._calls import instruction_set, shape_of
+from jaxrnn.engines.cpu._dense import Times, multiply
 from jaxrnn.engines.kernel._folding import foldable
 from jaxrnn.engines.kernel._operands import (
     Cotangents,
@@ -66,13 +65,13 @@ def _given(recurrence, params, inputs, flags):
     if projection is None:
         return inputs
     read = projection.parameters.of(params)
-    products = []
+    asked = []
     for matrix in projection.matrices:
         bias = None if matrix.bias is None else read[matrix.bias].reshape(matrix.width)
-        call = recurrence, inputs[matrix.leaf], read[matrix.number], bias, flags.mask
-        choices = {"is_transposed": matrix.is_transposed, "has_zeros": False}
-        products.append(times_matrix(*call, **choices))
-    return (*products, *(inputs[i] for i in projection.leaves))
+        sides = inputs[matrix.leaf], read[matrix.number], bias
+        asked.append(Times(*sides, is_transposed=matrix.is_transposed, has_zeros=False))
+    made = multiply(recurrence, flags.mask, asked)
+    return (*(out for (out,) in made), *(inputs[i] for i in projection.leaves))
 
 
 def _kept_products(recurrence):
@@ -145,12 +144,12 @@ def _found(code, found, place):
     return found[code.aliases.get(place, place)]
 
 
-def columns_of_products(recurrence: Recurrence) -> list[slice]:
+def columns_of_products(recurrence: Recurrence) -> list[tuple[int, int] | None]:
     """Where the cotangent of each product is in its array."""
     programs = recurrence.kernel.programs
     within = programs.backward().within
     places = [within.get(Place("dproduct", i)) for i in range(len(programs.step.products))]
-    return [slice(None) if at is None else slice(at.begin, at.end) for at in places]
+    return [None if at is None else (at.begin, at.end) for at in places]
 
 
 def _run(recurrence, code: Code, params, states, inputs, flags, arrays=None, *, backward=False):
@@ -201,7 +200,6 @@ def _run(recurrence, code: Code, params, states, inputs, flags, arrays=None, *, 
 
 def _call(recurrence, head, code, like, operands, results, steps, batch, backward, reused):
     types = [shape_like(like, result.shape, result.dtype) for result in results]
-    chosen = recurrence.variant
     call: Any = jax.ffi.ffi_call("jaxrnn_program", types, input_output_aliases=reused)
     return call(
         *varying_like(like, operands),
@@ -209,7 +207,7 @@ def _call(recurrence, head, code, like, operands, results, steps, batch, backwar
         numbers=np.array(code.numbers, np.float64),
         steps=np.int64(steps),
         batch=np.int64(batch),
-        instruction_set=np.int64(-1 if chosen is None else INSTRUCTION_SETS.index(chosen)),
+        instruction_set=instruction_set(recurrence),
         reverse=bool(recurrence.reverse != backward),
         is_double=results[0].dtype == np.float64,
     )

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn.engines.cpu._dense import Past, before, outer_products, times_matrix
+from jaxrnn.engines.cpu._dense import Outer, Times, multiply
+from jaxrnn.engines.cpu._past import Past
 from jaxrnn.engines.cpu._program_calls import columns_of_products, saved_arrays
 from jaxrnn.engines.kernel._operands import (
     Cotangents,
@@ -30,64 +31,94 @@ def gradients(
 
     Args: as for `products` of a `Backend`.
     """
-    nothing = jax.tree.map(lambda _: None, (primals.weights, primals.inputs))
-    dweights, dinputs = nothing
-    if of_inputs:
-        dinputs = _of_inputs(recurrence, primals, flags, cotangents.us)
+    sides = _sides(recurrence, primals, flags, saved, cotangents) if of_weights else []
+    asked = [side for side in sides if isinstance(side, Outer)]
     if of_weights:
-        dweights = _of_weights(recurrence, primals, flags, saved, cotangents)
+        asked += _sides_of_projection(recurrence, primals, cotangents.us)
+    count = len(asked)
+    if of_inputs:
+        asked += _products_of_inputs(recurrence, primals, cotangents.us)
+    found = multiply(recurrence, flags.mask, asked)
+    dweights, dinputs = jax.tree.map(lambda _: None, (primals.weights, primals.inputs))
+    if of_inputs:
+        dinputs = _of_inputs(recurrence, primals, cotangents.us, found[count:])
+    if of_weights:
+        dweights = _of_weights(recurrence, primals, flags, sides, cotangents, found[:count])
     return Products(dweights, dinputs)
 
 
-def _of_inputs(recurrence, primals, flags, dgiven):
+def _products_of_inputs(recurrence, primals, dgiven):
+    projection = recurrence.kernel.projection
+    if projection is None:
+        return []
+    read = projection.parameters.of(primals.weights)
+    return [
+        Times(dproduct, read[matrix.number], is_transposed=not matrix.is_transposed)
+        for matrix, dproduct in zip(projection.matrices, dgiven, strict=False)
+    ]
+
+
+def _of_inputs(recurrence, primals, dgiven, found):
     projection = recurrence.kernel.projection
     if projection is None:
         return dgiven
-    read, rest = projection.parameters.of(primals.weights), dgiven[len(projection.matrices) :]
     totals = [jnp.zeros_like(x) for x in primals.inputs]
-    for leaf, dleaf in zip(projection.leaves, rest, strict=True):
+    for leaf, dleaf in zip(projection.leaves, dgiven[len(projection.matrices) :], strict=True):
         totals[leaf] = dleaf
-    for matrix, dproduct in zip(projection.matrices, dgiven, strict=False):
-        is_transposed = not matrix.is_transposed
-        side = read[matrix.number]
-        totals[matrix.leaf] += times_matrix(
-            recurrence, dproduct, side, None, flags.mask, is_transposed=is_transposed
-        )
+    for matrix, (product,) in zip(projection.matrices, found, strict=True):
+        totals[matrix.leaf] += product
     return tuple(totals)
 
 
-def _of_weights(recurrence, primals, flags, saved, cotangents):
-    programs, projection = recurrence.kernel.programs, recurrence.kernel.projection
-    step, (sums, dproducts) = programs.step, cotangents.vs
+def _sides(recurrence, primals, flags, saved, cotangents):
+    """For each product of the step its gradient; what it is made of where there are heads."""
+    programs = recurrence.kernel.programs
     arrays = saved_arrays(recurrence, saved)
     initial, resets = primals.states.initial, flags.resets
-    pasts = [
-        Past(first, initial and initial[j], resets) for j, first in enumerate(primals.states.carry)
-    ]
-    read, pull = jax.vjp(step.parameters.of, primals.weights)
-    dread, totals = [jnp.zeros_like(x) for x in read], {}
     columns = columns_of_products(recurrence)
-    lists = step.products, step.matrices, programs.multiplied, dproducts, columns
-    for i, (number, matrix, place, db, at) in enumerate(zip(*lists, strict=True)):
+    lists = programs.step.matrices, programs.multiplied, cotangents.vs[1], columns
+    sides = []
+    for matrix, place, db, at in zip(*lists, strict=True):
         past, a = None, arrays.get(place)
         if place.space == "before":
-            past, a = pasts[place.number], arrays[Place("after", place.number)]
-        out, totals["dproduct", i] = _outer(recurrence, matrix, past, a, db, flags.mask, at)
+            j = place.number
+            past = Past(primals.states.carry[j], initial and initial[j], resets)
+            a = arrays[Place("after", j)]
+        outer = Outer(a, db, past, at)
+        sides.append(outer if matrix.heads == 1 else outer.sides(recurrence, flags.mask))
+    return sides
+
+
+def _sides_of_projection(recurrence, primals, dgiven):
+    projection = recurrence.kernel.projection
+    matrices = () if projection is None else projection.matrices
+    pairs = zip(matrices, dgiven, strict=False)
+    return [Outer(primals.inputs[matrix.leaf], db) for matrix, db in pairs]
+
+
+def _of_weights(recurrence, primals, flags, sides, cotangents, found):
+    programs, projection = recurrence.kernel.programs, recurrence.kernel.projection
+    step, found = programs.step, iter(found)
+    read, pull = jax.vjp(step.parameters.of, primals.weights)
+    dread, totals = [jnp.zeros_like(x) for x in read], {}
+    lists = step.products, step.matrices, sides
+    for i, (number, matrix, side) in enumerate(zip(*lists, strict=True)):
+        out, total = next(found) if matrix.heads == 1 else _outer_of_heads(matrix, *side)
+        out = out.T if matrix.heads == 1 and matrix.is_transposed else out
         dread[number] = dread[number] + out.reshape(read[number].shape)
+        totals["dproduct", i] = total
     of_projection = None
     if projection is not None:
         matrices, pull_projection = jax.vjp(projection.parameters.of, primals.weights)
         dmatrices = [jnp.zeros_like(x) for x in matrices]
-        for i, (matrix, db) in enumerate(zip(projection.matrices, cotangents.us, strict=False)):
-            x = primals.inputs[matrix.leaf]
-            out, totals["dinput", i] = outer_products(recurrence, None, x, db, flags.mask)
+        for i, (matrix, (out, total)) in enumerate(zip(projection.matrices, found, strict=True)):
+            totals["dinput", i] = total
             dmatrices[matrix.number] += out.T if matrix.is_transposed else out
             if matrix.bias is not None:
-                total = totals["dinput", i].reshape(matrices[matrix.bias].shape)
-                dmatrices[matrix.bias] += total
+                dmatrices[matrix.bias] += total.reshape(matrices[matrix.bias].shape)
         (of_projection,) = pull_projection(dmatrices)
     vectors = [i for i, flag in enumerate(step.parameters.is_matrix) if not flag]
-    widths = programs.backward().sums
+    (sums, _), widths = cotangents.vs, programs.backward().sums
     own = iter(() if sums is None else jnp.split(jnp.sum(sums, axis=0), np.cumsum(widths)[:-1]))
     for i, place in zip(vectors, programs.sums, strict=True):
         total = next(own) if place is None else totals[place]
@@ -96,14 +127,11 @@ def _of_weights(recurrence, primals, flags, saved, cotangents):
     return dweights if of_projection is None else jax.tree.map(jnp.add, dweights, of_projection)
 
 
-def _outer(recurrence, matrix, past, a, b, mask, columns):
-    """The sum over all rows of the outer products of a and b, as the matrix lies in memory."""
-    if matrix.heads == 1:
-        out, total = outer_products(recurrence, past, a, b, mask, columns)
-        return (out.T if matrix.is_transposed else out), total
-    b = b[..., columns]
-    a = before(recurrence, past, a, mask).reshape(*a.shape[:2], matrix.heads, matrix.depth)
-    total, b = b.sum((0, 1)), b.reshape(*b.shape[:2], matrix.heads, matrix.units)
-    return jnp.einsum("tbhn,tbhk->hnk" if matrix.is_transposed else "tbhk,tbhn->hkn", *(
-        (b, a) if matrix.is_transposed else (a, b)
-    )), total  # fmt: skip
+def _outer_of_heads(matrix, a, b):
+    """The sum of the outer products of each head, as the matrix lies in memory, and that of b."""
+    total, (steps, batch, _) = b.sum((0, 1)), a.shape
+    a = a.reshape(steps, batch, matrix.heads, matrix.depth)
+    b = b.reshape(steps, batch, matrix.heads, matrix.units)
+    if matrix.is_transposed:
+        return jnp.einsum("tbhn,tbhk->hnk", b, a), total
+    return jnp.einsum("tbhk,tbhn->hkn", a, b), total

@@ -31,10 +31,13 @@ def gradients(
 
     Args: as for `products` of a `Backend`.
     """
-    sides = _sides(recurrence, primals, flags, saved, cotangents) if of_weights else []
-    asked = [side for side in sides if isinstance(side, Outer)]
+    outers, asked = [], []
     if of_weights:
-        asked += _sides_of_projection(recurrence, primals, cotangents.us)
+        outers = _outers(recurrence, primals, flags, saved, cotangents)
+        matrices = recurrence.kernel.programs.step.matrices
+        pairs = zip(matrices, outers, strict=True)
+        asked = [outer for matrix, outer in pairs if matrix.heads == 1]
+        asked += _outers_of_projection(recurrence, primals, cotangents.us)
     count = len(asked)
     if of_inputs:
         asked += _products_of_inputs(recurrence, primals, cotangents.us)
@@ -43,7 +46,7 @@ def gradients(
     if of_inputs:
         dinputs = _of_inputs(recurrence, primals, cotangents.us, found[count:])
     if of_weights:
-        dweights = _of_weights(recurrence, primals, flags, sides, cotangents, found[:count])
+        dweights = _of_weights(recurrence, primals, flags, outers, cotangents, found[:count])
     return Products(dweights, dinputs)
 
 
@@ -70,41 +73,43 @@ def _of_inputs(recurrence, primals, dgiven, found):
     return tuple(totals)
 
 
-def _sides(recurrence, primals, flags, saved, cotangents):
-    """For each product of the step its gradient; what it is made of where there are heads."""
+def _outers(recurrence, primals, flags, saved, cotangents):
+    """What makes the gradient of the matrix of each product of the step."""
     programs = recurrence.kernel.programs
     arrays = saved_arrays(recurrence, saved)
     initial, resets = primals.states.initial, flags.resets
     columns = columns_of_products(recurrence)
-    lists = programs.step.matrices, programs.multiplied, cotangents.vs[1], columns
-    sides = []
-    for matrix, place, db, at in zip(*lists, strict=True):
+    lists = programs.multiplied, cotangents.vs[1], columns
+    outers = []
+    for place, db, at in zip(*lists, strict=True):
         past, a = None, arrays.get(place)
         if place.space == "before":
             j = place.number
             past = Past(primals.states.carry[j], initial and initial[j], resets)
             a = arrays[Place("after", j)]
-        outer = Outer(a, db, past, at)
-        sides.append(outer if matrix.heads == 1 else outer.sides(recurrence, flags.mask))
-    return sides
+        outers.append(Outer(a, db, past, at))
+    return outers
 
 
-def _sides_of_projection(recurrence, primals, dgiven):
+def _outers_of_projection(recurrence, primals, dgiven):
     projection = recurrence.kernel.projection
     matrices = () if projection is None else projection.matrices
     pairs = zip(matrices, dgiven, strict=False)
     return [Outer(primals.inputs[matrix.leaf], db) for matrix, db in pairs]
 
 
-def _of_weights(recurrence, primals, flags, sides, cotangents, found):
+def _of_weights(recurrence, primals, flags, outers, cotangents, found):
     programs, projection = recurrence.kernel.programs, recurrence.kernel.projection
     step, found = programs.step, iter(found)
     read, pull = jax.vjp(step.parameters.of, primals.weights)
     dread, totals = [jnp.zeros_like(x) for x in read], {}
-    lists = step.products, step.matrices, sides
-    for i, (number, matrix, side) in enumerate(zip(*lists, strict=True)):
-        out, total = next(found) if matrix.heads == 1 else _outer_of_heads(matrix, *side)
-        out = out.T if matrix.heads == 1 and matrix.is_transposed else out
+    lists = step.products, step.matrices, outers
+    for i, (number, matrix, outer) in enumerate(zip(*lists, strict=True)):
+        if matrix.heads > 1:
+            out, total = _outer_of_heads(matrix, *outer.sides(recurrence, flags.mask))
+        else:
+            out, total = next(found)
+            out = out.T if matrix.is_transposed else out
         dread[number] = dread[number] + out.reshape(read[number].shape)
         totals["dproduct", i] = total
     of_projection = None

@@ -47,7 +47,7 @@ RULE = (
 # indrnn on two cores of an Intel Xeon with AVX-512. At these sizes "xla" took 1.0 to 2.7 times as
 # long, forward and in training, but for an indrnn of 1,000 units on one or two rows (0.83 to 0.99).
 PROGRAM_RULE = (
-    Sizes(largest_kernel=2**18, fewest_rows=1, fewest_steps=16),
+    Sizes(largest_kernel=2**18, fewest_rows=1, fewest_steps=4),
     Sizes(largest_kernel=2**22, fewest_rows=1, fewest_steps=64),
     Sizes(largest_kernel=2**22, fewest_rows=4, fewest_steps=16),
     Sizes(largest_kernel=math.inf, fewest_rows=8, fewest_steps=16),

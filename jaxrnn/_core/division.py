@@ -21,7 +21,22 @@ def divided(function: Callable, of_operands: list[Axes], of_results: list[Axes])
     Rows of one name are the same rows in all operands and results. A result without the rows that
     the operands have is a sum over them.
     """
+
+    def call(*operands: Any) -> list[jax.Array]:
+        # What is divided may close over no constant, so those of `function` are operands too.
+        program = jax.make_jaxpr(function)(*operands)
+        whole = [*of_operands, *((None,) * constant.ndim for constant in program.consts)]
+        return _divided(function, program.jaxpr, whole, of_results)(*operands, *program.consts)
+
+    return call
+
+
+def _divided(function, program, of_operands, of_results):
+    """As `divided`: the last operands are the constants of `program`, that of `function`."""
     from jax.experimental.custom_partitioning import custom_partitioning
+    from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+
+    count = len(program.invars)
 
     def partition(mesh, operands, results):
         devices = _devices_of(of_operands, operands)
@@ -34,13 +49,13 @@ def divided(function: Callable, of_operands: list[Axes], of_results: list[Axes])
             return jax.lax.psum(result, tuple(names)) if names else result
 
         def run(*shards):
-            return tuple(map(summed, function(*shards), of_results))
+            return tuple(map(summed, function(*shards[:count]), of_results))
 
         return mesh, run, shardings(of_results), shardings(of_operands)
 
     @custom_partitioning
     def call(*operands):
-        return tuple(function(*operands))
+        return tuple(jaxpr_as_fun(ClosedJaxpr(program, operands[count:]))(*operands[:count]))
 
     rule, fixed = _rule(of_operands, of_results)
     call.def_partition(partition, sharding_rule=rule, need_replication_factors=fixed)

@@ -208,6 +208,28 @@ def test_each_device_runs_the_kernel_for_its_rows_under_vmap(name, kind):
     assert_close(grad(given.params, given.xs), grad(ex.params, ex.xs), 1e-12)
 
 
+@pytest.mark.skipif(problem() is not None, reason="the native kernels were not built")
+@pytest.mark.parametrize("is_mapped", [False, True])
+@pytest.mark.parametrize("name", ["retention", "slstm", "unicornn"])
+def test_programs_that_read_constants(name, is_mapped):
+    """A decay for each head, or an initial value, is the same on all devices."""
+    layer = jaxrnn.rnn(CELLS[name].cell, implementation="native")
+    ex = layer_example(LayerCase(layer, features(CELLS[name].cell)), shape=(T, B, I))
+    mesh, rows = make_mesh("auto"), WAYS["data"][0]
+
+    def apply(params, xs):
+        return layer.apply(params, None, xs)[1]
+
+    mapped = jax.shard_map(apply, mesh=mesh, in_specs=(P(), rows), out_specs=rows)
+
+    def gradients(apply):
+        return jax.jit(jax.grad(lambda *args: jnp.sum(apply(*args) ** 2), (0, 1)))
+
+    given = placed(ex, mesh, "data")
+    got = gradients(mapped if is_mapped else apply)(given.params, given.xs)
+    assert_close(got, gradients(apply)(ex.params, ex.xs), 1e-10)
+
+
 @pytest.mark.parametrize("name", ["lstm", pytest.param("gru", marks=thorough)])
 def test_rows_that_the_devices_do_not_divide(name):
     layer = jaxrnn.rnn(CELLS[name].cell, implementation=ENGINES[-1])

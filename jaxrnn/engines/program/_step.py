@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrnn._core.loop import varying_like
 from jaxrnn._core.types import Cell
 from jaxrnn.engines.program._lowering import lower
 from jaxrnn.engines.program._operations import Lowered, Matrix
@@ -36,7 +37,7 @@ class Parameters(NamedTuple):
         known = depending(self.tape, [Ref(i) for i in range(len(leaves), len(self.tape.inputs))])
         entries = [e for e in self.tape.entries if known.isdisjoint(e.outputs)]
         evaluate(needed(entries, self.read), values)
-        return [values[ref] for ref in self.read]
+        return varying_like(leaves, [values[ref] for ref in self.read])
 
 
 class Pullback(NamedTuple):
@@ -81,7 +82,8 @@ class StepProgram(NamedTuple):
         dependent = depending(self.known, rows)
         entries = [e for e in self.known.entries if dependent.isdisjoint(e.outputs)]
         evaluate(needed(entries, wanted), values)
-        return [values[x] if isinstance(x, Ref) else jnp.asarray(x) for x in wanted]
+        found = [values[x] if isinstance(x, Ref) else jnp.asarray(x) for x in wanted]
+        return varying_like(read, found)
 
 
 def step_program(cell: Cell, sizes: Sizes) -> StepProgram:

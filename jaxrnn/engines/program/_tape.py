@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from jaxrnn._core.loop import varying_like
 from jaxrnn.engines.program._views import NotCovered
 
 # Calls that compute what their program says. Those with a derivative of their own stay whole until
@@ -103,6 +104,7 @@ def evaluate(
     """
     for equation, inputs, outputs in entries:
         args = [values[x] if isinstance(x, Ref) else x for x in inputs]
+        args = varying_like(args, args)  # constants too
         params = equation.primitive.get_bind_params(equation.params)
         out = equation.primitive.bind(*args, **params)
         out = list(out) if equation.primitive.multiple_results else [out]

@@ -49,9 +49,9 @@ BESIDE = {
 }
 INTRO = f"""## Beside the cells with kernels of their own
 
-Each cell runs by a program, and the cell beside it by the kernel that is written for it. *matrices*
-is the ratio of the sizes of their matrices, and so about that of the work in their products. *time*
-is the ratio of their training steps. Where it is no larger, the program costs nothing extra.
+Each cell runs as a program, next to a cell that has a kernel written for it. *matrices* is the
+ratio of their matrix sizes, which is roughly that of the work in their products. *time* is the
+ratio of their training steps. If it is no larger than *matrices*, the program costs nothing extra.
 The cells of your own have the equations of the cell beside them: they show what a kernel gains.
 Least times of {ROUNDS} interleaved rounds, for T, B, H of {" and ".join(map(str, SIZES))}.
 

@@ -15,28 +15,26 @@ from jax.sharding import NamedSharding, PartitionSpec
 Axes = tuple[str | None, ...]  # of an array: the name of each axis that holds rows, None for others
 
 
-def divided(function: Callable, of_operands: list[Axes], of_results: list[Axes]) -> Callable:
+def divided(
+    function: Callable, program: Any, of_operands: list[Axes], of_results: list[Axes]
+) -> Callable:
     """`function`, from arrays to a list of arrays, for `jax.jit` on several devices.
 
-    Rows of one name are the same rows in all operands and results. A result without the rows that
-    the operands have is a sum over them.
+    Axes of one name are divided alike in all operands and results. A result that lacks an axis of
+    the operands is summed over it.
+
+    Args:
+      function: what each device calls for its own rows.
+      program: the same for all rows, as `jax.make_jaxpr` returns it.
+      of_operands: the names of their axes.
+      of_results: likewise.
     """
-
-    def call(*operands: Any) -> list[jax.Array]:
-        # What is divided may close over no constant, so those of `function` are operands too.
-        program = jax.make_jaxpr(function)(*operands)
-        whole = [*of_operands, *((None,) * constant.ndim for constant in program.consts)]
-        return _divided(function, program.jaxpr, whole, of_results)(*operands, *program.consts)
-
-    return call
-
-
-def _divided(function, program, of_operands, of_results):
-    """As `divided`: the last operands are the constants of `program`, that of `function`."""
     from jax.experimental.custom_partitioning import custom_partitioning
     from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
-    count = len(program.invars)
+    # What is divided may close over no constant, so those of the program are operands too.
+    count, constants = len(of_operands), program.consts
+    of_operands = [*of_operands, *((None,) * constant.ndim for constant in constants)]
 
     def partition(mesh, operands, results):
         devices = _devices_of(of_operands, operands)
@@ -55,11 +53,12 @@ def _divided(function, program, of_operands, of_results):
 
     @custom_partitioning
     def call(*operands):
-        return tuple(jaxpr_as_fun(ClosedJaxpr(program, operands[count:]))(*operands[:count]))
+        whole = ClosedJaxpr(program.jaxpr, operands[count:])
+        return tuple(jaxpr_as_fun(whole)(*operands[:count]))
 
     rule, fixed = _rule(of_operands, of_results)
     call.def_partition(partition, sharding_rule=rule, need_replication_factors=fixed)
-    return lambda *operands: list(call(*operands))
+    return lambda *operands: list(call(*operands, *constants))
 
 
 def _devices_of(of_operands: list[Axes], operands: Any) -> dict[str, tuple[str, ...]]:

@@ -103,7 +103,7 @@ def _choose(when, preferred, otherwise, *args, name_axes=None):
     types = tuple(program.out_avals)
     axes = name_axes and name_axes(args, jax.tree.unflatten(out_structure, types))
     if axes and jax.device_count() > 1:  # JAX looks for what needs the devices in `by_rows`
-        by_rows = jax.make_jaxpr(divided(flat(preferred), *axes))(*leaves)
+        by_rows = jax.make_jaxpr(divided(flat(preferred), program, *axes))(*leaves)
     else:
         by_rows = None
     traced = {"types": types, "axes": axes, "program": program, "by_rows": by_rows}

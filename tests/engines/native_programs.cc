@@ -41,12 +41,25 @@ std::vector<Instruction> instructions_for(const std::vector<ProgramBuffer<T>>& b
   const auto view = [&](int buffer, Index offset, Index outer, bool unit) {
     const ProgramBuffer<T>& of = buffers[buffer];
     const Index row = of.space == Space::kConstant ? 0 : of.width;
-    return ProgramView{buffer, offset, outer, unit, row, of.space != Space::kLocal};
+    ProgramView made = {};
+    made.offset = offset;
+    made.outer = outer;
+    made.row = row;
+    made.buffer = buffer;
+    made.unit = unit;
+    made.is_at_row = of.space != Space::kLocal;
+    return made;
   };
   const auto whole = [&](int buffer) { return view(buffer, 0, 0, true); };
   const auto add = [&](Op op, Index outer, Index inner, ProgramView out,
-                       std::initializer_list<ProgramView> in) {
-    Instruction one = {op, 0, static_cast<int>(in.size()), outer, inner, outer == 1, out, {}};
+                       const std::vector<ProgramView>& in) {
+    Instruction one = {};
+    one.op = op;
+    one.inputs = in.size();
+    one.outer = outer;
+    one.inner = inner;
+    one.is_flat = outer == 1;
+    one.out = out;
     if (op >= Op::kSum && op < Op::kProduct) one.is_flat = false;
     const auto check = [&](const ProgramView& view) {
       const ProgramBuffer<T>& buffer = buffers[view.buffer];
@@ -65,13 +78,16 @@ std::vector<Instruction> instructions_for(const std::vector<ProgramBuffer<T>>& b
   for (int number = 0; number < static_cast<int>(Op::kProduct); number++) {
     const Op op = static_cast<Op>(number);
     const ProgramView z = whole(kZ), local = whole(kLocal), bias = whole(kBias);
-    const ProgramView one = view(kZ, 0, 0, false);
-    if (op == Op::kInverseDeviation || op == Op::kNormalizeSlope) {
-      add(op, 1, 2 * size, out, {z, one, op == Op::kNormalizeSlope ? local : half});
+    if (op == Op::kMeanAndScale) {
+      add(op, 1, 2 * size, out, {z, half});
       continue;
     }
-    if (op == Op::kNormalizeSlopeTimes) {
-      add(op, 1, 2 * size, out, {z, one, bias, local});
+    if (op >= Op::kNormalize && op <= Op::kNormalizeSlopeSum) {
+      // The mean and the scale of a row, of which there are two numbers, and as many rows as needed.
+      std::vector<ProgramView> in = {z, bias, local, z};
+      in.resize(kInputs[number] < 4 ? kInputs[number] : 4, z);
+      if (op == Op::kNormalizeSlopeSum) in.push_back(whole(kTotal));
+      add(op, 1, size, out, in);
       continue;
     }
     switch (kInputs[number]) {

@@ -175,11 +175,42 @@ def test_normalization_and_its_derivative(width, dtype, is_grouped):
         return jax.jit(jax.grad(loss, has_aux=True))(xs)
 
     names = {o.name for code in codes(cell, xs) for o in code.operations}
-    slope = "normalize_slope" if is_grouped else "normalize_slope_times"
-    assert {"reduce_mean", "inverse_deviation", slope} <= names or width == 1
+    times = {"normalize"} if is_grouped else {"normalize_times", "normalize_slope_sum"}
+    assert {"mean_and_scale", *times} <= names or width == 1
     for got, expected in zip(run("native"), run("scan"), strict=True):
         eps = 500 * np.finfo(dtype).eps * width
         np.testing.assert_allclose(got, expected, rtol=eps, atol=eps)
+
+
+@widths
+@dtypes
+def test_a_gain_and_its_cotangent_are_part_of_a_normalization(width, dtype):
+    def init(key, x):
+        return {"gain": jax.random.normal(key, (width,), dtype), "bias": jnp.ones(width, dtype)}
+
+    def update(params, carry, u, v):
+        y = params["gain"] * jaxrnn.authoring.normalize(u + carry.h) + params["bias"]
+        return type(carry)(jnp.tanh(y))
+
+    cell = of_input(lambda x: x)._replace(init=init, update=update)
+    xs = jnp.asarray(np.random.default_rng(0).standard_normal((4, 5, width)), dtype)
+    params = cell.init(jax.random.key(0), xs[0])
+
+    def run(implementation):
+        def loss(params, xs):
+            ys = jaxrnn.unroll(cell, params, None, xs, implementation=implementation)[1]
+            return jnp.sum(jnp.sin(ys)), ys
+
+        return jax.jit(jax.grad(loss, (0, 1), has_aux=True))(params, xs)
+
+    names = {o.name for code in codes(cell, xs) for o in code.operations}
+    assert {"normalize_multiply_add", "normalize_slope_sum"} <= names or width == 1
+    eps = 500 * np.finfo(dtype).eps * width
+    jax.tree.map(
+        lambda got, expected: np.testing.assert_allclose(got, expected, rtol=eps, atol=eps),
+        run("native"),
+        run("scan"),
+    )
 
 
 def test_columns_that_nothing_reads_are_not_computed():

@@ -87,13 +87,14 @@ def layer_norm_gru(
 
 def _project(params, x):
     check_features(x, params.kernel.shape[0], params.kernel.dtype)
-    return add_bias(_normalized(matmul(x, params.kernel), params.gain), params.bias)
+    gates = _normalized(matmul(x, params.kernel), params.gain, params.bias)
+    return jnp.concatenate(gates, axis=-1)
 
 
 @wide_update
 def _update(params, carry, u, v, drop=lambda candidate: candidate):
-    v = _normalized(v, params.recurrent_gain)
-    (u_r, u_z, u_n), (v_r, v_z, v_n) = jnp.split(u, 3, axis=-1), jnp.split(v, 3, axis=-1)
+    v_rz, v_n = _normalized(v, params.recurrent_gain, None)
+    (u_r, u_z, u_n), (v_r, v_z) = jnp.split(u, 3, axis=-1), jnp.split(v_rz, 2, axis=-1)
     r = jax.nn.sigmoid(u_r + v_r)
     z = jax.nn.sigmoid(u_z + v_z)
     n = tanh(u_n + r * add_bias(v_n, params.recurrent_bias))
@@ -101,8 +102,12 @@ def _update(params, carry, u, v, drop=lambda candidate: candidate):
     return HiddenCarry(h)
 
 
-def _normalized(gates, gain):
-    """Normalizes gates (..., 3H), r and z together and n by itself, and applies the gain."""
-    rz, n = jnp.split(gates, [2 * (gates.shape[-1] // 3)], axis=-1)
-    joined = jnp.concatenate([normalize(rz), normalize(n)], axis=-1)
-    return over_rows(gain, joined) * joined
+def _normalized(gates, gain, bias):
+    """Gates (..., 3H), r and z normalized together and n by itself, with gains and biases."""
+    at = [2 * (gates.shape[-1] // 3)]
+
+    def parts(x):
+        return (None, None) if x is None else jnp.split(x, at, axis=-1)
+
+    each = zip(parts(gates), parts(gain), parts(bias), strict=True)
+    return [add_bias(over_rows(gain, x) * normalize(x), bias) for x, gain, bias in each]

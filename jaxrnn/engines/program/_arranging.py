@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from jaxrnn.engines.program._fusion import fused
 from jaxrnn.engines.program._narrowing import narrowed
-from jaxrnn.engines.program._operations import Operation
+from jaxrnn.engines.program._operations import Operation, live
 from jaxrnn.engines.program._placement import (
     Columns,
     Place,
@@ -63,16 +63,7 @@ def arranged(
     within = within_inputs(values, operations, placed, set(aliases.values()))
     places = {**given, **placed}
     operations = in_place(operations, values, set(places))
-    operations = _live(operations, set(placed))
+    operations = live(operations, set(placed))
     operations = narrowed(operations, values, set(places))
     operations = sums_first(fused(operations, values, set(places)))
     return Arranged(values, operations, places, aliases, within)
-
-
-def _live(operations, wanted):
-    kept = []
-    for operation in reversed(operations):
-        if operation.output.value in wanted:
-            kept.append(operation)
-            wanted.update(view.value for view in operation.inputs)
-    return kept[::-1]

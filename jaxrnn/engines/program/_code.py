@@ -9,15 +9,14 @@ import numpy as np
 
 from jaxrnn.engines.program._arranging import Arranged
 from jaxrnn.engines.program._joining import with_joins
-from jaxrnn.engines.program._operations import OPERATIONS, Operation
+from jaxrnn.engines.program._operations import NORMALIZING, OPERATIONS, Operation
 from jaxrnn.engines.program._placement import Columns, Place
 from jaxrnn.engines.program._reusing import reused
 from jaxrnn.engines.program._storage import stored
 from jaxrnn.engines.program._views import NotCovered, View, collapsed
 
 _REDUCTIONS = frozenset(("reduce_sum", "reduce_max", "reduce_min", "reduce_products"))
-_REDUCTIONS |= {"reduce_mean", "inverse_deviation"}
-_OF_ROWS = _REDUCTIONS | {"normalize_slope", "normalize_slope_times"}
+_REDUCTIONS |= {"reduce_mean"}
 _SPACES = ("local", "wide", "state", "next", "sum", "constant", "sequence", "lagged")
 _IS_RESULT, _HAS_ZEROS = 1, 2  # of a sequence: the second where it is masked
 _LARGEST = 2**24  # numbers of a row
@@ -211,10 +210,9 @@ class _Writer:
         views, inner_views = (out, *inputs), inputs
         shape, inner = out.shape, None
         units = [1] * len(views)
-        if name in _OF_ROWS:
-            kept = len(shape) - (name not in _REDUCTIONS)
+        if name in _REDUCTIONS or name in NORMALIZING:
+            kept = len(shape) - (name in NORMALIZING)
             inner = math.prod(inputs[0].shape[kept:])
-            units = [1, *(int(len(x.shape) > kept) for x in inputs)]
             views = [View(x.value, x.offset, x.shape[:kept], x.strides[:kept]) for x in views]
             shape, inner_views = shape[:kept], ()
         axes = collapsed(shape, [view.strides for view in views])

@@ -3,7 +3,7 @@
 from typing import Any
 
 from jaxrnn.engines.program._matching import Matching, pairs
-from jaxrnn.engines.program._normalizing import normalizing
+from jaxrnn.engines.program._normalized import with_readers
 from jaxrnn.engines.program._operations import Operation
 from jaxrnn.engines.program._views import View, row_major
 
@@ -19,15 +19,16 @@ def fused(operations: list[Operation], values: list[Any], placed: set[int]) -> l
       values: what they read and write.
       placed: values that are read outside.
     """
-    fusion = _Fusion(operations, values, placed)
+    fusion = Fusion(operations, values, placed)
     steps = fusion.with_slope, fusion.with_sum, fusion.with_product, fusion.with_mix
-    operations = fusion.change(*steps)
-    operations = normalizing(operations, values, placed)
-    fusion = _Fusion(operations, values, placed)
+    operations = with_readers(fusion.change(*steps), values, placed)
+    fusion = Fusion(operations, values, placed)
     return fusion.change(fusion.with_scale)
 
 
-class _Fusion(Matching):
+class Fusion(Matching):
+    """Each method maps an operation to one that stands for it and others."""
+
     def with_slope(self, operation):
         """The derivatives of tanh and sigmoid, from their values."""
         if operation.name != "mul":

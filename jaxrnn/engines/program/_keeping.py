@@ -8,8 +8,10 @@ from jaxrnn.engines.program._operations import Operation, Value
 # Costs for each number: an array is written and read past the first cache; an operation on what
 # is there is not, and may become part of another one.
 _KEEP, _READ, _APPLY = 8, 2, 1
-_DEAR = dict.fromkeys(("exp", "expm1", "log", "log1p", "tanh", "logistic"), 32)
-_DEAR |= dict.fromkeys(("sqrt", "rsqrt", "div"), 12) | {"product": UNBOUNDED}
+_DEAR = ("exp", "expm1", "log", "log1p", "tanh", "logistic", "add_tanh", "add_logistic")
+_DEAR = dict.fromkeys(_DEAR, 32)
+_DEAR |= dict.fromkeys(("sqrt", "rsqrt", "div"), 12)
+_DEAR |= {"mean_and_scale": 4, "product": UNBOUNDED}
 _EACH = 8  # numbers that a call for a row costs as much as
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from jaxrnn.engines.program._operations import Operation
 from jaxrnn.engines.program._views import View, whole
 
-_TOGETHER = ("reduce", "accumulate", "inverse", "normalize", "product")  # not number by number
+_TOGETHER = ("reduce", "accumulate", "mean", "normalize", "product")  # not number by number
 
 
 def narrowed(operations: list[Operation], values: list[Any], placed: set[int]) -> list[Operation]:

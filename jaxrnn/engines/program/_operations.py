@@ -12,10 +12,14 @@ multiply_add multiply_subtract subtract_product one_minus_times
 mix add_products times_difference difference_times add_tanh add_logistic
 tanh_slope logistic_slope tanh_slope_times logistic_slope_times logistic_slope_difference
 accumulate accumulate_products reduce_sum reduce_max reduce_min reduce_products
-reduce_mean inverse_deviation normalize_slope normalize_slope_times
+reduce_mean
+mean_and_scale normalize normalize_times normalize_multiply_add
+normalize_slope normalize_slope_times normalize_slope_sum
 product
 """
 OPERATIONS = tuple(_NAMES.split())  # in the order of `Op` in program_types.h
+# Those whose operands have one row in their last axis.
+NORMALIZING = frozenset(n for n in OPERATIONS if n.startswith(("mean_and", "normalize")))
 
 
 class Matrix(NamedTuple):
@@ -42,6 +46,16 @@ class Value:
     size: int
     known: Any = None  # a `Ref` or an array of the tape, for what is the same for all rows
     number: float | None = None  # likewise, for a constant
+
+
+def live(operations: list[Operation], wanted: set[int]) -> list[Operation]:
+    """The operations on which the values in `wanted` depend, in order."""
+    wanted, kept = set(wanted), []
+    for operation in reversed(operations):
+        if operation.output.value in wanted:
+            kept.append(operation)
+            wanted.update(view.value for view in operation.inputs)
+    return kept[::-1]
 
 
 class Lowered(NamedTuple):

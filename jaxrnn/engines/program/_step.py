@@ -10,6 +10,7 @@ import numpy as np
 from jaxrnn._core.loop import varying_like
 from jaxrnn._core.types import Cell
 from jaxrnn.engines.program._lowering import lower
+from jaxrnn.engines.program._normalizing import normalizing
 from jaxrnn.engines.program._operations import Lowered, Matrix
 from jaxrnn.engines.program._tape import Ref, Tape, depending, evaluate, needed, record
 from jaxrnn.engines.program._views import NotCovered
@@ -109,7 +110,7 @@ def step_program(cell: Cell, sizes: Sizes) -> StepProgram:
     rows = jax.tree.leaves(sizes.carry), jax.tree.leaves(sizes.u)
     known, _ = record(joint, read, shifts, *rows, rows[0])
     zeros = range(len(read), len(read) + len(shifts))
-    lowered = lower(known, len(read) + len(shifts), zeros, dtype)
+    lowered = normalizing(lower(known, len(read) + len(shifts), zeros, dtype))
     numbers = tuple(parameters.read.index(_matrix(entry, parameters)) for entry in products)
     matrices = tuple(o.matrix for o in lowered.operations if o.matrix)[: len(numbers)]
     pullback = _pullback(rows, len(products), parameters)

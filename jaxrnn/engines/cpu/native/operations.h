@@ -1,7 +1,7 @@
 // The operations of a program, each on a few rows of numbers.
 #pragma once
 
-#include "reductions.h"
+#include "normalizing.h"
 
 namespace jaxrnn::JAXRNN_INSTRUCTION_SET {
 
@@ -28,8 +28,10 @@ constexpr Operation<T> kOperations[] = {
     accumulate<T, Sum<T>, 1>,          accumulate<T, SumOfProducts<T>, 2>,
     reduce<T, Sum<T>, 1>,              reduce<T, Largest<T>, 1>,
     reduce<T, Smallest<T>, 1>,         reduce<T, SumOfProducts<T>, 2>,
-    mean<T>,                           inverse_deviation<T>,
-    normalize_slope<T, 3, 0b101>,      normalize_slope<T, 4, 0b1101>,
+    mean<T>,                           mean_and_scale<T>,
+    normalize<T, Copy<T>, 2>,          normalize<T, Times<T>, 3>,
+    normalize<T, MultiplyAdd<T>, 4>,   normalize_slope<T, 3>,
+    normalize_slope<T, 4>,             normalize_slope<T, 5>,
 };
 static_assert(sizeof(kOperations<float>) / sizeof(Operation<float>) ==
               static_cast<std::size_t>(Op::kProduct));

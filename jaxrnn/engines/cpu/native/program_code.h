@@ -24,14 +24,16 @@ struct Parsed {
   std::vector<T> numbers;
 };
 
-inline std::ptrdiff_t numbers_in(const Instruction& one) { return one.outer * one.inner; }
+inline std::ptrdiff_t numbers_in(const Instruction& one) {
+  return std::ptrdiff_t{one.outer} * one.inner;
+}
 
 template <class T>
 bool parse_view(Code& code, const Parsed<T>& parsed, ProgramView* view, std::ptrdiff_t outer,
                 std::ptrdiff_t inner) {
   view->buffer = code.count(static_cast<int>(parsed.buffers.size()) - 1);
-  view->offset = code.size();
-  view->outer = code.size();
+  view->offset = code.next(0, kMaxWidth);
+  view->outer = code.next(0, kMaxWidth);
   view->unit = code.next(0, 1);
   if (code.failed()) return false;
   const ProgramBuffer<T>& buffer = parsed.buffers[view->buffer];
@@ -57,24 +59,31 @@ bool parse_instruction(Code& code, const Parsed<T>& parsed, Instruction* one) {
   one->inputs = code.count(kMaxInputs);
   one->outer = code.next(0, kMaxNumbers);
   one->inner = code.next(0, kMaxNumbers);
-  if (one->outer * one->inner > kMaxNumbers) return false;
+  if (numbers_in(*one) > kMaxNumbers) return false;
   const bool multiplies = one->op == Op::kProduct;
   const int inputs = kInputs[static_cast<int>(one->op)];
   if (one->inputs != inputs && !(multiplies && one->inputs == inputs - 1)) return false;
   if (multiplies && one->matrix >= static_cast<int>(parsed.matrices.size())) return false;
   const bool is_of_rows = one->op >= Op::kSum && one->op < Op::kProduct;
-  const bool reduces = is_of_rows && one->op < Op::kNormalizeSlope;
+  const bool reduces = is_of_rows && one->op < Op::kMeanAndScale;
+  const bool normalizes = is_of_rows && !reduces;
   const std::ptrdiff_t depth = multiplies ? parsed.matrices[one->matrix].depth : one->inner;
-  if (!parse_view(code, parsed, &one->out, one->outer, reduces ? 1 : one->inner)) return false;
+  const std::ptrdiff_t written = reduces ? 1 : one->op == Op::kMeanAndScale ? 2 : one->inner;
+  if (!parse_view(code, parsed, &one->out, one->outer, written)) return false;
   one->is_flat =
       !multiplies && !is_of_rows && is_flat(*one, one->out, parsed.buffers[one->out.buffer]);
   for (int k = 0; k < one->inputs; k++) {
-    const std::ptrdiff_t inner = multiplies && k == 0 ? depth : one->inner;
+    const bool is_second = normalizes && k == 1;  // the mean and the scale of a row, or eps
+    const std::ptrdiff_t second = one->op == Op::kMeanAndScale ? 1 : 2;
+    const std::ptrdiff_t inner = multiplies && k == 0 ? depth : is_second ? second : one->inner;
     if (!parse_view(code, parsed, &one->in[k], one->outer, inner)) return false;
+    if (normalizes && !one->in[k].unit) return false;
     one->is_flat = one->is_flat && is_flat(*one, one->in[k], parsed.buffers[one->in[k].buffer]);
   }
   const Space to = parsed.buffers[one->out.buffer].space;
   const bool is_written = to != Space::kConstant && to != Space::kBefore && to != Space::kState;
+  if (one->op == Op::kNormalizeSlopeSum)
+    return is_written && parsed.buffers[one->in[4].buffer].space == Space::kSum;
   if (!multiplies) return is_written;
   const ProgramMatrix<T>& matrix = parsed.matrices[one->matrix];
   return is_written && one->outer == matrix.heads && one->inner == matrix.units;
@@ -160,7 +169,7 @@ bool parse(Code& code, Tensors<T>& tensors, ffi::Span<const double> numbers, std
   parsed->buffers.resize(code.count(most));
   for (auto& buffer : parsed->buffers) {
     const auto space = static_cast<Space>(code.count(static_cast<int>(Space::kSpaces) - 1));
-    buffer = {space, code.size(), 0, false, -1, nullptr, nullptr, nullptr};
+    buffer = {space, code.next(0, kMaxWidth), 0, false, -1, nullptr, nullptr, nullptr};
     const std::ptrdiff_t number = code.next(-1, kMaxBuffers), width = buffer.width;
     switch (space) {
       case Space::kLocal:

@@ -3,19 +3,21 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 namespace jaxrnn {
 
 // What an instruction does. The order is that of kOperations in operations.h, and of kNames below,
 // by which Python knows them.
-enum class Op {
+enum class Op : std::int32_t {
   kCopy, kNegative, kAbsolute, kSign, kExponent, kExpm1, kLog, kLog1p, kTanh, kSigmoid, kRoot,
   kInverseRoot, kSquare, kNot, kAdd, kSubtract, kMultiply, kDivide, kMaximum, kMinimum, kEqual,
   kNotEqual, kLess, kLessEqual, kAnd, kOr, kSelect, kMultiplyAdd, kMultiplySubtract,
   kSubtractProduct, kOneMinusTimes, kMix, kAddProducts, kTimesDifference, kDifferenceTimes,
   kAddTanh, kAddSigmoid, kTanhSlope, kSigmoidSlope, kTanhSlopeTimes, kSigmoidSlopeTimes,
   kSigmoidSlopeDifference, kAccumulate, kAccumulateProducts, kSum, kLargest, kSmallest,
-  kSumOfProducts, kMean, kInverseDeviation, kNormalizeSlope, kNormalizeSlopeTimes, kProduct, kOps
+  kSumOfProducts, kMean, kMeanAndScale, kNormalize, kNormalizeTimes, kNormalizeMultiplyAdd,
+  kNormalizeSlope, kNormalizeSlopeTimes, kNormalizeSlopeSum, kProduct, kOps
 };
 
 constexpr char kNames[] =
@@ -24,16 +26,18 @@ constexpr char kNames[] =
     "one_minus_times mix add_products times_difference difference_times add_tanh "
     "add_logistic tanh_slope logistic_slope tanh_slope_times logistic_slope_times "
     "logistic_slope_difference accumulate accumulate_products reduce_sum reduce_max reduce_min "
-    "reduce_products reduce_mean inverse_deviation normalize_slope normalize_slope_times product";
+    "reduce_products reduce_mean mean_and_scale normalize normalize_times normalize_multiply_add "
+    "normalize_slope normalize_slope_times normalize_slope_sum product";
 
 // The inputs of each; a product may have one less.
 constexpr int kInputs[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2,
                            2, 2, 2, 2, 3, 3, 3, 3, 2, 3, 4, 3, 3, 2, 2, 2, 2, 3, 3, 4, 1, 2,
-                           1, 1, 1, 2, 1, 3, 3, 4, 2};
+                           1, 1, 1, 2, 1, 2, 2, 3, 4, 3, 4, 5, 2};
 static_assert(sizeof(kInputs) / sizeof(int) == static_cast<std::size_t>(Op::kOps));
 
-constexpr int kMaxInputs = 4, kMaxBuffers = 512;
+constexpr int kMaxInputs = 5, kMaxBuffers = 512;
 constexpr std::int64_t kMaxNumbers = 1 << 24;  // of a row, in one instruction
+constexpr std::int64_t kMaxWidth = std::numeric_limits<std::int32_t>::max();  // of a buffer
 
 // Where a buffer lies.
 enum class Space {
@@ -59,20 +63,21 @@ struct ProgramBuffer {
   T *first, *initial;  // kBefore: the carry before the first step, and the one of resets
 };
 
+// Small, as all instructions are read at each step, after matrices that leave no room in the cache.
 struct ProgramView {
-  int buffer;
-  std::ptrdiff_t offset, outer;  // in a row: where it begins, and the stride of its outer axis
-  bool unit;                     // whether it has the inner axis, or one number for all of it
-  std::ptrdiff_t row;            // the distance between rows, zero where all are the same
-  bool is_at_row;                // whether its rows are those of the part, not of a block
+  std::int32_t offset, outer;  // in a row: where it begins, and the stride of its outer axis
+  std::int32_t row;            // the distance between rows, zero where all are the same
+  std::int16_t buffer;
+  bool unit;       // whether it has the inner axis, or one number for all of it
+  bool is_at_row;  // whether its rows are those of the part, not of a block
 };
 
 struct Instruction {
   Op op;
-  int matrix;  // of a product
-  int inputs;
-  std::ptrdiff_t outer, inner;
+  std::int16_t matrix;  // of a product
+  std::int8_t inputs;
   bool is_flat;  // whether rows lie one after the other in all operands
+  std::int32_t outer, inner;
   ProgramView out, in[kMaxInputs];
 };
 

@@ -46,7 +46,8 @@ one too, with nothing to declare and no compiler: *compile* is the CPU time that
 and compile the step.
 
 The projection of the inputs and the output are part of the program too, as far as it covers them:
-no array over all steps is made in between. Products of the inputs are made for all steps at once.
+no array over all steps is made in between. Products of the inputs are made for as many steps at a
+time as a cache holds; or for all steps at once, if there are few rows or the matrices are large.
 
 A program covers operations on each number, sums and extremes over features, slices and joins, and
 products with parameters, in float32 and float64. It does not cover convolutions, complex and

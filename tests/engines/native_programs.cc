@@ -130,6 +130,8 @@ bool run(const Kernels<T>& kernels, Index steps, Index batch, Index size, Index 
   if (has_flags) p.resets = resets.get();
   const Index rows = batch * size, all = steps * rows;
   const auto us = random<T>(2 * all), ys = random<T>(all), before = random<T>(all);
+  constexpr Index depth = 3;
+  const auto xs = random<T>(steps * batch * depth), kernel = random<T>(depth * 2 * size);
   const auto after = random<T>(all);
   const auto first = random<T>(rows), initial = random<T>(rows), last = random<T>(rows);
   const auto dinitial = random<T>(rows), earliest = random<T>(rows), totals = random<T>(rows);
@@ -164,6 +166,15 @@ bool run(const Kernels<T>& kernels, Index steps, Index batch, Index size, Index 
       kernels.pack(packing, weights.get() + head * size * size, packed.get() + head * packed_size,
                    panel);
   const ProgramMatrix<T> matrix = {2, size, size, packed.get(), packed_size};
+  Sizes sides = {};
+  sides.inputs = 2 * size, sides.hidden = depth;
+  const Packing wide = kernels.transposed_projection(sides, 1);
+  const auto columns = random<T>(kernels.packed_size(wide)), biases = random<T>(2 * size + 64);
+  for (Index panel = 0; panel < kernels.panels(wide); panel++)
+    kernels.pack(wide, kernel.get(), columns.get(), panel);
+  const ProgramProjection<T> projection = {depth,    2 * size,      xs.get(),
+                                           us.get(), columns.get(), biases.get()};
+  p.projections = &projection, p.num_projections = 1, p.chunk = 2;
   p.num_states = p.num_sums = p.num_results = 1;
   p.num_buffers = buffers.size(), p.num_instructions = instructions.size();
   p.states = &state, p.sums = &total, p.results = &result, p.matrices = &matrix;
@@ -175,12 +186,15 @@ bool run(const Kernels<T>& kernels, Index steps, Index batch, Index size, Index 
   constexpr Index slack = 64;  // as the handler has it
   const Index each = p.wide_size + p.sum_size + p.state_size * (is_backward ? 3 : 2) +
                      (has_flags ? p.staged_size : 0);
+  const Index gathered = kernels.inputs_scratch(depth);
   std::vector<std::thread> threads;
   for (Index begin = 0; begin < batch; begin += p.rows)
     threads.emplace_back([&, begin] {
-      const auto scratch = random<T>(p.local_size * p.block + each * p.rows + slack);
+      const auto scratch = random<T>(p.local_size * p.block + each * p.rows + gathered + slack);
+      const auto numbers = std::unique_ptr<Index[]>(new Index[p.rows * p.chunk]);
       const Index end = begin + p.rows < batch ? begin + p.rows : batch;
-      kernels.program(p, {begin, end, has_mask ? order.data() : nullptr, scratch.get()});
+      kernels.program(p, {begin, end, has_mask ? order.data() : nullptr, scratch.get(),
+                          numbers.get()});
     });
   for (std::thread& thread : threads) thread.join();
   bool finite = true;

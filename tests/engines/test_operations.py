@@ -310,7 +310,12 @@ def code():
     return programs_of(jaxrnn.layer_norm_lstm(5), xs).forward()
 
 
-def call(body):
+DEPTH, WIDTH = 6, 20  # of the inputs, and of their products
+HEADS = {"given products": (0, 0, 0, 0), "products": (0, 0, 0, 1, DEPTH, 0, 0, -1)}
+heads = pytest.mark.parametrize("head", HEADS)
+
+
+def call(head, numbers):
     """Calls the kernel with the arrays of the program and with other numbers."""
     made, (steps, batch) = code(), (4, 3)
 
@@ -319,14 +324,19 @@ def call(body):
 
     operands = [zeros(batch, width) for width in made.states]
     for place in made.operands:
-        shape = made.known[place.number][1] if place.space == "known" else (steps, batch, 20)
-        operands.append(zeros(*shape))
+        if place.space == "known":
+            operands.append(zeros(*made.known[place.number][1]))
+        elif head == "products":
+            operands += [zeros(steps, batch, DEPTH), zeros(DEPTH, WIDTH)]
+        else:
+            operands.append(zeros(steps, batch, WIDTH))
     results = [jax.ShapeDtypeStruct((batch, width), jnp.float32) for width in made.states]
-    results += [jax.ShapeDtypeStruct((steps, batch, n), jnp.float32) for _, n in made.results]
+    widths = [n for _, n in made.results] + [WIDTH] * (head == "products")
+    results += [jax.ShapeDtypeStruct((steps, batch, n), jnp.float32) for n in widths]
     run = jax.ffi.ffi_call("jaxrnn_program", results)
     return run(
         *operands,
-        program=np.array((0, 0, 0, *body), np.int64),
+        program=np.array(numbers, np.int64),
         numbers=np.array(made.numbers, np.float64),
         steps=np.int64(steps),
         batch=np.int64(batch),
@@ -336,18 +346,20 @@ def call(body):
     )
 
 
-def test_the_program_runs_as_it_is():
-    assert np.isfinite(call(code().body)[0]).all()
+@heads
+def test_the_program_runs_as_it_is(head):
+    assert np.isfinite(call(head, (*HEADS[head], *code().body))[0]).all()
 
 
+@heads
 @pytest.mark.parametrize("seed", [*range(40), *map(later, range(40, 400))])
-def test_a_damaged_program_is_refused_or_harmless(seed):
-    rng, body = np.random.default_rng(seed), list(code().body)
-    for at in rng.integers(0, len(body), rng.integers(1, 4)):
-        body[at] = int(rng.choice([-1, 0, 1, 2, 7, 63, 1 << 20, 1 << 39, 1 << 62]))
-    body = body[: rng.choice([len(body), len(body), len(body) - 1, len(body) // 2])]
+def test_a_damaged_program_is_refused_or_harmless(head, seed):
+    rng, numbers = np.random.default_rng(seed), [*HEADS[head], *code().body]
+    for at in rng.integers(0, len(numbers), rng.integers(1, 4)):
+        numbers[at] = int(rng.choice([-2, -1, 0, 1, 2, 7, 63, 1 << 20, 1 << 39, 1 << 62]))
+    numbers = numbers[: rng.choice([len(numbers), len(numbers), len(numbers) - 1, 80])]
     with contextlib.suppress(jax.errors.JaxRuntimeError):
-        jax.block_until_ready(call(tuple(body)))
+        jax.block_until_ready(call(head, numbers))
 
 
 def test_python_and_the_library_know_the_same_operations():

@@ -10,7 +10,8 @@ import numpy as np
 
 from jaxrnn._core.loop import shape_like, varying_like
 from jaxrnn.engines.cpu._calls import instruction_set, shape_of
-from jaxrnn.engines.cpu._dense import Times, multiply
+from jaxrnn.engines.cpu._dense import Times
+from jaxrnn.engines.cpu._program_inputs import given_to, numbers_of_projections
 from jaxrnn.engines.kernel._folding import foldable
 from jaxrnn.engines.kernel._operands import (
     Cotangents,
@@ -30,8 +31,8 @@ def forward(recurrence: Recurrence, primals: Primals, flags: Flags) -> Result:
 
     def call(params, states, sequences):
         inputs, flags = sequences
-        given = _given(recurrence, params, inputs, flags)
-        out = _run(recurrence, programs.forward(), params, states, given, flags)
+        given = given_to(recurrence, params, inputs, flags)
+        out = _run(recurrence, programs.forward(), params, states, inputs, flags, given)
         return out[0], tuple(out[-1][Place("after", j)] for j in programs.outs)
 
     return Result(*foldable(call)(primals.weights, primals.states, (primals.inputs, flags)))
@@ -46,10 +47,11 @@ def training_forward(
 
     def call(params, states, sequences):
         inputs, flags = sequences
-        given = _given(recurrence, params, inputs, flags)
-        out = _run(recurrence, code, params, states, given, flags)
+        given = given_to(recurrence, params, inputs, flags)
+        out = _run(recurrence, code, params, states, inputs, flags, given)
         kept = tuple(out[-1][place] for place, _ in code.results)
-        return out[0], (kept, tuple(given[i] for i in _kept_products(recurrence)))
+        products = (Place("input", i) for i in _kept_products(recurrence))
+        return out[0], (kept, tuple(out[-1][place] for place in products))
 
     states, (kept, products) = foldable(call)(
         primals.weights, primals.states, (primals.inputs, flags)
@@ -57,21 +59,6 @@ def training_forward(
     found = {place: x for (place, _), x in zip(code.results, kept, strict=True)}
     ys = tuple(found[Place("after", j)] for j in programs.outs)
     return Result(states, ys), Saved(kept, None, None, products)
-
-
-def _given(recurrence, params, inputs, flags):
-    """What the program is given at each step."""
-    projection = recurrence.kernel.projection
-    if projection is None:
-        return inputs
-    read = projection.parameters.of(params)
-    asked = []
-    for matrix in projection.matrices:
-        bias = None if matrix.bias is None else read[matrix.bias].reshape(matrix.width)
-        sides = inputs[matrix.leaf], read[matrix.number], bias
-        asked.append(Times(*sides, is_transposed=matrix.is_transposed, has_zeros=False))
-    made = multiply(recurrence, flags.mask, asked)
-    return (*(out for (out,) in made), *(inputs[i] for i in projection.leaves))
 
 
 def _kept_products(recurrence):
@@ -100,7 +87,8 @@ def backward(
         read = inputs if projection is None else [inputs[i] for i in projection.leaves]
         first = 0 if projection is None else len(projection.matrices)
         arrays |= {Place("input", first + i): x for i, x in enumerate(read)}
-        out = _run(recurrence, code, params, (dcarry, None), inputs, flags, arrays, backward=True)
+        states = dcarry, None
+        out = _run(recurrence, code, params, states, inputs, flags, (), arrays, backward=True)
         last, dinitial, sums, found = out
         if dinitial is None:
             dinitial = jax.tree.map(jnp.zeros_like, last)
@@ -152,22 +140,24 @@ def columns_of_products(recurrence: Recurrence) -> list[tuple[int, int] | None]:
     return [None if at is None else (at.begin, at.end) for at in places]
 
 
-def _run(recurrence, code: Code, params, states, inputs, flags, arrays=None, *, backward=False):
+def _run(
+    recurrence, code: Code, params, states, inputs, flags, given, arrays=None, *, backward=False
+):
     """The state after the last step, that of resets, the sums in one, and the sequences by place.
 
-    `inputs` tell the steps and the rows; going forward they are what the program is given.
+    `inputs` tell the steps and the rows, and `given` is the result of `given_to`.
     """
     step = recurrence.kernel.programs.step
     carry, initial = states
     steps, batch, _ = inputs[0].shape
-    arrays = {Place("input", i): x for i, x in enumerate(inputs)} if arrays is None else arrays
+    arrays = {**(arrays or {}), **{Place("input", i): x for i, x in enumerate(given)}}
     known = step.known_values(step.parameters.of(params), [x for x, _ in code.known])
     operands = [flag for flag in flags if flag is not None]
     for j, leaf in enumerate(carry):
         operands.append(leaf)
         if flags.resets is not None and not backward:
             operands.append(initial[j])
-    position = {}
+    position, projected = {}, []
     for place in code.operands:
         position[place] = len(operands)
         if place.space == "known":
@@ -176,6 +166,9 @@ def _run(recurrence, code: Code, params, states, inputs, flags, arrays=None, *, 
         elif place.space == "lagged":
             spaces = ("after", "first") if flags.resets is None else ("after", "first", "initial")
             operands += [arrays[Place(space, place.number)] for space in spaces]
+        elif isinstance(arrays[place], Times):
+            projected.append(place)
+            operands += [x for x in arrays[place].operands() if x is not None]
         else:
             operands.append(arrays[place])
     dtype = step.dtype
@@ -183,19 +176,24 @@ def _run(recurrence, code: Code, params, states, inputs, flags, arrays=None, *, 
     has_two = backward and flags.resets is not None
     results = [shape for shape in of_carry for _ in range(1 + has_two)]
     results += [shape_of(dtype, batch, sum(code.sums))] if code.sums else []
+    first, places = len(results), [place for place, _ in code.results]
     results += [shape_of(dtype, steps, batch, width) for _, width in code.results]
-    head = backward, flags.mask is not None, flags.resets is not None
-    places = [None] * (len(results) - len(code.results)) + [place for place, _ in code.results]
-    reused = {position[array]: places.index(place) for place, array in code.reused.items()}
+    # Where what is written in place of a projection lies, the projection does.
+    shared = {array: places.index(place) for place, array in code.reused.items()}
+    own = [place for place in projected if place not in shared]
+    results += [shape_of(dtype, *arrays[place].shapes()[0]) for place in own]
+    reused = {position[a]: first + at for a, at in shared.items() if a not in projected}
+    head = [backward, flags.mask is not None, flags.resets is not None]
+    head += numbers_of_projections(given, shared)
     call = recurrence, head, code, inputs[0], operands, results, steps, batch, backward, reused
     out = list(_call(*call))
-    ends = out[: len(carry) * (1 + has_two)]
-    out = out[len(ends) :]
+    ends, out = out[: len(carry) * (1 + has_two)], out[len(carry) * (1 + has_two) :]
     last, dinitial = (tuple(ends[::2]), tuple(ends[1::2])) if has_two else (tuple(ends), None)
     sums = out.pop(0) if code.sums else None
-    found = {place: x for (place, _), x in zip(code.results, out, strict=True)}
+    found = dict(zip((*places, *own), out, strict=True))
+    given = {Place("input", i): x for i, x in enumerate(given) if not isinstance(x, Times)}
     found |= {alias: found[place] for alias, place in code.aliases.items() if place in found}
-    return last, dinitial, sums, found
+    return last, dinitial, sums, given | found
 
 
 def _call(recurrence, head, code, like, operands, results, steps, batch, backward, reused):

@@ -72,7 +72,7 @@ def program_of(cell: Cell, call: Call) -> str:
     first = [f"programs for tiles of {tile} rows or fewer"]
     if kernel.projection is not None:
         widths = ", ".join(str(matrix.width) for matrix in kernel.projection.matrices)
-        first.append(f"given products of all inputs at once with matrices: {widths} numbers wide")
+        first.append(f"given products of the inputs with matrices: {widths} numbers wide")
     return "\n".join([*first, *lines])
 
 

@@ -18,7 +18,9 @@ from jaxrnn.engines.program._views import NotCovered, View, collapsed
 _REDUCTIONS = frozenset(("reduce_sum", "reduce_max", "reduce_min", "reduce_products"))
 _REDUCTIONS |= {"reduce_mean"}
 _SPACES = ("local", "wide", "state", "next", "sum", "constant", "sequence", "lagged")
-_IS_RESULT, _HAS_ZEROS = 1, 2  # of a sequence: the second where it is masked
+# Of a sequence: an array that is given, the first projection, which may be given too, and a result,
+# which the second sets to zero where it is masked.
+_IS_GIVEN, _IS_PROJECTED, _IS_RESULT, _HAS_ZEROS = -1, -2, 1, 2
 _LARGEST = 2**24  # numbers of a row
 _MOST = 512  # buffers, and instructions that one operation is written out as
 
@@ -65,6 +67,7 @@ def encode(
     *,
     unread: Collection[Place] = (),
     free: Collection[Place] = (),
+    projected: Collection[Place] = (),
     joins: Mapping[Place, Columns] = MappingProxyType({}),
 ) -> Code:
     """The code of operations.
@@ -74,17 +77,18 @@ def encode(
       made: the operations.
       unread: sequences of which nobody reads the rows that are masked.
       free: sequences that nobody reads after the call.
+      projected: inputs that the kernel may compute itself.
       joins: places that are columns of another one, and which.
 
     Raises:
       NotCovered: there are too many values or operations.
     """
-    return _Writer(step, with_joins(made, joins), unread, free).run()
+    return _Writer(step, with_joins(made, joins), unread, free, projected).run()
 
 
 class _Writer:
-    def __init__(self, step, made, unread, free):
-        self.step, self.made, self.free = step, made, free
+    def __init__(self, step, made, unread, free, projected):
+        self.step, self.made, self.free, self.projected = step, made, free, projected
         self.values, self.operations, self.places, aliases, _ = made
         self.written = {o.output.value for o in self.operations} & set(self.places)
         others = [place for pair in aliases.items() for place in pair if place not in unread]
@@ -194,7 +198,8 @@ class _Writer:
         self.operands.append(place)
         if place.space == "lagged":
             return "lagged", width, -1
-        return "sequence", width, -1
+        is_projected = place in self.projected
+        return "sequence", width, _IS_PROJECTED - place.number if is_projected else _IS_GIVEN
 
     def view(self, view, outer, unit):
         return self.of_value[view.value], view.offset, outer, unit

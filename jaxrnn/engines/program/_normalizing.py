@@ -63,16 +63,16 @@ class _Normalizing(Matching):
             if not is_square or centered.name != "sub" or centered.output != total.inputs[0]:
                 continue
             x, mean = centered.inputs
-            made = self.writers.get(mean.value)
+            made, kept = self.writers.get(mean.value), total.output.shape
             if (
                 one_of_each(mean, total) is None
                 or made is None
                 or made.name != "reduce_mean"
-                or not is_same(made.inputs[0], x)
+                or not (made.inputs[0] == x or is_same(made.inputs[0], x))
+                or not ends_in_order(x, len(kept))
                 or not is_count(self.number(variance.inputs[1]), total)
             ):
                 continue
-            kept = total.output.shape
             self.values.append(Value(2 * math.prod(kept)))
             both = whole(len(self.values) - 1, (*kept, 2))
             rows = of_rows(x, len(kept))

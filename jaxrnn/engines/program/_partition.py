@@ -46,7 +46,8 @@ class Programs:
     @functools.cache  # noqa: B019
     def forward(self) -> Code:
         """From the carry and u to the new carry."""
-        return encode(self.step, forward_pass(self.step, [], self.outs), free=self.products)
+        made = forward_pass(self.step, [], self.outs)
+        return encode(self.step, made, free=self.products, projected=self.products)
 
     @functools.cache  # noqa: B019
     def training_forward(self) -> Code:
@@ -55,7 +56,7 @@ class Programs:
         after = {Place("after", j) for j in self._after() - {*self.outs}}
         unread = self._saved() | after if self.skips_masked else ()
         choices = {"unread": unread, "free": self._overwritten(), "joins": self.joins()}
-        return encode(self.step, forward, **choices)
+        return encode(self.step, forward, projected=self.products, **choices)
 
     @functools.cache  # noqa: B019
     def backward(self) -> Code:

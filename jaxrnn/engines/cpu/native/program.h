@@ -2,8 +2,8 @@
 // at a time, which stay in the L1 cache between operations.
 #pragma once
 
+#include "gradients.h"
 #include "operations.h"
-#include "panels.h"
 
 namespace jaxrnn::JAXRNN_INSTRUCTION_SET {
 
@@ -21,12 +21,14 @@ class ProgramPass {
         begin(part.begin),
         rows(part.end - part.begin),
         order(part.order),
+        numbers(part.numbers),
         local(part.scratch) {
     wide = local + p.local_size * p.block;
     now = wide + p.wide_size * p.rows;
     next = now + p.state_size * p.rows;
     sums = next + p.state_size * p.rows;
     staged = sums + (p.sum_size + (p.is_backward ? p.state_size : 0)) * p.rows;
+    gathered = staged + (order || p.resets ? p.staged_size : 0) * p.rows;
   }
 
   void run() {
@@ -34,7 +36,8 @@ class ProgramPass {
     std::memset(sums, 0, p.sum_size * p.rows * sizeof(T));
     if (p.is_backward) std::memset(initial(), 0, p.state_size * p.rows * sizeof(T));
     for (std::ptrdiff_t step = 0; step < p.steps; step++) {
-      t = p.reverse ? p.steps - 1 - step : step;
+      if (p.num_projections && step % p.chunk == 0) project(step);
+      t = time(step);
       place();
       if (p.resets && !p.is_backward) restore();
       for (std::ptrdiff_t row = 0; row < rows;) row = advance(row);
@@ -47,6 +50,23 @@ class ProgramPass {
   }
 
  private:
+  std::ptrdiff_t time(std::ptrdiff_t step) const { return p.reverse ? p.steps - 1 - step : step; }
+
+  // Makes the projections of the real rows of a chunk of steps.
+  void project(std::ptrdiff_t step) {
+    const std::ptrdiff_t stop = step + p.chunk < p.steps ? step + p.chunk : p.steps;
+    std::ptrdiff_t count = 0;
+    for (; step < stop; step++) {
+      t = time(step);
+      for (std::ptrdiff_t row = 0; row < rows; row++)
+        if (is_real(row)) numbers[count++] = t * p.batch + in_batch(row);
+    }
+    for (std::ptrdiff_t i = 0; i < p.num_projections; i++) {
+      const ProgramProjection<T>& o = p.projections[i];
+      inputs<T>({o.matrix, o.rows, o.units, o.depth, o.out, numbers, o.bias}, 0, count, gathered);
+    }
+  }
+
   // Advances the rows from `first` on that are alike, real or masked; returns the row after them.
   std::ptrdiff_t advance(std::ptrdiff_t first) {
     std::ptrdiff_t end = first;
@@ -309,7 +329,8 @@ class ProgramPass {
   const Program<T>& p;
   const std::ptrdiff_t begin, rows;
   const std::ptrdiff_t* const order;
-  T *local, *wide, *now, *next, *sums, *staged;
+  std::ptrdiff_t* const numbers;
+  T *local, *wide, *now, *next, *sums, *staged, *gathered;
   std::ptrdiff_t t = 0;
   T* bases[kMaxBuffers];
 };

@@ -9,6 +9,16 @@
 
 namespace jaxrnn {
 
+// What rows times a matrix make, which the program computes itself.
+template <class T>
+struct ParsedProjection {
+  std::ptrdiff_t depth;
+  bool is_transposed, has_bias;
+  std::ptrdiff_t shared;  // the result in whose place it lies; -1 where it has its own
+  int buffer;             // which holds it; -1 where nothing reads it
+  const T *rows, *matrix, *bias;
+};
+
 // A program and what it is made of.
 template <class T>
 struct Parsed {
@@ -22,6 +32,7 @@ struct Parsed {
   std::vector<bool> is_transposed;
   std::vector<Instruction> instructions;
   std::vector<T> numbers;
+  std::vector<ParsedProjection<T>> projections;
 };
 
 inline std::ptrdiff_t numbers_in(const Instruction& one) {
@@ -122,6 +133,35 @@ std::ptrdiff_t reserve(std::ptrdiff_t width, std::ptrdiff_t* size) {
   return place;
 }
 
+template <class T>
+void parse_projection(Tensors<T>& tensors, std::ptrdiff_t steps, std::ptrdiff_t batch,
+                      std::ptrdiff_t width, ParsedProjection<T>* made) {
+  made->rows = tensors.operand({steps, batch, made->depth});
+  made->matrix = made->is_transposed ? tensors.operand({width, made->depth})
+                                     : tensors.operand({made->depth, width});
+  if (made->has_bias) made->bias = tensors.operand({width});
+}
+
+// Gives each projection that is read its place; false where it fits none.
+template <class T>
+bool place_projections(Tensors<T>& tensors, std::ptrdiff_t steps, std::ptrdiff_t batch,
+                       Parsed<T>* parsed) {
+  const std::ptrdiff_t results = parsed->results.size();
+  for (const auto& made : parsed->projections) {
+    if (made.buffer < 0) continue;
+    ProgramBuffer<T>& buffer = parsed->buffers[made.buffer];
+    if (made.shared >= results) return false;
+    if (made.shared < 0) {
+      buffer.array = tensors.result({steps, batch, buffer.width});
+    } else if (parsed->results[made.shared].width == buffer.width) {
+      buffer.array = parsed->results[made.shared].array;
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
 // Reads the program of a call over (T, B); false where the numbers make none.
 template <class T>
 bool parse(Code& code, Tensors<T>& tensors, ffi::Span<const double> numbers, std::ptrdiff_t steps,
@@ -134,6 +174,11 @@ bool parse(Code& code, Tensors<T>& tensors, ffi::Span<const double> numbers, std
   if (has_mask) p.mask = tensors.template operand<const bool>({steps, batch});
   if (has_resets) p.resets = tensors.template operand<const bool>({steps, batch});
   const auto most = kMaxBuffers;
+  parsed->projections.resize(code.count(most));
+  for (auto& made : parsed->projections) {
+    made = {code.size(), code.next(0, 1) == 1, code.next(0, 1) == 1, code.next(-1, most), -1};
+    made.rows = made.matrix = made.bias = nullptr;
+  }
   parsed->states.resize(code.count(most));
   for (auto& state : parsed->states) {
     state = {code.size(), 0, nullptr, nullptr, nullptr, nullptr, -1};
@@ -170,7 +215,7 @@ bool parse(Code& code, Tensors<T>& tensors, ffi::Span<const double> numbers, std
   for (auto& buffer : parsed->buffers) {
     const auto space = static_cast<Space>(code.count(static_cast<int>(Space::kSpaces) - 1));
     buffer = {space, code.next(0, kMaxWidth), 0, false, -1, nullptr, nullptr, nullptr};
-    const std::ptrdiff_t number = code.next(-1, kMaxBuffers), width = buffer.width;
+    const std::ptrdiff_t number = code.next(-1 - most, most), width = buffer.width;
     switch (space) {
       case Space::kLocal:
         buffer.place = reserve<T>(width, &p.local_size);
@@ -197,12 +242,18 @@ bool parse(Code& code, Tensors<T>& tensors, ffi::Span<const double> numbers, std
         buffer.array = number >= 0 ? &parsed->numbers[number]
                                    : const_cast<T*>(tensors.operand({width}));
         break;
-      case Space::kSequence:  // a result where `number` is 1, or 2: zero where it is masked
+      case Space::kSequence:  // a result where `number` is 1, or 2: zero where it is masked; and
+                              // from -2 down, what a projection makes
         buffer.place = reserve<T>(width, &p.staged_size);
         buffer.is_result = number == 1 || number == 2;
         if (buffer.is_result) {
           buffer.array = tensors.result({steps, batch, width});
           parsed->results.push_back({width, number == 2, buffer.array});
+        } else if (-2 - number >= 0 &&
+                   -2 - number < static_cast<std::ptrdiff_t>(parsed->projections.size())) {
+          auto& made = parsed->projections[-2 - number];
+          made.buffer = &buffer - parsed->buffers.data();
+          parse_projection(tensors, steps, batch, width, &made);
         } else {
           buffer.array = const_cast<T*>(tensors.operand({steps, batch, width}));
         }
@@ -217,6 +268,7 @@ bool parse(Code& code, Tensors<T>& tensors, ffi::Span<const double> numbers, std
         return false;
     }
   }
+  if (!place_projections(tensors, steps, batch, parsed)) return false;
   parsed->instructions.resize(code.count(1 << 12));
   for (auto& one : parsed->instructions)
     if (!parse_instruction(code, *parsed, &one)) return false;

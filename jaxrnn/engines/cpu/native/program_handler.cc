@@ -3,6 +3,7 @@
 
 #include "deal.h"
 #include "program_code.h"
+#include "rows_matrix.h"
 
 namespace jaxrnn {
 namespace {
@@ -16,6 +17,8 @@ std::ptrdiff_t count_parts(ffi::ThreadPool& pool, const Parsed<T>& parsed) {
   double products = 0, work = 0;
   for (const auto& matrix : parsed.matrices)
     products += 1.0 * matrix.heads * matrix.depth * matrix.units;
+  for (const auto& made : parsed.projections)
+    if (made.buffer >= 0) work += made.depth * parsed.buffers[made.buffer].width;
   for (const auto& one : parsed.instructions) work += operation * one.outer * one.inner;
   const bool is_little = 2.0 * p.steps * p.batch * (products + work) < least;
   const std::ptrdiff_t threads = is_little ? 1 : std::max<std::int64_t>(pool.num_threads(), 1);
@@ -49,6 +52,48 @@ bool pack(const Kernels<T>& kernels, Parsed<T>* parsed, std::vector<Memory<T>>* 
   return true;
 }
 
+// The projections that a program makes, and scratch for the rows of a chunk of steps.
+template <class T>
+class Projections {
+ public:
+  // False if memory runs out.
+  bool prepare(ffi::ThreadPool& pool, const Kernels<T>& kernels, const Parsed<T>& parsed,
+               std::ptrdiff_t threads) {
+    for (const auto& made : parsed.projections) {
+      if (made.buffer < 0) continue;
+      const auto& buffer = parsed.buffers[made.buffer];
+      matrices_.emplace_back();
+      const bool is_packed = matrices_.back().pack(pool, kernels, made.matrix, made.bias, made.depth,
+                                                   buffer.width, made.is_transposed, threads);
+      if (!is_packed) return false;
+      const auto& matrix = matrices_.back();
+      all_.push_back({made.depth, buffer.width, made.rows, buffer.array, matrix.matrix(),
+                      matrix.bias()});
+      scratch_ = std::max(scratch_, kernels.inputs_scratch(made.depth));
+      width_ += made.depth + buffer.width;
+    }
+    return true;
+  }
+
+  // Tells a program of them; returns the rows of a chunk.
+  std::ptrdiff_t describe(Program<T>* p) const {
+    constexpr std::ptrdiff_t cache = 1 << 16;  // numbers that stay in the L2 cache beside a matrix
+    p->projections = all_.data();
+    p->num_projections = all_.size();
+    p->chunk = std::max<std::ptrdiff_t>(cache / std::max<std::ptrdiff_t>(p->rows * width_, 1), 1);
+    p->chunk = std::min(p->chunk, std::max<std::ptrdiff_t>(p->steps, 1));
+    return all_.empty() ? 0 : p->rows * p->chunk;
+  }
+
+  // Numbers for each part.
+  std::ptrdiff_t scratch() const { return scratch_; }
+
+ private:
+  std::vector<RowsMatrix<T>> matrices_;
+  std::vector<ProgramProjection<T>> all_;
+  std::ptrdiff_t scratch_ = 0, width_ = 0;
+};
+
 template <class T>
 ffi::Error run(ffi::ThreadPool& pool, const Kernels<T>& kernels, ffi::RemainingArgs args,
                ffi::RemainingRets rets, ffi::Span<const std::int64_t> numbers,
@@ -81,6 +126,9 @@ ffi::Error run(ffi::ThreadPool& pool, const Kernels<T>& kernels, ffi::RemainingA
   p.block = (p.rows + blocks - 1) / blocks;
   std::vector<Memory<T>> packed;
   if (!pack(kernels, &parsed, &packed)) return out_of_memory();
+  Projections<T> projections;
+  if (!projections.prepare(pool, kernels, parsed, parts)) return out_of_memory();
+  const std::ptrdiff_t chunk = projections.describe(&p);
   for (const auto& result : parsed.results) prepare(result.array, steps * batch * result.width);
   constexpr std::ptrdiff_t slack = 64;  // numbers past the last row that a vector may read
   const std::ptrdiff_t states = p.state_size * (p.is_backward ? 3 : 2);
@@ -88,13 +136,15 @@ ffi::Error run(ffi::ThreadPool& pool, const Kernels<T>& kernels, ffi::RemainingA
   const std::ptrdiff_t each_row =
       p.wide_size + p.sum_size + states + (is_staged ? p.staged_size : 0);
   const std::ptrdiff_t size =
-      (p.local_size * p.block + each_row * p.rows + slack + 15) / 16 * 16;
+      (p.local_size * p.block + each_row * p.rows + projections.scratch() + slack + 15) / 16 * 16;
   const std::ptrdiff_t count = (batch + p.rows - 1) / p.rows;
   const auto scratch = allocate<T>(size * count);
-  if (!scratch) return out_of_memory();
+  const auto rows = allocate<std::ptrdiff_t>(chunk * count);
+  if (!scratch || !rows) return out_of_memory();
   parallel(pool, count, Order::kByProcessor, [&](std::int64_t part) {
     const Range range(sizes, part);
-    kernels.program(p, {range.begin, range.end, order, scratch.get() + part * size});
+    kernels.program(p, {range.begin, range.end, order, scratch.get() + part * size,
+                        rows.get() + part * chunk});
   });
   return ffi::Error::Success();
 }

@@ -88,6 +88,16 @@ struct ProgramMatrix {
   std::ptrdiff_t size;  // of a head, packed
 };
 
+// What rows times a matrix make, for some steps at a time, before these run: so it is read again
+// from the L2 cache.
+template <class T>
+struct ProgramProjection {
+  std::ptrdiff_t depth, units;
+  const T* rows;           // (T, B, depth)
+  T* out;                  // (T, B, units)
+  const T *matrix, *bias;  // packed, as in `Inputs`
+};
+
 template <class T>
 struct ProgramState {
   std::ptrdiff_t width, place;
@@ -123,6 +133,8 @@ struct Program {
   const ProgramBuffer<T>* buffers;
   const ProgramMatrix<T>* matrices;
   const Instruction* instructions;
+  std::ptrdiff_t num_projections, chunk;  // and the steps for which they are made at a time
+  const ProgramProjection<T>* projections;
   std::ptrdiff_t local_size, wide_size, state_size, sum_size;  // numbers for each row
   std::ptrdiff_t staged_size;  // likewise, of all sequences
 };
@@ -132,6 +144,7 @@ struct ProgramPart {
   std::ptrdiff_t begin, end;
   const std::ptrdiff_t* order;  // the rows in the order of the parts; null where they are in order
   T* scratch;
+  std::ptrdiff_t* numbers;  // for the rows of a chunk
 };
 
 }  // namespace jaxrnn

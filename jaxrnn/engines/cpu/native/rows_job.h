@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "job.h"
+#include "rows_matrix.h"
 
 namespace jaxrnn {
 
@@ -26,32 +27,20 @@ class RowsJob : public Job<T> {
   double size() const override { return 1.0 * s.real.count * depth * units; }
 
   bool prepare(std::ptrdiff_t threads) override {
-    constexpr std::ptrdiff_t most_lanes = 64;  // a panel ends with a whole vector
     this->parts_ = threads;
     jaxrnn::prepare(out, s.total() * units);
-    Sizes sizes = {};
-    sizes.inputs = units;
-    sizes.hidden = depth;
-    const Packing packing = s.kernels.transposed_projection(sizes, 1);
-    const auto pack = is_transposed ? s.kernels.pack_transposed : s.kernels.pack;
-    packed_ = packed(s.pool, s.kernels, packing, matrix, pack, threads);
     scratch_size_ = s.real.numbers ? s.kernels.inputs_scratch(depth) : 0;
     scratch_ = allocate<T>(scratch_size_ * threads);
-    if (!packed_ || !scratch_) return false;
-    if (!bias) return true;
-    biases_ = allocate<T>(units + most_lanes);
-    if (!biases_) return false;
-    std::memcpy(biases_.get(), bias, units * sizeof(T));
-    std::memset(biases_.get() + units, 0, most_lanes * sizeof(T));
-    return true;
+    return scratch_ && matrix_.pack(s.pool, s.kernels, matrix, bias, depth, units, is_transposed,
+                                    threads);
   }
 
   void run(std::ptrdiff_t part) const override {
     const Share all(s.total(), part, this->parts()), share(s.real.count, part, this->parts());
     for (std::ptrdiff_t row = all.begin; has_zeros && s.real.numbers && row < all.end; row++)
       if (!s.mask[row]) std::memset(out + row * units, 0, units * sizeof(T));
-    const Inputs<T> inputs = {packed_.get(), rows, units, depth, out, s.real.numbers.get(),
-                              biases_.get()};
+    const Inputs<T> inputs = {matrix_.matrix(), rows, units, depth, out, s.real.numbers.get(),
+                              matrix_.bias()};
     s.kernels.inputs(inputs, share.begin, share.end, scratch_.get() + part * scratch_size_);
   }
 
@@ -61,7 +50,8 @@ class RowsJob : public Job<T> {
   const bool is_transposed, has_zeros;
   const T *const rows, *const matrix, *const bias;
   T* const out;
-  Memory<T> packed_, scratch_, biases_;
+  RowsMatrix<T> matrix_;
+  Memory<T> scratch_;
   std::ptrdiff_t scratch_size_ = 0;
 };
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxrnn
-from jaxrnn.engines.cpu import _library, _program_calls
+from jaxrnn.engines.cpu import _library, _program_calls, _program_inputs
 from tests.laws.tables import CELLS, H, I, assert_close, cell_example, features, total
 from tests.marks import later
 
@@ -63,7 +63,11 @@ def loss_of(cell, implementation, **flags):
 
 @every_row
 @pytest.mark.parametrize("has_flags", [False, True])
-def test_values_and_gradients_are_those_of_the_scan(row, has_flags):
+@pytest.mark.parametrize("projects", [True, later(False)])
+def test_values_and_gradients_are_those_of_the_scan(row, has_flags, projects, monkeypatch):
+    """Also where a program makes the products of the inputs itself, which takes several rows."""
+    if projects:
+        monkeypatch.setattr(_program_inputs, "_SEVERAL", 1)
     cell = CELLS[row].cell
     ex = cell_example(cell)
     flags = {"mask": ex.mask, "resets": ex.resets, "reverse": True} if has_flags else {}
@@ -78,6 +82,24 @@ def test_values_and_gradients_are_those_of_the_scan(row, has_flags):
     assert_close(*(floating(tree) for tree in (grads, expected[1])), 1e-12)
     alone = jax.jit(loss_of(cell, "native", **flags))(ex.params, ex.carry, ex.xs)
     assert_close(alone, expected[0], 1e-12)  # another program, which keeps nothing
+
+
+@pytest.mark.parametrize("reverse", [False, later(True)])
+@pytest.mark.parametrize("is_masked", [False, True])
+def test_products_of_the_inputs_are_made_for_some_steps_at_a_time(reverse, is_masked):
+    """More numbers than are made at a time, for rows that do not fill the last part."""
+    T, B, I, H = 70, 17, 40, 48
+    rng = np.random.default_rng(0)
+    xs = jnp.asarray(rng.standard_normal((T, B, I)))
+    mask = jnp.asarray(rng.random((T, B)) < 0.6) if is_masked else None
+    cell = jaxrnn.layer_norm_gru(H)
+    params = cell.init(jax.random.key(0), xs[0])
+
+    def run(implementation):
+        loss = loss_of(cell, implementation, mask=mask, reverse=reverse)
+        return jax.jit(jax.value_and_grad(loss, (0, 2), has_aux=True))(params, None, xs)
+
+    assert_close(run("native"), run("scan"), 1e-11)
 
 
 def floating(tree):

@@ -204,3 +204,22 @@ def tanh(x: jax.Array) -> jax.Array:
 def _tanh_jvp(primals, tangents):
     y, (dx,) = tanh(*primals), tangents
     return y, (1 + y) * (1 - y) * dx  # 1 - y**2 would lose the digits of a small 1 - y
+
+
+@jax.custom_jvp
+def softplus(x: jax.Array) -> jax.Array:
+    """`jax.nn.softplus` without its special cases, which take long to compile.
+
+    Args:
+      x: of any shape.
+
+    Returns:
+      log(1 + exp(x)), also where exp(x) overflows.
+    """
+    return jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
+
+
+@softplus.defjvp
+def _softplus_jvp(primals, tangents):
+    (x,), (dx,) = primals, tangents
+    return softplus(x), jax.nn.sigmoid(x) * dx

@@ -1,4 +1,4 @@
-"""tanh, with the values of `jnp.tanh` and a derivative that keeps one array."""
+"""tanh and softplus: the values of JAX, with derivatives that keep or compute less."""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jaxrnn
+from jaxrnn._core.numerics import softplus
 
 XS = np.concatenate([np.linspace(-15, 15, 301), [0.0, -0.0, np.inf, -np.inf, np.nan]])
 
@@ -43,3 +44,13 @@ def test_the_derivative_keeps_one_array():
         return len(jax.tree.leaves(jax.linearize(f, jnp.asarray(XS))[1]))
 
     assert kept(jaxrnn.authoring.tanh) == 1 < kept(jnp.tanh)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 4e-7), ("float64", 1e-15)])
+def test_softplus_is_that_of_jax_with_its_derivatives(dtype, tolerance):
+    xs = jnp.asarray(XS, dtype)
+    np.testing.assert_allclose(softplus(xs), jax.nn.softplus(xs), rtol=tolerance)
+    finite = xs[jnp.isfinite(xs)]
+    exact = derivatives(jax.nn.softplus, finite.astype(jnp.float64))
+    for ours, theirs in zip(derivatives(softplus, finite), exact, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance)

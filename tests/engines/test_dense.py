@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxrnn.engines.cpu import _library
-from jaxrnn.engines.cpu._dense import Outer, Times, multiply
+from jaxrnn.engines.cpu._dense import Outer, Sums, Times, multiply
 from jaxrnn.engines.cpu._past import Past, before
 from jaxrnn.engines.kernel._operands import Recurrence
 
@@ -71,6 +71,18 @@ def test_sums_of_outer_products(instruction_set, sizes, dtype, reverse):
     check(columns, real[0], real[1][..., slice(*part)])
 
 
+@pytest.mark.parametrize("batch", [0, 1, 1000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sums_over_the_batch_are_added_up_in_float64(batch, dtype):
+    widths = (1, 70, 0, 64)
+    rows = np.random.default_rng(0).standard_normal((batch, sum(widths))).astype(dtype)
+    (got,) = multiply(Recurrence(None, False, None), None, [Sums(jnp.asarray(rows), widths)])
+    expected = np.split(rows.astype(np.float64).sum(0), np.cumsum(widths)[:-1])
+    for one, want in zip(got, expected, strict=True):
+        assert one.dtype == dtype
+        np.testing.assert_allclose(one, want, rtol=2 * np.finfo(dtype).eps, atol=1e-12)
+
+
 def earlier(past, a, mask, reverse):
     """What stands before each step, one number at a time."""
     out = np.zeros_like(a)
@@ -116,16 +128,16 @@ def test_outer_products_with_what_stands_before_each_step(instruction_set, sizes
 
 @pytest.mark.parametrize("has_mask", [False, True])
 def test_vmap_is_a_stack_of_single_calls(has_mask):
-    given = arrays((3, 4), np.float64, (2, 3, 4, 5), (2, 5, 6), (2, 3, 4, 6), (2, 6))
-    mask, a, matrix, b, bias = map(jnp.asarray, given)
+    given = arrays((3, 4), np.float64, (2, 3, 4, 5), (2, 5, 6), (2, 3, 4, 6), (2, 6), (2, 4, 7))
+    mask, a, matrix, b, bias, rows = map(jnp.asarray, given)
     mask = mask if has_mask else None
     recurrence = Recurrence(None, False, None)
 
-    def call(a, matrix, b, bias):
-        return multiply(recurrence, mask, [Times(a, matrix, bias), Outer(a, b)])
+    def call(a, matrix, b, bias, rows):
+        return multiply(recurrence, mask, [Times(a, matrix, bias), Outer(a, b), Sums(rows, (3, 4))])
 
-    got = jax.vmap(call)(a, matrix, b, bias)
-    single = [call(a[k], matrix[k], b[k], bias[k]) for k in range(2)]
+    got = jax.vmap(call)(a, matrix, b, bias, rows)
+    single = [call(a[k], matrix[k], b[k], bias[k], rows[k]) for k in range(2)]
     jax.tree.map(lambda x, *each: np.testing.assert_array_equal(x, np.stack(each)), got, *single)
 
 
@@ -137,6 +149,7 @@ def test_several_products_in_one_call_are_those_of_single_calls(instruction_set,
     mask = mask if has_mask else None
     recurrence, past = Recurrence(None, False, None, instruction_set), Past(first, None, None)
     asked = [Outer(a, b), Times(a, matrix), Times(c, small), Outer(a, c, past), Outer(c, b)]
+    asked += [Sums(first, (30, 1, 39))]
     together = multiply(recurrence, mask, asked)
     alone = [multiply(recurrence, mask, [one])[0] for one in asked]
     jax.tree.map(np.testing.assert_array_equal, together, alone)

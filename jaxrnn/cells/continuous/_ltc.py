@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxrnn._core.checks import check_features, check_key, check_params, check_size
 from jaxrnn._core.drawing import draw
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.numerics import over_rows, sum_dtype, wide_update, with_axes
+from jaxrnn._core.numerics import over_rows, softplus, sum_dtype, wide_update, with_axes
 from jaxrnn._core.timed import features, gaps
 from jaxrnn._core.types import Cell, nothing
 from jaxrnn.cells._gated import HiddenCarry
@@ -126,14 +126,14 @@ def _prepare(params, context):
     sensory, *rest = params._replace(
         sensory=_positive(params.sensory),
         recurrent=_positive(params.recurrent),
-        leak=jax.nn.softplus(params.leak),
-        capacitance=jax.nn.softplus(params.capacitance),
+        leak=softplus(params.leak),
+        capacitance=softplus(params.capacitance),
     )
     return LTCParams(sensory, *jax.tree.map(lambda leaf: leaf.astype(wide), rest))
 
 
 def _positive(synapses):
-    return synapses._replace(weight=jax.nn.softplus(synapses.weight))
+    return synapses._replace(weight=softplus(synapses.weight))
 
 
 def _project(params, x):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_features, check_params, check_size
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.numerics import affine, matmul, over_rows, sum_dtype
+from jaxrnn._core.numerics import affine, matmul, over_rows, softplus, sum_dtype
 from jaxrnn._core.types import Cell
 from jaxrnn.cells._affine import Affine
 from jaxrnn.cells._gated import draw_each
@@ -110,7 +110,7 @@ def _project(params, x):
     check_features(x, params.kernel.shape[0], params.kernel.dtype)
     size, rank = params.log_decay.shape[1], params.step_kernel.shape[0]
     low, b, c = jnp.split(matmul(x, params.kernel), [rank, rank + size], axis=-1)
-    delta = jax.nn.softplus(affine(low.astype(x.dtype), params.step_kernel, params.step_bias))
+    delta = softplus(affine(low.astype(x.dtype), params.step_kernel, params.step_bias))
     rates = -jnp.exp(params.log_decay.astype(sum_dtype(x.dtype)))
     a = jnp.exp(delta[..., None] * over_rows(rates, delta[..., None]))
     b = (delta * x.astype(delta.dtype))[..., None] * b[..., None, :]

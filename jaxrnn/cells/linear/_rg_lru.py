@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxrnn._core.checks import check_features, check_positive, check_size
 from jaxrnn._core.entry import constructor
-from jaxrnn._core.numerics import over_rows
+from jaxrnn._core.numerics import over_rows, softplus
 from jaxrnn._core.types import Cell
 from jaxrnn.cells._affine import Affine
 from jaxrnn.cells._gated import HiddenCarry, draw_each, project, zero_carry
@@ -84,7 +84,7 @@ def rg_lru(
 
     def coefficients(params, x):
         r, i = jnp.split(jax.nn.sigmoid(project(params, x)), 2, axis=-1)
-        log_a = -scale * jax.nn.softplus(over_rows(params.decay, r)) * r
+        log_a = -scale * softplus(over_rows(params.decay, r)) * r
         b = jnp.sqrt(-jnp.expm1(2 * log_a)) * i * x.astype(i.dtype)
         return Affine(*(HiddenCarry(part.astype(x.dtype)) for part in (jnp.exp(log_a), b)))
 

@@ -105,15 +105,45 @@ class Outer:
         return (0, self.right.shape[-1]) if self.columns is None else self.columns
 
 
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Sums:
+    """The sums of groups of columns over the batch: (W,) for each width W.
+
+    Attributes:
+      left: (B, N), one group after the other.
+      widths: of the groups.
+    """
+
+    left: jax.Array
+    widths: tuple[int, ...] = dataclasses.field(metadata=_STATIC)
+
+    def numbers(self) -> tuple[int, ...]:
+        """As in `Times`."""
+        return 2, len(self.widths), *self.widths
+
+    def operands(self) -> list[jax.Array | None]:
+        """As in `Times`."""
+        return [self.left]
+
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """As in `Times`."""
+        return tuple((width,) for width in self.widths)
+
+    def by_xla(self, recurrence: Recurrence, mask: jax.Array | None) -> tuple[jax.Array, ...]:
+        """As in `Times`."""
+        return tuple(jnp.split(self.left.sum(0), np.cumsum(self.widths)[:-1]))
+
+
 def multiply(
-    recurrence: Recurrence, mask: jax.Array | None, asked: Sequence[Times | Outer]
+    recurrence: Recurrence, mask: jax.Array | None, asked: Sequence[Times | Outer | Sums]
 ) -> list[tuple[jax.Array, ...]]:
-    """What each of several products returns, which share the threads and one call.
+    """What each of several products and sums returns, which share the threads and one call.
 
     Args:
       recurrence: whose direction tells which step comes first.
       mask: the rows that are real, True (T, B); None for all.
-      asked: the products, of which all have as many rows.
+      asked: the products, of which all have as many rows, and the sums.
     """
     if not asked:
         return []
@@ -135,8 +165,9 @@ def multiply(
 
 
 def _by_library(recurrence, mask, asked):
-    like = asked[0].left
-    steps, batch, _ = like.shape
+    like, batch = asked[0].left, asked[0].left.shape[-2]
+    steps = next((len(one.left) for one in asked if not isinstance(one, Sums)), 0)
+    mask = mask if steps else None  # which sums do not read
     types = [shape_like(like, shape, like.dtype) for one in asked for shape in one.shapes()]
     operands = [mask, *(x for one in asked for x in one.operands())]
     numbers = [len(asked), *(number for one in asked for number in one.numbers())]

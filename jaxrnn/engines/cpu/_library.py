@@ -8,7 +8,7 @@ import pathlib
 import jax
 
 PATH = pathlib.Path(__file__).parent / "libjaxrnn.so"
-INTERFACE = 14  # kInterface in native/library.cc
+INTERFACE = 15  # kInterface in native/library.cc
 FUNCTIONS = (
     "jaxrnn_forward",
     "jaxrnn_backward",

@@ -2,9 +2,8 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jaxrnn.engines.cpu._dense import Outer, Times, multiply
+from jaxrnn.engines.cpu._dense import Outer, Sums, Times, multiply
 from jaxrnn.engines.cpu._past import Past
 from jaxrnn.engines.cpu._program_calls import columns_of_products, saved_arrays
 from jaxrnn.engines.kernel._operands import (
@@ -38,6 +37,8 @@ def gradients(
         pairs = zip(matrices, outers, strict=True)
         asked = [outer for matrix, outer in pairs if matrix.heads == 1]
         asked += _outers_of_projection(recurrence, primals, cotangents.us)
+        sums, widths = cotangents.vs[0], recurrence.kernel.programs.backward().sums
+        asked += [] if sums is None else [Sums(sums, widths)]
     count = len(asked)
     if of_inputs:
         asked += _products_of_inputs(recurrence, primals, cotangents.us)
@@ -116,15 +117,15 @@ def _of_weights(recurrence, primals, flags, outers, cotangents, found):
     if projection is not None:
         matrices, pull_projection = jax.vjp(projection.parameters.of, primals.weights)
         dmatrices = [jnp.zeros_like(x) for x in matrices]
-        for i, (matrix, (out, total)) in enumerate(zip(projection.matrices, found, strict=True)):
+        for i, matrix in enumerate(projection.matrices):
+            out, total = next(found)
             totals["dinput", i] = total
             dmatrices[matrix.number] += out.T if matrix.is_transposed else out
             if matrix.bias is not None:
                 dmatrices[matrix.bias] += total.reshape(matrices[matrix.bias].shape)
         (of_projection,) = pull_projection(dmatrices)
     vectors = [i for i, flag in enumerate(step.parameters.is_matrix) if not flag]
-    (sums, _), widths = cotangents.vs, programs.backward().sums
-    own = iter(() if sums is None else jnp.split(jnp.sum(sums, axis=0), np.cumsum(widths)[:-1]))
+    own = iter(next(found, ()))
     for i, place in zip(vectors, programs.sums, strict=True):
         total = next(own) if place is None else totals[place]
         dread[i] = total.reshape(read[i].shape)

@@ -19,6 +19,8 @@ from jaxrnn.engines.program._views import View, row_major, whole
 
 def normalizing(lowered: Lowered) -> Lowered:
     """The operations with those of each normalization in few; as they are where there is none."""
+    if all(operation.name != "rsqrt" for operation in lowered.operations):
+        return lowered
     values, placed = list(lowered.values), {view.value for view in lowered.outputs}
     fusion = Fusion(lowered.operations, values, placed)
     operations = fusion.change(fusion.with_slope, fusion.with_sum)

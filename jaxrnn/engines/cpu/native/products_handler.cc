@@ -1,14 +1,29 @@
-// jaxrnn_products: products over all rows of a sequence, with matrices or for their gradients.
+// jaxrnn_products: products over all rows of a sequence, with matrices or for their gradients, and
+// sums over the batch.
 #include <memory>
 #include <vector>
 
 #include "outer_job.h"
 #include "rows_job.h"
+#include "sums_job.h"
 
 namespace jaxrnn {
 namespace {
 
-enum class Kind { kRows, kOuter, kKinds };
+enum class Kind { kRows, kOuter, kSums, kKinds };
+
+template <class T>
+std::unique_ptr<Job<T>> job_of(Kind kind, const Sequence<T>& sequence, Code& code,
+                               Tensors<T>& tensors) {
+  switch (kind) {
+    case Kind::kOuter:
+      return std::make_unique<OuterJob<T>>(sequence, code, tensors);
+    case Kind::kSums:
+      return std::make_unique<SumsJob<T>>(sequence, code, tensors);
+    default:
+      return std::make_unique<RowsJob<T>>(sequence, code, tensors);
+  }
+}
 
 // Runs products as Python asks for them: the kind of each, and its numbers. They share the threads,
 // which are woken once, and only for work that repays it.
@@ -23,10 +38,8 @@ ffi::Error products(ffi::ThreadPool& pool, const Kernels<T>& kernels, ffi::Remai
   sequence.mask = tensors.template optional<const bool>({steps, batch});
   std::vector<std::unique_ptr<Job<T>>> jobs(code.count(1 << 12));
   for (auto& job : jobs) {
-    if (code.next(0, static_cast<int>(Kind::kKinds) - 1) == static_cast<int>(Kind::kRows))
-      job = std::make_unique<RowsJob<T>>(sequence, code, tensors);
-    else
-      job = std::make_unique<OuterJob<T>>(sequence, code, tensors);
+    const auto kind = static_cast<Kind>(code.next(0, static_cast<int>(Kind::kKinds) - 1));
+    job = job_of(kind, sequence, code, tensors);
   }
   if (tensors.checked.error().failure()) return tensors.checked.error();
   if (!code.is_done() || !tensors.all_read())

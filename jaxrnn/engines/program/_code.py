@@ -229,7 +229,7 @@ class _Writer:
                 is_same = [self.is_same(view) for view in views]
                 units = [int(not flag) for flag in is_same]
         outer, outer_strides = axes.pop() if axes else (1, [0] * len(views))
-        places = list(np.ndindex(*(n for n, _ in axes)))
+        places = list(np.ndindex(*(n for n, _ in axes))) if axes else [()]
         if len(places) > _MOST:
             raise NotCovered(f"its `{name}` is on an array of {len(axes) + 2} axes")
         written = []

@@ -51,6 +51,8 @@ def joined(
 
 def with_joins(made: Arranged, joins: Mapping[Place, Columns]) -> Arranged:
     """The same operations, where some places are columns of others: the result of `joined`."""
+    if not joins:
+        return made
     values, widths = list(made.values), made.sizes()
     moved, places = {}, {}
     for value, place in made.places.items():
@@ -65,7 +67,9 @@ def with_joins(made: Arranged, joins: Mapping[Place, Columns]) -> Arranged:
         moved[value] = holder, begin
 
     def at(view):
-        value, begin = moved.get(view.value, (view.value, 0))
+        if view.value not in moved:
+            return view
+        value, begin = moved[view.value]
         return view._replace(value=value, offset=view.offset + begin)
 
     operations = [

@@ -47,10 +47,17 @@ def narrowed(operations: list[Operation], values: list[Any], placed: set[int]) -
         return operations
 
     def at(view):
-        value, begin = moved.get(view.value, (view.value, 0))
+        if view.value not in moved:
+            return view
+        value, begin = moved[view.value]
         return view._replace(value=value, offset=view.offset - begin)
 
-    return [o._replace(inputs=tuple(map(at, o.inputs))) for o in reversed(out)]
+    return [
+        o._replace(inputs=tuple(map(at, o.inputs)))
+        if any(view.value in moved for view in o.inputs)
+        else o
+        for o in reversed(out)
+    ]
 
 
 def _columns(view, begin, end):

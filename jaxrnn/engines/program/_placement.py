@@ -97,8 +97,13 @@ def in_place(operations: list[Operation], values: list[Any], placed: set[int]) -
         if can_move:
             moved[source] = (out.value, out.offset)
 
+    if not moved:
+        return operations
+
     def at(view):
         value, offset = view.value, view.offset
+        if value not in moved:
+            return view
         while value in moved:
             value, more = moved[value]
             offset += more

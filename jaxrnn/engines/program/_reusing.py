@@ -40,13 +40,13 @@ def reused(
       free: arrays that are read at their own step alone, and not after the call.
     """
     found = {}
+    reads = {array: views_at(operations, places, array, lambda o: o.inputs) for array in free}
     for result in sorted(results):
         writes = views_at(operations, places, result, lambda o: (o.output,))
         for array in sorted(free):
             if array in found.values() or sizes[array] != sizes[result]:
                 continue
-            reads = views_at(operations, places, array, lambda o: o.inputs)
-            if is_harmless(operations, reads, writes):
+            if is_harmless(operations, reads[array], writes):
                 found[result] = array
                 break
     return found

@@ -18,8 +18,8 @@ from jaxrnn.engines.program._views import NotCovered, View, collapsed
 _REDUCTIONS = frozenset(("reduce_sum", "reduce_max", "reduce_min", "reduce_products"))
 _REDUCTIONS |= {"reduce_mean"}
 _SPACES = ("local", "wide", "state", "next", "sum", "constant", "sequence", "lagged")
-# Of a sequence: an array that is given, the first projection, which may be given too, and a result,
-# which the second sets to zero where it is masked.
+# What a sequence is: given; from -2 down a projection, which a kernel may make itself; a result; a
+# result that is zero where it is masked.
 _IS_GIVEN, _IS_PROJECTED, _IS_RESULT, _HAS_ZEROS = -1, -2, 1, 2
 _LARGEST = 2**24  # numbers of a row
 _MOST = 512  # buffers, and instructions that one operation is written out as

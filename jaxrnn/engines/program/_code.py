@@ -15,8 +15,7 @@ from jaxrnn.engines.program._reusing import reused
 from jaxrnn.engines.program._storage import stored
 from jaxrnn.engines.program._views import NotCovered, View, collapsed
 
-_REDUCTIONS = frozenset(("reduce_sum", "reduce_max", "reduce_min", "reduce_products"))
-_REDUCTIONS |= {"reduce_mean"}
+_REDUCTIONS = frozenset(name for name in OPERATIONS if name.startswith("reduce"))
 _SPACES = ("local", "wide", "state", "next", "sum", "constant", "sequence", "lagged")
 # What a sequence is: given; from -2 down a projection, which a kernel may make itself; a result; a
 # result that is zero where it is masked.

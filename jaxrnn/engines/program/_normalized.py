@@ -26,9 +26,7 @@ class _Readers(Matching):
     def with_gain(self, operation):
         if operation.name not in _READERS:
             return operation
-        *factors, last = operation.inputs
-        rest = (last,) if operation.name == "multiply_add" else ()
-        factors = factors if rest else operation.inputs
+        factors, rest = operation.inputs[:2], operation.inputs[2:]
         for y, gain in (factors, factors[::-1]):
             normalized = self.made_alike(operation, y, "normalize")
             views = operation.output, gain, *rest

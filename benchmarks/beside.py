@@ -52,7 +52,7 @@ INTRO = f"""## Beside the cells with kernels of their own
 Each cell runs as a program, next to a cell that has a kernel written for it. *matrices* is the
 ratio of their matrix sizes, which is roughly that of the work in their products. *time* is the
 ratio of their training steps. If it is no larger than *matrices*, the program costs nothing extra.
-The cells of your own have the equations of the cell beside them: they show what a kernel gains.
+A "cell of your own" has the equations of the built-in cell, so it shows what the kernel gains.
 Least times of {ROUNDS} interleaved rounds, for T, B, H of {" and ".join(map(str, SIZES))}.
 
 | cell | beside | matrices | time at H = {SIZES[0][2]} | time at H = {SIZES[1][2]} |

@@ -23,6 +23,7 @@ SOURCES = (
     "plain",
     "products_handler",
     "program_handler",
+    "single_handler",
 )
 FLAGS = ["-std=c++17", "-O3", "-g0", "-ffp-contract=fast", "-Wno-psabi"]
 CHECKSUM = ".sha256"  # the library is verified before it is loaded: see _library.py

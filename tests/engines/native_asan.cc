@@ -181,6 +181,25 @@ bool run(const Kernels<S>& kernels, int number, Index steps, Index batch, Index 
          dbias.finite() && dxs.finite();
 }
 
+// Runs one step of one sequence, by two tasks.
+template <class S>
+bool run_single(const Kernels<S>& kernels, int number, Index inputs, Index hidden) {
+  using T = Wide<S>;
+  const Index wide = gates_of(static_cast<Cell>(number)) * hidden;
+  const Array<S> kernel(inputs * wide), recurrent(hidden * wide, 1.0 / hidden);
+  const Array<S> bias(wide), recurrent_bias(hidden), xs(inputs);
+  const Array<S> h(hidden), c(hidden), last_h(hidden), last_c(hidden);
+  const Array<T> scratch(inputs + hidden + 128);
+  Forward<S> f = {};
+  f.sizes = {1, 1, inputs, hidden, 1, 1, false, 1};
+  f.kernel = kernel, f.bias = bias, f.recurrent = recurrent, f.recurrent_bias = recurrent_bias;
+  f.h = h, f.memory = c, f.xs = xs, f.last_h = last_h, f.last_memory = last_c;
+  const Index blocks = (hidden + kSingleBlock - 1) / kSingleBlock;
+  kernels.single[number](f, 0, blocks / 2, scratch);
+  kernels.single[number](f, blocks / 2, blocks, scratch);
+  return last_h.finite() && last_c.finite();
+}
+
 }  // namespace
 
 int main() {
@@ -190,6 +209,12 @@ int main() {
     failures += !run(kernels.f32, sizes...) + !run(kernels.f64, sizes...) +
                 !run(kernels.bf16, sizes...);
   };
+  for (int cell = 0; cell < kCells; cell++)
+    for (Index hidden : {1, 16, 65, 130, 600, 1200})
+      for (Index inputs : {0, 1, 8, 19})
+        failures += !run_single(kernels.f32, cell, inputs, hidden) +
+                    !run_single(kernels.f64, cell, inputs, hidden) +
+                    !run_single(kernels.bf16, cell, inputs, hidden);
   for (int cell = 0; cell < kCells; cell++)
     for (const auto& [flags, projects] :
          {std::pair{false, true}, std::pair{true, true}, std::pair{true, false}}) {

@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxrnn._core.loop import shape_like, varying_like
 from jaxrnn._core.numerics import sum_dtype
+from jaxrnn._core.types import Carry
 from jaxrnn.engines.cpu._library import INSTRUCTION_SETS
 from jaxrnn.engines.kernel._folding import foldable
 from jaxrnn.engines.kernel._operands import (
@@ -42,6 +43,15 @@ def training_forward(
     weights, states, inputs = primals
     carry, saved = foldable(call)(weights, states, (inputs, flags))
     return Result(carry, saved.ys), saved
+
+
+def call_single(recurrence: Recurrence, primals: Primals) -> tuple[Carry, jax.Array]:
+    """The carry and h after one step of one sequence."""
+    weights, (carry, _), inputs = primals
+    operands = [*weights, *_two(carry), inputs]
+    results = _two([shape_of(leaf.dtype, *leaf.shape) for leaf in carry])
+    out = call_library("jaxrnn_single", recurrence, inputs, operands, results, {})
+    return _carry_like(carry, out), out[0][None]
 
 
 def backward(

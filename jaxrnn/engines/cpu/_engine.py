@@ -15,6 +15,7 @@ from jaxrnn.engines._table import Call
 from jaxrnn.engines.cpu._calls import backward, forward, training_forward
 from jaxrnn.engines.cpu._library import problem
 from jaxrnn.engines.cpu._products import products
+from jaxrnn.engines.cpu._single import is_single, single
 from jaxrnn.engines.kernel._operands import (
     Backend,
     Flags,
@@ -52,7 +53,10 @@ def run(
         raise RuntimeError(reason)
     recurrence = Recurrence(kernel_for(cell), loop.reverse, CPU, instruction_set)
     primals, flags, batch = _operands(cell, call)
-    last, hs = recurrence_of(recurrence, primals, flags)
+    if is_single(primals, flags):
+        last, hs = single(recurrence, primals)
+    else:
+        last, hs = recurrence_of(recurrence, primals, flags)
     last, hs = _split(last, 0, batch), _split(hs, 1, batch)
     return last, _outputs(cell, call, hs)
 

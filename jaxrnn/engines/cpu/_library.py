@@ -8,9 +8,10 @@ import pathlib
 import jax
 
 PATH = pathlib.Path(__file__).parent / "libjaxrnn.so"
-INTERFACE = 15  # kInterface in native/library.cc
+INTERFACE = 16  # kInterface in native/library.cc
 FUNCTIONS = (
     "jaxrnn_forward",
+    "jaxrnn_single",
     "jaxrnn_backward",
     "jaxrnn_gradients",
     "jaxrnn_linear",

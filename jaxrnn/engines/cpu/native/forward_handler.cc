@@ -53,24 +53,6 @@ ffi::Error parse(const Call& call, const ForwardBuffers& in, bool projects, Forw
   return args.error();
 }
 
-// Runs one step of one sequence.
-template <class S>
-ffi::Error run_single(const Call& call, const Kernels<S>& kernels, const Forward<S>& f) {
-  using T = Wide<S>;
-  constexpr std::ptrdiff_t lanes = 64;  // the most that a vector may have
-  const std::ptrdiff_t scratch_size = f.sizes.inputs + f.sizes.hidden + 2 * lanes;
-  const std::ptrdiff_t blocks = kernels.single_blocks(f.sizes.hidden);
-  const std::ptrdiff_t tasks = call.parts(blocks);
-  const auto scratch = allocate<T>(sizeof(S) < sizeof(T) ? scratch_size * tasks : 0);
-  if (!scratch) return out_of_memory();
-  parallel(call.pool, tasks, Order::kByProcessor, [&](std::int64_t task) {
-    kernels.single[static_cast<int>(call.cell)](f, blocks * task / tasks,
-                                                blocks * (task + 1) / tasks,
-                                                scratch.get() + task * scratch_size);
-  });
-  return ffi::Error::Success();
-}
-
 template <class S>
 ffi::Error forward(Call call, const ForwardBuffers& in) {
   using T = Wide<S>;
@@ -83,9 +65,6 @@ ffi::Error forward(Call call, const ForwardBuffers& in) {
   if (sizes.batch == 0) return ffi::Error::Success();
 
   const Kernels<S>& kernels = kernels_of<S>(*call.instruction_set);
-  const bool has_flags = f.mask || f.resets;
-  if (sizes.steps * sizes.batch == 1 && projects && !has_flags && !f.gates)
-    return run_single(call, kernels, f);
   Deal deal(sizes.batch);
   if (!deal) return out_of_memory();
   deal.count(&f.mask, &sizes);

@@ -24,7 +24,6 @@ constexpr Kernels<S> kernels() {
           pack_transposed<S>,
           forward_scratch<S>,
           {forward<S, Lstm>, forward<S, Gru>, forward<S, ElmanTanh>, forward<S, ElmanRelu>},
-          single_blocks<T>,
           {single<S, Lstm>, single<S, Gru>, single<S, ElmanTanh>, single<S, ElmanRelu>},
           backward_scratch<S>,
           {backward<S, Lstm>, backward<S, Gru>, backward<S, ElmanTanh>, backward<S, ElmanRelu>},

@@ -13,6 +13,7 @@ enum class Cell { kLstm, kGru, kElmanTanh, kElmanRelu };
 constexpr int kCells = 4;
 
 constexpr int gates_of(Cell cell) { return cell == Cell::kLstm ? 4 : cell == Cell::kGru ? 3 : 1; }
+constexpr std::ptrdiff_t kSingleBlock = 64;  // units in a block of `single`
 constexpr bool has_memory(Cell cell) { return cell == Cell::kLstm; }
 
 // The upper 16 bits of a float.
@@ -163,8 +164,7 @@ struct Kernels {
   // Run a part of the batch through all steps; the scratch size is for one worker.
   std::ptrdiff_t (*forward_scratch)(const Sizes&, int gates);
   void (*forward[kCells])(const Forward<S>&, const Part<T>&);
-  // Run blocks of units through one step of one sequence without a mask or resets.
-  std::ptrdiff_t (*single_blocks)(std::ptrdiff_t hidden);
+  // Run blocks of kSingleBlock units through one step of one sequence without a mask or resets.
   void (*single[kCells])(const Forward<S>&, std::ptrdiff_t begin, std::ptrdiff_t end, T* scratch);
   std::ptrdiff_t (*backward_scratch)(const Sizes&, int gates);
   void (*backward[kCells])(const Backward<S>&, const Part<T>&);

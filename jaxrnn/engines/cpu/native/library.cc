@@ -5,7 +5,7 @@ namespace jaxrnn {
 namespace {
 
 // The version of the exported functions. A change here needs the same change in _library.py.
-constexpr int kInterface = 15;
+constexpr int kInterface = 16;
 
 bool usable(int number) {
 #ifdef __x86_64__

@@ -5,11 +5,30 @@
 
 namespace jaxrnn::JAXRNN_INSTRUCTION_SET {
 
-constexpr int kSingleVectors = 4;  // unit vectors in a block; threads divide the blocks
+constexpr std::ptrdiff_t kSingleUnits = 8 * kSingleBlock;  // whose sums are kept at once
+constexpr int kRowsAtOnce = 8;
 
-template <class T>
-std::ptrdiff_t single_blocks(std::ptrdiff_t hidden) {
-  return (hidden + kSingleVectors * kLanes<T> - 1) / (kSingleVectors * kLanes<T>);
+// Adds the product of a (rows,) and `count` columns of these rows of a matrix. The sums stay in the
+// first cache, and each row is read from its start to its end, as the processor predicts.
+template <int rows, class S, class T>
+JAXRNN_INLINE void add_rows(const T* a, const S* matrix, std::ptrdiff_t stride,
+                            std::ptrdiff_t count, T* sums) {
+  Vector<T> numbers[rows];
+#pragma GCC unroll 8
+  for (int row = 0; row < rows; row++) numbers[row] = all<T>(a[row]);
+  std::ptrdiff_t at = 0;
+  for (; at + kLanes<T> <= count; at += kLanes<T>) {
+    Vector<T> sum = load(sums + at);
+#pragma GCC unroll 8
+    for (int row = 0; row < rows; row++) sum += numbers[row] * load(matrix + row * stride + at);
+    store(sums + at, sum);
+  }
+  if (at == count) return;
+  Vector<T> sum = load(sums + at, count - at);
+#pragma GCC unroll 8
+  for (int row = 0; row < rows; row++)
+    sum += numbers[row] * load(matrix + row * stride + at, count - at);
+  store(sums + at, sum, count - at);
 }
 
 template <class S, template <class> class CellOf>
@@ -22,52 +41,52 @@ struct SingleStep {
   const Forward<S>& f;
   const T *x, *h;
   const std::ptrdiff_t hidden = f.sizes.hidden;
-  T us[kSingleVectors * gates * lanes], zs[kSingleVectors * gates * lanes];
+  T us[gates * kSingleUnits + lanes], zs[gates * kSingleUnits + lanes];
 
-  // Runs units [unit, unit + V * lanes), up to `hidden` if V is 1.
-  template <int V>
-  void run(std::ptrdiff_t unit) {
-    multiply<V>(f.bias, x, f.sizes.inputs, f.kernel, unit, us);
-    multiply<V>(nullptr, h, hidden, f.recurrent, unit, zs);
-    for (int v = 0; v < V; v++)
-      finish(unit + v * lanes, us + v * gates * lanes, zs + v * gates * lanes);
+  // Leaves the sums unwritten, where a list of members would fill them with zeros.
+  SingleStep(const Forward<S>& f, const T* x, const T* h) : f(f), x(x), h(h) {}
+
+  // Runs units [begin, end), at most kSingleUnits.
+  void run(std::ptrdiff_t begin, std::ptrdiff_t end) {
+    const std::ptrdiff_t units = end - begin;
+    multiply(f.bias, x, f.sizes.inputs, f.kernel, begin, units, us);
+    multiply(nullptr, h, hidden, f.recurrent, begin, units, zs);
+    for (std::ptrdiff_t unit = 0; unit < units; unit += lanes) finish(begin, unit, units);
   }
 
-  template <int V>
+  // Columns [begin, begin + units) of each gate, side by side.
   void multiply(const S* start, const T* a, std::ptrdiff_t depth, const S* matrix,
-                std::ptrdiff_t unit, T* out) {
-    Vector<T> sum[V][gates];
-    const std::ptrdiff_t count = hidden - unit;
-    const auto each = [&](auto body) {
-#pragma GCC unroll 8
-      for (int v = 0; v < V; v++)
-#pragma GCC unroll 8
-        for (int gate = 0; gate < gates; gate++) body(v, gate, gate * hidden + unit + v * lanes);
-    };
-    each([&](int v, int gate, std::ptrdiff_t at) {
-      sum[v][gate] = start ? load(start + at, count - v * lanes) : Vector<T>{};
-    });
-    for (std::ptrdiff_t k = 0; k < depth; k++, matrix += gates * hidden) {
-      const Vector<T> number = all<T>(a[k]);
-      each([&](int v, int gate, std::ptrdiff_t at) {
-        // Only the last unit vector may have fewer lanes, and it runs with V = 1.
-        sum[v][gate] += number * (V > 1 ? load(matrix + at) : load(matrix + at, count));
-      });
-    }
-    each([&](int v, int gate, std::ptrdiff_t) {
-      store(out + (v * gates + gate) * lanes, sum[v][gate]);
-    });
+                std::ptrdiff_t begin, std::ptrdiff_t units, T* sums) {
+    if (units == hidden) return multiply_rows(start, a, depth, matrix, gates * units, sums);
+    for (int gate = 0; gate < gates; gate++, begin += hidden, sums += units)
+      multiply_rows(start ? start + begin : nullptr, a, depth, matrix + begin, units, sums);
   }
 
-  void finish(std::ptrdiff_t unit, const T* u, const T* z) {
-    const std::ptrdiff_t count = hidden - unit;
-    const Place place = {unit, unit, hidden, unit, count};
-    State<T> state = {load(f.h + unit, count), Vector<T>{}};
-    if (remembers) state.memory = load(f.memory + unit, count);
+  void multiply_rows(const S* start, const T* a, std::ptrdiff_t depth, const S* matrix,
+                     std::ptrdiff_t count, T* sums) {
+    const std::ptrdiff_t stride = gates * hidden;
+    for (std::ptrdiff_t at = 0; at < count; at += lanes)
+      store(sums + at, start ? load(start + at, count - at) : Vector<T>{}, count - at);
+    std::ptrdiff_t k = 0;
+    for (; k + kRowsAtOnce <= depth; k += kRowsAtOnce)
+      add_rows<kRowsAtOnce>(a + k, matrix + k * stride, stride, count, sums);
+    for (; k < depth; k++) add_rows<1>(a + k, matrix + k * stride, stride, count, sums);
+  }
+
+  // Runs the lanes from `unit` on, of `units` from `begin` on.
+  void finish(std::ptrdiff_t begin, std::ptrdiff_t unit, std::ptrdiff_t units) {
+    T u[gates * lanes], z[gates * lanes];
+    for (int gate = 0; gate < gates; gate++) {
+      store(u + gate * lanes, load(us + gate * units + unit));
+      store(z + gate * lanes, load(zs + gate * units + unit));
+    }
+    const std::ptrdiff_t count = units - unit, at = begin + unit;
+    const Place place = {at, at, hidden, at, count};
+    State<T> state = {load(f.h + at, count), Vector<T>{}};
+    if (remembers) state.memory = load(f.memory + at, count);
     state = CellOf<S>::forward(f, place, u, z, state);
-    store(f.last_h + unit, state.h, count);
-    store(f.ys + unit, state.h, count);
-    if (remembers) store(f.last_memory + unit, state.memory, count);
+    store(f.last_h + at, state.h, count);
+    if (remembers) store(f.last_memory + at, state.memory, count);
   }
 };
 
@@ -77,17 +96,10 @@ void single(const Forward<S>& f, std::ptrdiff_t begin, std::ptrdiff_t end, Wide<
   using T = Wide<S>;
   const T* x = widened(f.xs, f.sizes.inputs, scratch);
   const T* h = widened(f.h, f.sizes.hidden, scratch + padded<T>(f.sizes.inputs));
-  SingleStep<S, CellOf> step = {f, x, h};
-  constexpr std::ptrdiff_t width = kSingleVectors * kLanes<T>;
-  for (std::ptrdiff_t unit = begin * width; unit < end * width && unit < f.sizes.hidden;) {
-    if (unit + width <= f.sizes.hidden) {
-      step.template run<kSingleVectors>(unit);
-      unit += width;
-    } else {
-      step.template run<1>(unit);
-      unit += kLanes<T>;
-    }
-  }
+  SingleStep<S, CellOf> step(f, x, h);
+  const std::ptrdiff_t last = std::min(end * kSingleBlock, f.sizes.hidden);
+  for (std::ptrdiff_t unit = begin * kSingleBlock; unit < last; unit += kSingleUnits)
+    step.run(unit, std::min(unit + kSingleUnits, last));
 }
 
 }  // namespace jaxrnn::JAXRNN_INSTRUCTION_SET

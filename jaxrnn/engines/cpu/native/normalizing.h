@@ -96,8 +96,12 @@ struct Normalized {
   JAXRNN_INLINE Normalized(const T* x, const T* statistics)
       : from(x), mean(all<T>(statistics[0])), scale(all<T>(statistics[1])) {}
   template <class... At>
+  JAXRNN_INLINE Vector<T> centered(At... at) const {
+    return get<T>(from, at...) - mean;
+  }
+  template <class... At>
   JAXRNN_INLINE Vector<T> at(At... at) const {
-    return (get<T>(from, at...) - mean) * scale;
+    return centered(at...) * scale;
   }
   const T* from;
   Vector<T> mean, scale;
@@ -116,8 +120,8 @@ void normalize(const Operands<T>& o) {
   });
 }
 
-// The cotangent of a row x from that of y = scale (x - mean(x)): g - mean(g) - y mean(y g), where g
-// is scale times the cotangent of y. That may be the product of a gain and d; then y d, which is the
+// The cotangent of a row x from that of y = scale (x - mean(x)): with g the cotangent of y,
+// scale (g - mean(g) - y mean(y g)). That may be the product of a gain and d; then y d, which is the
 // cotangent of the gain, may be added to sums.
 template <class T, std::size_t inputs>
 void normalize_slope(const Operands<T>& o) {
@@ -128,9 +132,8 @@ void normalize_slope(const Operands<T>& o) {
     const T* const d = more[inputs > 3];
     const Normalized<T> y(x, statistics);
     const auto g = [&](auto... at) __attribute__((always_inline)) {
-      const Vector<T> cotangent = get<T>(d, at...);
-      if constexpr (inputs == 3) return y.scale * cotangent;
-      return y.scale * (get<T>(more[0], at...) * cotangent);
+      if constexpr (inputs == 3) return get<T>(d, at...);
+      return get<T>(more[0], at...) * get<T>(d, at...);
     };
     Vector<T> sum = {}, products = {};
     vectors_of<T>(inner, [&](auto... at) __attribute__((always_inline)) {
@@ -140,10 +143,11 @@ void normalize_slope(const Operands<T>& o) {
       if constexpr (inputs == 5)
         put<T>(more[2], get<T>(more[2], at...) + normalized * get<T>(d, at...), at...);
     });
-    const Vector<T> mean = all<T>(folded<T, Sum<T>>(sum) / -T(inner));
-    const Vector<T> slope = all<T>(folded<T, Sum<T>>(products) / -T(inner));
+    const T each = -statistics[1] / T(inner);
+    const Vector<T> mean = all<T>(each * folded<T, Sum<T>>(sum));
+    const Vector<T> slope = all<T>(each * statistics[1] * folded<T, Sum<T>>(products));
     vectors_of<T>(inner, [&](auto... at) __attribute__((always_inline)) {
-      put<T>(out, y.at(at...) * slope + (mean + g(at...)), at...);
+      put<T>(out, y.centered(at...) * slope + (y.scale * g(at...) + mean), at...);
     });
   });
 }

@@ -1,4 +1,4 @@
-"""The C++ kernels do not read inputs where they are masked: NaN there changes no bit."""
+"""The C++ kernels do not read inputs where they are masked, and skip masked steps of any kind."""
 
 import jax
 import jax.numpy as jnp
@@ -7,6 +7,7 @@ import pytest
 
 import jaxrnn
 from jaxrnn.engines.cpu import _library
+from tests.laws.tables import assert_close, total
 from tests.marks import later
 
 pytestmark = pytest.mark.skipif(_library.problem() is not None, reason=str(_library.problem()))
@@ -87,3 +88,37 @@ def test_nan_in_padding_changes_no_bit(name, asked, reverse):
     jax.tree.map(
         np.testing.assert_array_equal, run(jnp.where(at, xs, jnp.nan)), run(jnp.where(at, xs, 1.0))
     )
+
+
+ROWS = np.arange(B)
+AS_MANY = {  # three real steps of each row
+    "at the start": lambda t: np.broadcast_to(t < 3, (T, B)),
+    "at the end": lambda t: np.broadcast_to(t >= T - 3, (T, B)),
+    "apart": lambda t: np.broadcast_to(t % 3 == 1, (T, B)) | (t == 0),
+    "elsewhere": lambda t: (t - ROWS) % T < 3,
+}
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("has_resets", [False, True])
+@pytest.mark.parametrize("where", AS_MANY)
+@pytest.mark.parametrize("name", ["gru", "coupled_lstm", "output of a program", "mamba"])
+def test_rows_with_as_many_real_steps(name, where, has_resets, reverse):
+    """Their order stays, and arrays are read where they lie."""
+    cell, mask = CELLS[name], jnp.array(AS_MANY[where](np.arange(T)[:, None]))
+    xs = jax.random.normal(jax.random.key(0), (T, B, I))
+    resets = jax.random.bernoulli(jax.random.key(2), 0.4, (T, B)) if has_resets else None
+    params = cell.init(jax.random.key(1), xs[0])
+    flags = {"mask": mask, "resets": resets, "reverse": reverse}
+
+    def run(implementation):
+        def loss(params, xs):
+            carry, ys = jaxrnn.unroll(
+                cell, params, None, xs, implementation=implementation, **flags
+            )
+            return total(ys) + total(carry), (carry, ys)
+
+        return jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(params, xs)
+
+    assert len(set(np.asarray(mask).sum(0))) == 1
+    assert_close(run("native"), run("scan"), 1e-11)

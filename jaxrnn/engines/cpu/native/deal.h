@@ -38,6 +38,12 @@ class Deal {
     if (sizes->real == sizes->steps * batch_) *mask = nullptr;
   }
 
+  // Whether all rows have as many real steps, so that any order is as good.
+  bool is_even() const {
+    const std::ptrdiff_t* counts = at(kCounts);
+    return std::all_of(counts, counts + batch_, [&](std::ptrdiff_t x) { return x == counts[0]; });
+  }
+
   // The rows in the order of the parts. With a mask, the longest row comes first, and each goes to
   // the part with the least work of those that have room.
   const std::ptrdiff_t* order(const Sizes& sizes, bool has_mask) {

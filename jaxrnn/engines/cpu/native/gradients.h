@@ -75,7 +75,21 @@ struct OuterPass {
     else
       block.a += first * o.height, block.b += first * o.b_stride;
     if (rows.rows_of_a) block.rows_of_a = rows.rows_of_a + first;
-    return block;
+    return follow_each_other(block) ? without_lists(block) : block;
+  }
+
+  // Whether rows that are listed lie one after the other, as where all sequences end together.
+  bool follow_each_other(const Rows<S>& rows) const {
+    if (rows.count == 0) return true;
+    const std::ptrdiff_t first = number(rows, 0);
+    const S* const a = row_of_a(rows, 0);
+    for (std::ptrdiff_t k = 1; k < rows.count; k++)
+      if (number(rows, k) != first + k || row_of_a(rows, k) != a + k * o.height) return false;
+    return true;
+  }
+
+  Rows<S> without_lists(const Rows<S>& rows) const {
+    return {row_of_a(rows, 0), rows.b + number(rows, 0) * o.b_stride, rows.count, nullptr};
   }
 
   void add(const Rows<S>& now, const Rows<S>& later) {

@@ -28,7 +28,7 @@ class ProgramPass {
     next = now + p.state_size * p.rows;
     sums = next + p.state_size * p.rows;
     staged = sums + (p.sum_size + (p.is_backward ? p.state_size : 0)) * p.rows;
-    gathered = staged + (order || p.resets ? p.staged_size : 0) * p.rows;
+    gathered = staged + (order || p.mask || p.resets ? p.staged_size : 0) * p.rows;
   }
 
   void run() {
@@ -104,10 +104,11 @@ class ProgramPass {
       std::memcpy(state(all, i, row), from + in_batch(row) * width, width * sizeof(T));
   }
 
-  // Whether rows of a buffer are copied to where they follow each other.
+  // Whether rows of a buffer are copied to where they follow each other. The carry before a step is
+  // not always that of the step before.
   bool is_staged(const ProgramBuffer<T>& buffer) const {
-    return buffer.space == Space::kSequence ? order != nullptr
-                                            : buffer.space == Space::kBefore && (order || p.resets);
+    if (buffer.space == Space::kSequence) return order != nullptr;
+    return buffer.space == Space::kBefore && (p.mask || p.resets);
   }
 
   // Copies what a step reads of some rows to where they follow each other, or back what it wrote.

@@ -118,7 +118,8 @@ ffi::Error run(ffi::ThreadPool& pool, const Kernels<T>& kernels, ffi::RemainingA
   sizes.batch = batch;
   sizes.rows = p.rows;
   deal.count(&p.mask, &sizes);
-  const std::ptrdiff_t* const order = p.mask ? deal.order(sizes, true) : nullptr;
+  const std::ptrdiff_t* const order =
+      p.mask && !deal.is_even() ? deal.order(sizes, true) : nullptr;
   const std::ptrdiff_t most = cache / sizeof(T) / std::max<std::ptrdiff_t>(p.local_size, 1);
   const std::ptrdiff_t each = std::max<std::ptrdiff_t>(most, 1);
   // Blocks of nearly equal height, of which none holds a few rows that are left over.
@@ -132,7 +133,7 @@ ffi::Error run(ffi::ThreadPool& pool, const Kernels<T>& kernels, ffi::RemainingA
   for (const auto& result : parsed.results) prepare(result.array, steps * batch * result.width);
   constexpr std::ptrdiff_t slack = 64;  // numbers past the last row that a vector may read
   const std::ptrdiff_t states = p.state_size * (p.is_backward ? 3 : 2);
-  const bool is_staged = order || p.resets;
+  const bool is_staged = order || p.mask || p.resets;
   const std::ptrdiff_t each_row =
       p.wide_size + p.sum_size + states + (is_staged ? p.staged_size : 0);
   const std::ptrdiff_t size =

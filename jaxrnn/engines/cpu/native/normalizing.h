@@ -143,9 +143,9 @@ void normalize_slope(const Operands<T>& o) {
       if constexpr (inputs == 5)
         put<T>(more[2], get<T>(more[2], at...) + normalized * get<T>(d, at...), at...);
     });
-    const T each = -statistics[1] / T(inner);
-    const Vector<T> mean = all<T>(each * folded<T, Sum<T>>(sum));
-    const Vector<T> slope = all<T>(each * statistics[1] * folded<T, Sum<T>>(products));
+    const T factor = -statistics[1] / T(inner);
+    const Vector<T> mean = all<T>(factor * folded<T, Sum<T>>(sum));
+    const Vector<T> slope = all<T>(factor * statistics[1] * folded<T, Sum<T>>(products));
     vectors_of<T>(inner, [&](auto... at) __attribute__((always_inline)) {
       put<T>(out, y.centered(at...) * slope + (y.scale * g(at...) + mean), at...);
     });

@@ -28,7 +28,7 @@ class ProgramPass {
     next = now + p.state_size * p.rows;
     sums = next + p.state_size * p.rows;
     staged = sums + (p.sum_size + (p.is_backward ? p.state_size : 0)) * p.rows;
-    gathered = staged + (order || p.mask || p.resets ? p.staged_size : 0) * p.rows;
+    gathered = staged + (p.mask || p.resets ? p.staged_size : 0) * p.rows;
   }
 
   void run() {

@@ -133,7 +133,7 @@ ffi::Error run(ffi::ThreadPool& pool, const Kernels<T>& kernels, ffi::RemainingA
   for (const auto& result : parsed.results) prepare(result.array, steps * batch * result.width);
   constexpr std::ptrdiff_t slack = 64;  // numbers past the last row that a vector may read
   const std::ptrdiff_t states = p.state_size * (p.is_backward ? 3 : 2);
-  const bool is_staged = order || p.mask || p.resets;
+  const bool is_staged = p.mask || p.resets;
   const std::ptrdiff_t each_row =
       p.wide_size + p.sum_size + states + (is_staged ? p.staged_size : 0);
   const std::ptrdiff_t size =

@@ -90,12 +90,13 @@ struct SingleStep {
   }
 };
 
-// Runs the units of blocks [begin, end).
+// Runs the units of blocks [begin, end). Numbers that need no widening need no scratch.
 template <class S, template <class> class CellOf>
 void single(const Forward<S>& f, std::ptrdiff_t begin, std::ptrdiff_t end, Wide<S>* scratch) {
   using T = Wide<S>;
   const T* x = widened(f.xs, f.sizes.inputs, scratch);
-  const T* h = widened(f.h, f.sizes.hidden, scratch + padded<T>(f.sizes.inputs));
+  const std::ptrdiff_t after = scratch ? padded<T>(f.sizes.inputs) : 0;
+  const T* h = widened(f.h, f.sizes.hidden, scratch + after);
   SingleStep<S, CellOf> step(f, x, h);
   const std::ptrdiff_t last = std::min(end * kSingleBlock, f.sizes.hidden);
   for (std::ptrdiff_t unit = begin * kSingleBlock; unit < last; unit += kSingleUnits)
